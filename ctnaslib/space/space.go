@@ -1,0 +1,128 @@
+// Package space says what an architecture is, for every search space at once.
+//
+// A search space is a set Ω of architectures (paper, Sec. 3). The comparator
+// reads an architecture as a graph (Sec. 4.1, Fig. 3), the controller writes
+// one down as a sequence of decisions (Sec. 3.2), and a benchmark answers for
+// its accuracy. Everything that learns or searches is written against the four
+// small types here; a search space implements them in a package of its own,
+// and nothing else has to change:
+//
+//   - [Arch], an architecture: its identity, its text, its graph;
+//   - [Space], the set: sampling, and the decisions that lead to an [Arch];
+//   - [Decisions], the finite automaton behind those decisions;
+//   - [Benchmark], where a search buys validation accuracies.
+//
+// The package has no heavy imports, so a notebook cell that only looks at
+// architectures starts at once.
+package space
+
+import (
+	"fmt"
+	"math/rand/v2"
+)
+
+// Arch is one architecture α of a search space. Implementations are immutable.
+type Arch interface {
+	// ID is the same for two architectures exactly when they compute the same
+	// function family: for NAS-Bench-101 it is the official module hash.
+	ID() string
+
+	// String is a short text from which [Space.Parse] reads the architecture back.
+	String() string
+
+	// Graph is the architecture as the comparator sees it.
+	Graph() Graph
+}
+
+// Graph is the data pair (A, X) of Sec. 4.1 before it becomes tensors: a
+// directed acyclic graph whose nodes are operations.
+type Graph struct {
+	// Ops holds the operation of each node, in topological order. An id is at
+	// least 1 and less than [Space.Ops]; 0 is kept for padding.
+	Ops []int
+
+	// Edges holds the pairs (from, to), from < to, along which data flows.
+	Edges [][2]int
+}
+
+// Space is a search space Ω.
+type Space interface {
+	// Name is the name of the space in results and run directories.
+	Name() string
+
+	// Nodes is the largest number of nodes of a [Graph] of this space.
+	Nodes() int
+
+	// Ops is the number of operation ids, the padding id 0 included.
+	Ops() int
+
+	// Sample draws one architecture uniformly from Ω.
+	Sample(rng *rand.Rand) Arch
+
+	// Parse reads what [Arch.String] wrote. The error names what is wrong in it.
+	Parse(text string) (Arch, error)
+
+	// Decisions describes the sequences by which a policy writes an architecture.
+	Decisions() *Decisions
+
+	// Decode turns a complete sequence of decisions into its architecture. The
+	// error names the first decision that [Space.Decisions] does not allow.
+	Decode(sequence []int) (Arch, error)
+}
+
+// Benchmark answers for the validation accuracy of architectures, and counts
+// how often it was asked: queries are what a search costs. It has no way to ask
+// for test accuracy, so no search can use it.
+type Benchmark interface {
+	// Space is the search space that the benchmark covers.
+	Space() Space
+
+	// Sample draws n distinct architectures uniformly from those that can be
+	// queried. It is free. The error says how many there are, if fewer than n.
+	Sample(rng *rand.Rand, n int) ([]Arch, error)
+
+	// Validation is the validation accuracy of a, in [0, 1]. The first query of an
+	// architecture counts; asking for the same one again does not.
+	Validation(a Arch) (float64, error)
+
+	// Queries is the number of architectures whose accuracy was asked for so far.
+	Queries() int
+}
+
+// Batch is a batch of graphs, padded to one number of nodes and laid out flat
+// for the comparator's tensors.
+type Batch struct {
+	Size  int // number of graphs
+	Nodes int // nodes of each graph, padding included
+
+	// Adjacency is [Size, Nodes, Nodes], row-major: 1 at (b, i, j) where graph b has
+	// an edge from i to j, else 0.
+	Adjacency []float32
+
+	// Ops is [Size, Nodes], row-major: the operation id of each node, 0 for padding.
+	Ops []int32
+}
+
+// NewBatch lays out the graphs of archs, each padded to the given number of
+// nodes. The error names the first architecture that does not fit.
+func NewBatch(archs []Arch, nodes int) (Batch, error) {
+	b := Batch{
+		Size:      len(archs),
+		Nodes:     nodes,
+		Adjacency: make([]float32, len(archs)*nodes*nodes),
+		Ops:       make([]int32, len(archs)*nodes),
+	}
+	for k, a := range archs {
+		g := a.Graph()
+		if len(g.Ops) > nodes {
+			return Batch{}, fmt.Errorf("space: architecture %s has %d nodes, but the comparator was built for %d", a, len(g.Ops), nodes)
+		}
+		for i, op := range g.Ops {
+			b.Ops[k*nodes+i] = int32(op)
+		}
+		for _, e := range g.Edges {
+			b.Adjacency[(k*nodes+e[0])*nodes+e[1]] = 1
+		}
+	}
+	return b, nil
+}
