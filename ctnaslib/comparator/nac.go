@@ -1,0 +1,296 @@
+// Package comparator is the Neural Architecture Comparator, NAC (paper, Sec. 4):
+//
+//	p = NAC(α, α'; ϖ) = σ([Z_α; Z_α'] W^FC)          (Eq. 6)
+//
+// the probability that architecture α is at least as good as α', where Z_α is the
+// feature that a graph convolutional network extracts from α's graph (Eq. 7).
+//
+//	nac, err := comparator.New(backend, nasbench101.Space{}, comparator.Released())
+//	loss, err := nac.TrainEpoch(epoch, labelled, nil)
+//	p, err := nac.Compare(α, β)
+//
+// The head is linear before the sigmoid, so with W^FC = [u; v] and a bias b the
+// logit is u·Z_α + v·Z_α' + b. Every method here runs the GCN once for each
+// architecture, never once for each pair: see [Score].
+package comparator
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/metric"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/layers/activation"
+	"github.com/gomlx/gomlx/ml/model"
+	"github.com/gomlx/gomlx/ml/train/optimizer"
+)
+
+// NAC is a comparator for the architectures of one search space. It is not safe
+// for concurrent use.
+type NAC struct {
+	config  Config
+	space   space.Space
+	backend compute.Backend
+	store   *model.Store // the weights ϖ and the optimiser's state
+	scores  *model.Exec  // scoreGraph
+	step    *model.Exec  // stepGraph
+}
+
+// The paths of the weights ϖ in the store.
+const (
+	scopeNAC      = "nac"
+	nameEmbedding = "embedding" // [ops, width]
+	nameWeight    = "weight_%d" // of each layer, [width, width]
+	nameBias      = "bias_%d"   // of each layer, [width]
+	nameHead      = "head"      // W^FC, [2·width, 1]
+	nameHeadBias  = "head_bias" // [1]
+)
+
+// New makes a NAC with random weights, drawn as in the authors' code: standard
+// normal embeddings, and uniform ±1/√n for the rest, with n the number of inputs.
+// The error says what is wrong in the configuration.
+func New(backend compute.Backend, s space.Space, config Config) (*NAC, error) {
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	rng := rand.New(rand.NewPCG(config.Seed, seedWeights))
+	store := model.NewStore()
+	scope := store.RootScope().At(scopeNAC)
+	var err error
+	create := func(name string, draw func() float64, dims ...int) {
+		size := 1
+		for _, d := range dims {
+			size *= d
+		}
+		values := make([]float32, size)
+		for i := range values {
+			values[i] = float32(draw())
+		}
+		if err == nil {
+			_, err = scope.CreateVariable(name, tensors.FromFlatDataAndDimensions(values, dims...))
+		}
+	}
+	within := func(inputs int) func() float64 {
+		bound := 1 / math.Sqrt(float64(inputs))
+		return func() float64 { return bound * (2*rng.Float64() - 1) }
+	}
+	w := config.Width
+	create(nameEmbedding, rng.NormFloat64, s.Ops(), w)
+	for l := range config.Layers {
+		create(fmt.Sprintf(nameWeight, l), within(w), w, w)
+		if config.Bias {
+			create(fmt.Sprintf(nameBias, l), within(w), w)
+		}
+	}
+	create(nameHead, within(2*w), 2*w, 1)
+	create(nameHeadBias, within(2*w), 1)
+	if err != nil {
+		return nil, fmt.Errorf("comparator: %w", err)
+	}
+	return newNAC(backend, s, config, store)
+}
+
+func newNAC(backend compute.Backend, s space.Space, config Config, store *model.Store) (*NAC, error) {
+	n := &NAC{config: config, space: s, backend: backend, store: store}
+	var err error
+	if n.scores, err = model.NewExec(backend, store, n.scoreGraph); err != nil {
+		return nil, fmt.Errorf("comparator: %w", err)
+	}
+	if n.step, err = model.NewExec(backend, store, n.stepGraph); err != nil {
+		return nil, fmt.Errorf("comparator: %w", err)
+	}
+	n.scores.SetMaxCache(-1)
+	n.step.SetMaxCache(-1)
+	return n, nil
+}
+
+// Config returns what the NAC was made with.
+func (n *NAC) Config() Config { return n.config }
+
+// encode builds Z: from adjacency [batch, nodes, nodes], 1 for an edge i → j, and
+// ops [batch, nodes], int32, to the features [batch, width] (Eq. 7).
+func (n *NAC) encode(scope *model.Scope, adjacency, ops *Node) *Node {
+	g := ops.Graph()
+	variable := func(format string, args ...any) *Node {
+		return scope.GetVariable(fmt.Sprintf(format, args...)).NodeValue(g)
+	}
+	nodes := ops.Shape().Dim(1)
+	// Row j of Â selects the predecessors of node j, and j itself.
+	hears := Add(Transpose(adjacency, 1, 2), ExpandAxes(DiagonalWithValue(ScalarOne(g, dtypes.Float32), nodes), 0))
+	x := Gather(variable(nameEmbedding), ExpandAxes(ops, -1)) // [batch, nodes, width]
+	for l := range n.config.Layers {
+		h := Einsum("bij,bjw->biw", hears, MatMul(x, variable(nameWeight, l)))
+		if n.config.Residual {
+			h = Add(h, x)
+		}
+		if n.config.Bias {
+			h = Add(h, ExpandLeftToRank(variable(nameBias, l), 3))
+		}
+		if l < n.config.Layers-1 || n.config.FinalReLU {
+			h = activation.Relu(h)
+		}
+		x = h
+	}
+	return ReduceMean(x, 1)
+}
+
+// scoreGraph builds u·Z and v·Z, each [batch], and the bias b, [1].
+func (n *NAC) scoreGraph(root *model.Scope, adjacency, ops *Node) (first, second, bias *Node) {
+	scope := root.At(scopeNAC)
+	z := n.encode(scope, adjacency, ops)
+	head := Reshape(scope.GetVariable(nameHead).NodeValue(z), 2, n.config.Width) // rows u and v
+	both := Einsum("bw,kw->kb", z, head)
+	first = Squeeze(Slice(both, AxisElem(0)), 0)
+	second = Squeeze(Slice(both, AxisElem(1)), 0)
+	return first, second, scope.GetVariable(nameHeadBias).NodeValue(z)
+}
+
+// stepGraph builds one step of Adam on the binary cross-entropy of a list of pairs,
+// and returns that loss. The pairs are left[k] and right[k], positions in the batch,
+// with label y[k] and weight[k]: all are [pairs].
+func (n *NAC) stepGraph(root *model.Scope, inputs []*Node) []*Node {
+	adjacency, ops, left, right, y, weight := inputs[0], inputs[1], inputs[2], inputs[3], inputs[4], inputs[5]
+	g := ops.Graph()
+	first, second, bias := n.scoreGraph(root, adjacency, ops)
+	logits := Add(Add(Gather(first, ExpandAxes(left, -1)), Gather(second, ExpandAxes(right, -1))), bias)
+	// −y·log σ(l) − (1−y)·log(1−σ(l)) = softplus(l) − y·l
+	loss := Div(ReduceAllSum(Mul(weight, Sub(Softplus(logits), Mul(y, logits)))), ReduceAllSum(weight))
+
+	penalty := ScalarZero(g, dtypes.Float32)
+	for v := range root.At(scopeNAC).IterVariables() {
+		penalty = Add(penalty, ReduceAllSum(Square(v.NodeValue(g))))
+	}
+	optimizer.Adam().
+		LearningRate(n.config.LearningRate).
+		Betas(n.config.Beta1, n.config.Beta2).
+		Epsilon(1e-8).
+		Done().
+		UpdateGraph(root, g, Add(loss, MulScalar(penalty, n.config.WeightDecay/2)))
+	return []*Node{loss}
+}
+
+// Score is what NAC needs to know of an architecture to compare it with any other:
+// its feature Z seen by each half of the head.
+type Score struct {
+	First  float64 // u·Z + b, where the architecture comes first
+	Second float64 // v·Z, where it comes second
+}
+
+// Probability is NAC(a, b): the probability that the architecture with score a is
+// at least as good as the one with score b.
+func Probability(a, b Score) float64 { return 1 / (1 + math.Exp(-(a.First + b.Second))) }
+
+// Scores runs the GCN once for each architecture.
+func (n *NAC) Scores(archs []space.Arch) ([]Score, error) {
+	const chunk = 1024
+	scores := make([]Score, 0, len(archs))
+	for part := range slices.Chunk(archs, chunk) {
+		batch, err := space.NewBatch(part, n.space.Nodes())
+		if err != nil {
+			return nil, err
+		}
+		batch = padded(batch)
+		first, second, bias, err := n.scores.Call3(adjacencyTensor(batch), opsTensor(batch))
+		if err != nil {
+			return nil, fmt.Errorf("comparator: cannot compute scores: %w", err)
+		}
+		u, v, b := tensors.MustCopyFlatData[float32](first), tensors.MustCopyFlatData[float32](second), tensors.MustCopyFlatData[float32](bias)
+		for i := range part {
+			scores = append(scores, Score{First: float64(u[i]) + float64(b[0]), Second: float64(v[i])})
+		}
+	}
+	return scores, nil
+}
+
+// padded enlarges a batch to a power of two with empty graphs, so that few sizes
+// of the graph are ever compiled.
+func padded(b space.Batch) space.Batch {
+	size := 1
+	for size < b.Size {
+		size *= 2
+	}
+	b.Adjacency = append(b.Adjacency, make([]float32, (size-b.Size)*b.Nodes*b.Nodes)...)
+	b.Ops = append(b.Ops, make([]int32, (size-b.Size)*b.Nodes)...)
+	b.Size = size
+	return b
+}
+
+func adjacencyTensor(b space.Batch) *tensors.Tensor {
+	return tensors.FromFlatDataAndDimensions(b.Adjacency, b.Size, b.Nodes, b.Nodes)
+}
+
+func opsTensor(b space.Batch) *tensors.Tensor {
+	return tensors.FromFlatDataAndDimensions(b.Ops, b.Size, b.Nodes)
+}
+
+// Compare returns NAC(a, b), the probability that a is at least as good as b.
+func (n *NAC) Compare(a, b space.Arch) (float64, error) {
+	scores, err := n.Scores([]space.Arch{a, b})
+	if err != nil {
+		return 0, err
+	}
+	return Probability(scores[0], scores[1]), nil
+}
+
+// Utility is how good NAC thinks an architecture is, as a number: for any two,
+// Utility(a) − Utility(b) = logit NAC(a, b) − logit NAC(b, a). Ranking by it is
+// ranking by the comparison in both orders.
+func (s Score) Utility() float64 { return s.First - s.Second }
+
+// Rank returns the positions of archs from the best to the worst, by [Score.Utility].
+func (n *NAC) Rank(archs []space.Arch) ([]int, error) {
+	scores, err := n.Scores(archs)
+	if err != nil {
+		return nil, err
+	}
+	order := make([]int, len(archs))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		return cmp.Compare(scores[j].Utility(), scores[i].Utility())
+	})
+	return order, nil
+}
+
+// KendallTau is the rank correlation between NAC's ranking of archs and their
+// accuracies (Sec. 5.1).
+func (n *NAC) KendallTau(archs []space.Arch, accuracies []float64) (float64, error) {
+	scores, err := n.Scores(archs)
+	if err != nil {
+		return 0, err
+	}
+	utilities := make([]float64, len(scores))
+	for i, s := range scores {
+		utilities[i] = s.Utility()
+	}
+	return metric.KendallTau(utilities, accuracies)
+}
+
+// Encode writes the weights and the optimiser's state to bytes.
+func (n *NAC) Encode() ([]byte, error) { return engine.EncodeStore(n.store) }
+
+// Decode makes a NAC from what [NAC.Encode] wrote. The error says that the weights
+// do not fit the space or the configuration.
+func Decode(backend compute.Backend, s space.Space, config Config, data []byte) (*NAC, error) {
+	store, err := engine.DecodeStore(data)
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := New(backend, s, config)
+	if err != nil {
+		return nil, err
+	}
+	if err := engine.SameVariables(store, fresh.store); err != nil {
+		return nil, fmt.Errorf("comparator: the checkpoint is of another NAC: %w", err)
+	}
+	return newNAC(backend, s, config, store)
+}

@@ -1,0 +1,390 @@
+package comparator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+func backend(t testing.TB) compute.Backend {
+	t.Helper()
+	b, err := engine.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// tiny is a small NAC for fast tests.
+func tiny(seed uint64) Config {
+	c := Released()
+	c.Layers, c.Width, c.Epochs, c.BatchSize, c.LearningRate, c.Seed = 2, 16, 30, 32, 5e-3, seed
+	return c
+}
+
+func newNACOf(t testing.TB, c Config) *NAC {
+	t.Helper()
+	n, err := New(backend(t), nasbench101.Space{}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// sample draws n cells and labels each with its number of 3×3 convolutions plus a
+// hundredth of its edges: a ranking that a graph network can learn.
+func sample(seed uint64, n int) []Labelled {
+	rng := rand.New(rand.NewPCG(seed, 99))
+	labelled := make([]Labelled, n)
+	for i := range labelled {
+		c := nasbench101.Space{}.Sample(rng).(nasbench101.Cell)
+		accuracy := float64(c.Edges()) / 100
+		for v := 1; v < c.N()-1; v++ {
+			if c.Op(v) == nasbench101.Conv3x3 {
+				accuracy += 0.1
+			}
+		}
+		labelled[i] = Labelled{c, accuracy}
+	}
+	return labelled
+}
+
+func split(labelled []Labelled) (archs []space.Arch, accuracies []float64) {
+	for _, l := range labelled {
+		archs = append(archs, l.Arch)
+		accuracies = append(accuracies, l.Accuracy)
+	}
+	return archs, accuracies
+}
+
+// A NAC of width 1, worked out with scalars on the cell input → conv3x3 → output.
+func TestScoresByHand(t *testing.T) {
+	cell, err := nasbench101.Parse("101:A")
+	if err != nil {
+		t.Fatal(err)
+	}
+	relu := func(x float64) float64 { return max(x, 0) }
+	for _, test := range []struct {
+		name   string
+		config Config
+	}{{"Paper", Paper()}, {"Released", Released()}} {
+		c := test.config
+		c.Width, c.Layers = 1, 2
+		n := newNACOf(t, c)
+		set := func(name string, values ...float32) {
+			v := n.store.GetVariable("/" + scopeNAC + "/" + name)
+			if err := v.SetValue(tensors.FromFlatDataAndDimensions(values, v.Shape().Dimensions...)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// Operation ids: 0 padding, 1 input, 2 conv3x3, 3 conv1x1, 4 pool, 5 output.
+		set(nameEmbedding, 0.2, -0.5, 0.9, 7, 7, 0.4)
+		set("weight_0", 1.5)
+		set("weight_1", -0.8)
+		b0, b1 := 0.0, 0.0
+		if c.Bias {
+			b0, b1 = 0.3, 1.1
+			set("bias_0", float32(b0))
+			set("bias_1", float32(b1))
+		}
+		set(nameHead, 2, -3)
+		set(nameHeadBias, 0.25)
+
+		// Each vertex hears itself and its predecessors; the four padding nodes only
+		// themselves.
+		x := []float64{-0.5, 0.9, 0.4, 0.2, 0.2, 0.2, 0.2}
+		for l, w := range []float64{1.5, -0.8} {
+			bias := []float64{b0, b1}[l]
+			h := make([]float64, len(x))
+			for i := range x {
+				heard := x[i]
+				if i == 1 || i == 2 {
+					heard += x[i-1]
+				}
+				h[i] = w*heard + bias
+				if c.Residual {
+					h[i] += x[i]
+				}
+				if l == 0 || c.FinalReLU {
+					h[i] = relu(h[i])
+				}
+			}
+			x = h
+		}
+		z := 0.0
+		for _, v := range x {
+			z += v / 7
+		}
+		scores, err := n.Scores([]space.Arch{cell})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := scores[0].First, 2*z+0.25; math.Abs(got-want) > 1e-5 {
+			t.Errorf("%s: first score %.6f, want %.6f", test.name, got, want)
+		}
+		if got, want := scores[0].Second, -3*z; math.Abs(got-want) > 1e-5 {
+			t.Errorf("%s: second score %.6f, want %.6f", test.name, got, want)
+		}
+		p, err := n.Compare(cell, cell)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := 1 / (1 + math.Exp(-(2*z + 0.25 - 3*z))); math.Abs(p-want) > 1e-5 {
+			t.Errorf("%s: probability %.6f, want %.6f", test.name, p, want)
+		}
+	}
+}
+
+// The loss of the first step, against the cross-entropy of the pairs one by one.
+func TestLossIsCrossEntropy(t *testing.T) {
+	for _, pairing := range []Pairing{AllPairs, Shuffled} {
+		c := tiny(1)
+		c.Pairing, c.BatchSize = pairing, 12
+		n := newNACOf(t, c)
+		labelled := sample(1, 12)
+		pseudo := []Pair{{labelled[0].Arch, labelled[1].Arch, true}, {labelled[3].Arch, labelled[2].Arch, false}}
+		const r = 0.3
+
+		rng := rand.New(rand.NewPCG(5, 5))
+		batch := n.pairUp(labelled, rng.Perm(12), rng)
+		if want := map[Pairing]int{AllPairs: 12 * 11, Shuffled: 12}[pairing]; len(batch.y) != want {
+			t.Fatalf("%s: %d pairs, want %d", pairing, len(batch.y), want)
+		}
+		own := len(batch.y)
+		batch.addPseudo(pseudo, r, rng)
+		scores, err := n.Scores(batch.archs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mean := func(from, to int) float64 {
+			total := 0.0
+			for k := from; k < to; k++ {
+				p := Probability(scores[batch.left[k]], scores[batch.right[k]])
+				if batch.y[k] == 1 {
+					total -= math.Log(p)
+				} else {
+					total -= math.Log(1 - p)
+				}
+			}
+			return total / float64(to-from)
+		}
+		want := (1-r)*mean(0, own) + r*mean(own, len(batch.y))
+		got, err := n.trainStep(batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(got-want) > 1e-5 {
+			t.Errorf("%s: loss %.6f, want %.6f", pairing, got, want)
+		}
+	}
+}
+
+// Labels: an architecture is at least as good as one of the same accuracy in the
+// paper, but not better in the authors' code.
+func TestTies(t *testing.T) {
+	labelled := sample(2, 4)
+	for i := range labelled {
+		labelled[i].Accuracy = 0.5
+	}
+	for pairing, want := range map[Pairing]float32{AllPairs: 1, Shuffled: 0} {
+		c := tiny(1)
+		c.Pairing = pairing
+		b := newNACOf(t, c).pairUp(labelled, []int{0, 1, 2, 3}, rand.New(rand.NewPCG(1, 1)))
+		for _, y := range b.y {
+			if y != want {
+				t.Errorf("%s: a tie has label %g, want %g", pairing, y, want)
+			}
+		}
+	}
+}
+
+func TestLearnsARanking(t *testing.T) {
+	for _, pairing := range []Pairing{AllPairs, Shuffled} {
+		c := tiny(3)
+		c.Pairing = pairing
+		n := newNACOf(t, c)
+		labelled := sample(3, 120)
+		for epoch := range c.Epochs {
+			if _, err := n.TrainEpoch(epoch, labelled, nil, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		archs, accuracies := split(sample(4, 300))
+		tau, err := n.KendallTau(archs, accuracies)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tau < 0.7 {
+			t.Errorf("%s: Kendall's tau on cells never seen is %.3f", pairing, tau)
+		}
+		order, err := n.Rank(archs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if best, worst := accuracies[order[0]], accuracies[order[len(order)-1]]; best <= worst {
+			t.Errorf("%s: the first in rank has accuracy %.2f, the last %.2f", pairing, best, worst)
+		}
+	}
+}
+
+// The number of architectures must not change their scores: batches are padded.
+func TestScoresDoNotDependOnTheBatch(t *testing.T) {
+	n := newNACOf(t, tiny(4))
+	archs, _ := split(sample(5, 1100))
+	all, err := n.Scores(archs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []int{0, 1, 1023, 1024, 1099} {
+		one, err := n.Scores(archs[i : i+1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(one[0].First-all[i].First) > 1e-5 || math.Abs(one[0].Second-all[i].Second) > 1e-5 {
+			t.Errorf("architecture %d: alone %v, in a batch %v", i, one[0], all[i])
+		}
+	}
+}
+
+func TestTrainResumes(t *testing.T) {
+	training := Training{
+		Backend: backend(t), Space: nasbench101.Space{}, Labelled: sample(6, 60), Config: tiny(6),
+		ProbeEvery: 10,
+		Probe:      func(*NAC) (map[string]float64, error) { return map[string]float64{"probe": 1}, nil },
+	}
+	archs, _ := split(sample(7, 20))
+	scores := func(root string, ctx context.Context) ([]Score, *Trained, error) {
+		trained, err := Train(ctx, root, training)
+		if err != nil {
+			return nil, nil, err
+		}
+		s, err := trained.NAC.Scores(archs)
+		return s, trained, err
+	}
+	want, first, err := scores(t.TempDir(), context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Status != rundir.Trained || len(first.Metrics) != 30 || first.Metrics[9].Values["probe"] != 1 {
+		t.Errorf("status %s, %d metrics: want 30 with a probe in every tenth", first.Status, len(first.Metrics))
+	}
+
+	root := t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	training.Watch = func(done, _ int, _ map[string]float64) {
+		if done == 13 {
+			cancel()
+		}
+	}
+	if _, _, err := scores(root, ctx); !errors.Is(err, context.Canceled) {
+		t.Fatalf("interrupted: %v, want context.Canceled", err)
+	}
+	training.Watch = nil
+	for _, status := range []rundir.Status{rundir.Resumed, rundir.Loaded} {
+		got, trained, err := scores(root, context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if trained.Status != status {
+			t.Errorf("status %s, want %s", trained.Status, status)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: the scores differ from those of an uninterrupted run", status)
+		}
+		if len(trained.Metrics) != 30 {
+			t.Errorf("%s: %d metrics, want 30", status, len(trained.Metrics))
+		}
+	}
+}
+
+func TestDecodeErrors(t *testing.T) {
+	data, err := newNACOf(t, tiny(1)).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wider := tiny(1)
+	wider.Width = 32
+	if _, err := Decode(backend(t), nasbench101.Space{}, wider, data); err == nil || !strings.Contains(err.Error(), "another NAC") {
+		t.Errorf("a checkpoint of another width: error %v", err)
+	}
+	if _, err := Decode(backend(t), nasbench101.Space{}, tiny(1), data[:len(data)/2]); err == nil {
+		t.Error("half a checkpoint was taken for a whole one")
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"layers":  func(c *Config) { c.Layers = 0 },
+		"pairing": func(c *Config) { c.Pairing = "odd" },
+		"batch":   func(c *Config) { c.BatchSize = 1 },
+		"rate":    func(c *Config) { c.LearningRate = 0 },
+	} {
+		c := tiny(1)
+		change(&c)
+		if _, err := New(backend(t), nasbench101.Space{}, c); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	n := newNACOf(t, tiny(1))
+	if _, err := n.TrainEpoch(0, sample(1, 1), nil, 0); err == nil {
+		t.Error("training on one architecture: no error")
+	}
+	if _, err := n.TrainEpoch(0, sample(1, 8), nil, 1); err == nil {
+		t.Error("r = 1: no error")
+	}
+}
+
+func ExampleNAC_Compare() {
+	backend, err := engine.Open()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	nac, err := New(backend, nasbench101.Space{}, Released())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	α, _ := nasbench101.Parse("101:A")
+	β, _ := nasbench101.Parse("101:M")
+	p, err := nac.Compare(α, β)
+	fmt.Println(0 < p && p < 1, err)
+	// Output: true <nil>
+}
+
+// One epoch of the released schedule on 423 cells.
+func BenchmarkEpoch(b *testing.B) {
+	n := newNACOf(b, Released())
+	labelled := sample(1, 423)
+	epoch := 0
+	for b.Loop() {
+		if _, err := n.TrainEpoch(epoch, labelled, nil, 0); err != nil {
+			b.Fatal(err)
+		}
+		epoch++
+	}
+}
+
+// One architecture, as in every step of the controller.
+func BenchmarkScoresOfOne(b *testing.B) {
+	n := newNACOf(b, Released())
+	archs, _ := split(sample(1, 1))
+	for b.Loop() {
+		if _, err := n.Scores(archs); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package comparator
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+// Labelled is an architecture with its accuracy R(α, w_α), in [0, 1].
+type Labelled struct {
+	Arch     space.Arch
+	Accuracy float64
+}
+
+// Pair is a labelled pair (α, α', y) of Alg. 1: Better says whether α is taken to
+// be at least as good as α'.
+type Pair struct {
+	First, Second space.Arch
+	Better        bool
+}
+
+// The random streams of a run, the second word of each generator's seed.
+const (
+	seedWeights = 1
+	seedEpoch   = 1 << 32 // plus the epoch
+)
+
+// TrainEpoch trains on every labelled architecture once, in batches, and returns
+// the mean loss. An epoch is a function of the weights, the seed and its number.
+//
+// If there are pseudo-labelled pairs (Sec. 4.2), a batch of m labelled
+// architectures also gets r/(1−r)·m of them at random, or all if there are fewer,
+// and they make up the share r of its loss: the paper's r = |U|/(|U|+|M|)
+// (Sec. 6.3). With [Shuffled] pairs, and enough of them, every pair counts the
+// same, as in the authors' code.
+func (n *NAC) TrainEpoch(epoch int, labelled []Labelled, pseudo []Pair, r float64) (loss float64, err error) {
+	if len(labelled) < 2 {
+		return 0, fmt.Errorf("comparator: training needs at least 2 labelled architectures, got %d", len(labelled))
+	}
+	if r < 0 || r >= 1 {
+		return 0, fmt.Errorf("comparator: the proportion r of pseudo-labelled pairs must be in [0, 1), not %g", r)
+	}
+	rng := rand.New(rand.NewPCG(n.config.Seed, seedEpoch+uint64(epoch)))
+	order := rng.Perm(len(labelled))
+	batches := 0
+	for start := 0; start < len(order); start += n.config.BatchSize {
+		chosen := order[start:min(start+n.config.BatchSize, len(order))]
+		if len(chosen) < 2 {
+			break // a lone architecture has no other to be compared with
+		}
+		b := n.pairUp(labelled, chosen, rng)
+		b.addPseudo(pseudo, r, rng)
+		l, err := n.trainStep(b)
+		if err != nil {
+			return 0, err
+		}
+		loss += l
+		batches++
+	}
+	return loss / float64(batches), nil
+}
+
+// pairs is a batch of architectures and the pairs of them to learn from.
+type pairs struct {
+	archs       []space.Arch
+	left, right []int32   // positions in archs
+	y, weight   []float32 // label and weight in the loss
+}
+
+func (p *pairs) add(left, right int, better bool, weight float64) {
+	p.left = append(p.left, int32(left))
+	p.right = append(p.right, int32(right))
+	var y float32
+	if better {
+		y = 1
+	}
+	p.y = append(p.y, y)
+	p.weight = append(p.weight, float32(weight))
+}
+
+func (n *NAC) pairUp(labelled []Labelled, chosen []int, rng *rand.Rand) *pairs {
+	b := &pairs{}
+	for _, i := range chosen {
+		b.archs = append(b.archs, labelled[i].Arch)
+	}
+	accuracy := func(i int) float64 { return labelled[chosen[i]].Accuracy }
+	if n.config.Pairing == Shuffled {
+		for i, j := range rng.Perm(len(chosen)) {
+			b.add(i, j, accuracy(i) > accuracy(j), 1)
+		}
+		return b
+	}
+	for i := range chosen {
+		for j := range chosen {
+			if i != j {
+				b.add(i, j, accuracy(i) >= accuracy(j), 1)
+			}
+		}
+	}
+	return b
+}
+
+// addPseudo adds pseudo-labelled pairs that make up the share r of the loss.
+func (p *pairs) addPseudo(pseudo []Pair, r float64, rng *rand.Rand) {
+	odds := r / (1 - r)
+	count := min(int(odds*float64(len(p.archs))+0.5), len(pseudo))
+	if count == 0 {
+		return
+	}
+	weight := odds * float64(len(p.y)) / float64(count)
+	for _, k := range rng.Perm(len(pseudo))[:count] {
+		at := len(p.archs)
+		p.archs = append(p.archs, pseudo[k].First, pseudo[k].Second)
+		p.add(at, at+1, pseudo[k].Better, weight)
+	}
+}
+
+func (n *NAC) trainStep(p *pairs) (loss float64, err error) {
+	batch, err := space.NewBatch(p.archs, n.space.Nodes())
+	if err != nil {
+		return 0, err
+	}
+	out, err := n.step.Call1(adjacencyTensor(batch), opsTensor(batch),
+		tensors.FromFlatDataAndDimensions(p.left, len(p.left)),
+		tensors.FromFlatDataAndDimensions(p.right, len(p.right)),
+		tensors.FromFlatDataAndDimensions(p.y, len(p.y)),
+		tensors.FromFlatDataAndDimensions(p.weight, len(p.weight)))
+	if err != nil {
+		return 0, fmt.Errorf("comparator: cannot train: %w", err)
+	}
+	return float64(tensors.ToScalar[float32](out)), nil
+}

@@ -1,0 +1,100 @@
+// Package engine is the project's door to GoMLX: it opens the compute backend,
+// turns GoMLX's graph-building panics into errors, and writes a model's variables
+// to bytes and back.
+package engine
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/go-xla/compute/xla"
+	_ "github.com/gomlx/gomlx/backends/default" // registers "go" and "xla"
+)
+
+const goBackend = "go" // as in $GOMLX_BACKEND
+
+// Open opens the backend that everything in this process computes on, once; later
+// calls return the same one. $GOMLX_BACKEND chooses it, as for any GoMLX program:
+// "go", "xla", "xla:cuda", "xla:/path/to/plugin.so". If it is not set, Open takes
+// XLA where a PJRT plugin is installed, else the pure Go backend; it never
+// downloads one. The error names the backend that cannot be had and what to do.
+//
+// The Go backend is opened with parallelism=-1 unless the setting gives another
+// value: with the limited worker pool of compute v0.1.2 matrix products that run
+// side by side wait for each other's workers for ever (see TestNoDeadlock).
+func Open() (compute.Backend, error) { return opened() }
+
+var opened = sync.OnceValues(func() (compute.Backend, error) {
+	xla.EnableAutoInstall(false)
+	config := os.Getenv(compute.ConfigEnvVar)
+	if config == "" {
+		config = goBackend
+		if len(xla.GetAvailablePlugins()) > 0 {
+			config = xla.BackendName
+		}
+	}
+	return open(config)
+})
+
+func open(config string) (backend compute.Backend, err error) {
+	full := config
+	name, options, _ := strings.Cut(config, ":")
+	if name == goBackend && !strings.Contains(options, "parallelism=") {
+		full = strings.TrimSuffix("go:parallelism=-1,"+options, ",")
+	}
+	if caught := Try(func() { backend, err = newQuietly(full) }); caught != nil {
+		err = caught
+	}
+	if err != nil {
+		return nil, fmt.Errorf("engine: cannot open the backend %q (set $%s to go, or install a plugin for xla): %w", config, compute.ConfigEnvVar, err)
+	}
+	return backend, nil
+}
+
+// newQuietly keeps compute v0.1.2 from printing its parallelism setting into the
+// output of a notebook's cell.
+func newQuietly(config string) (compute.Backend, error) {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	stdout := os.Stdout
+	os.Stdout = null
+	defer func() { os.Stdout = stdout }()
+	return compute.NewWithConfig(config)
+}
+
+// Describe names a backend for results, such as "go" or "xla:cpu".
+func Describe(b compute.Backend) string {
+	if b.Name() != xla.BackendName {
+		return goBackend
+	}
+	description := strings.ToLower(b.Description())
+	for _, device := range []string{"cuda", "tpu"} {
+		if strings.Contains(description, device) {
+			return "xla:" + device
+		}
+	}
+	return "xla:cpu"
+}
+
+// Try calls f and returns as an error what f panics with. GoMLX's graph-building
+// functions report errors by panicking; this is the border where that ends. The
+// error is GoMLX's first sentence, without its stack.
+func Try(f func()) (err error) {
+	defer func() {
+		switch e := recover().(type) {
+		case nil:
+		case error:
+			err = fmt.Errorf("engine: %w", e)
+		default:
+			err = fmt.Errorf("engine: %v", e)
+		}
+	}()
+	f()
+	return nil
+}

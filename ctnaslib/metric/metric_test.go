@@ -1,0 +1,83 @@
+package metric
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// The expected values were printed by scipy.stats.kendalltau (τ-b), run by hand.
+func TestKendallTau(t *testing.T) {
+	for _, test := range []struct {
+		x, y []float64
+		want float64
+	}{
+		{[]float64{1, 2, 3, 4, 5}, []float64{1, 2, 3, 4, 5}, 1},
+		{[]float64{1, 2, 3, 4, 5}, []float64{5, 4, 3, 2, 1}, -1},
+		{[]float64{12, 2, 1, 12, 2}, []float64{1, 4, 7, 1, 0}, -0.4714045207910316},
+		{[]float64{1, 1, 2, 2, 3, 3, 4, 4}, []float64{2, 1, 1, 3, 3, 5, 4, 4}, 0.6531972647421809},
+		{[]float64{0.5, -1, 3.25, 7, 2, 2.5}, []float64{9, 3, 4, 8, 8.5, -2}, -0.06666666666666665},
+	} {
+		got, err := KendallTau(test.x, test.y)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(got-test.want) > 1e-12 {
+			t.Errorf("KendallTau(%v, %v) = %.15f, want %.15f", test.x, test.y, got, test.want)
+		}
+	}
+}
+
+// The definition, pair by pair.
+func TestKendallTauIsItsDefinition(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		n := 2 + rng.IntN(40)
+		x, y := make([]float64, n), make([]float64, n)
+		for i := range n {
+			x[i], y[i] = float64(rng.IntN(12)), float64(rng.IntN(12))
+		}
+		var concordant, discordant, untiedX, untiedY float64
+		for i := range n {
+			for j := range i {
+				dx, dy := x[i]-x[j], y[i]-y[j]
+				switch {
+				case dx*dy > 0:
+					concordant++
+				case dx*dy < 0:
+					discordant++
+				}
+				if dx != 0 {
+					untiedX++
+				}
+				if dy != 0 {
+					untiedY++
+				}
+			}
+		}
+		got, err := KendallTau(x, y)
+		if untiedX == 0 || untiedY == 0 {
+			if err == nil {
+				t.Fatalf("all tied: got %g, want an error", got)
+			}
+			continue
+		}
+		want := (concordant - discordant) / math.Sqrt(untiedX*untiedY)
+		if err != nil || math.Abs(got-want) > 1e-12 {
+			t.Fatalf("KendallTau(%v, %v) = %g, %v; want %g", x, y, got, err, want)
+		}
+	}
+}
+
+func TestKendallTauErrors(t *testing.T) {
+	for name, test := range map[string][2][]float64{
+		"lengths":  {{1, 2, 3}, {1, 2}},
+		"too few":  {{1}, {1}},
+		"nan":      {{1, math.NaN()}, {1, 2}},
+		"all tied": {{1, 1, 1}, {1, 2, 3}},
+	} {
+		if tau, err := KendallTau(test[0], test[1]); err == nil {
+			t.Errorf("%s: got %g, want an error", name, tau)
+		}
+	}
+}

@@ -1,0 +1,283 @@
+// Package rundir keeps what a step of an experiment leaves on disk.
+//
+// A cell of a GoNB notebook is a fresh process, so a step's result must outlive
+// it. A run directory belongs to one step and one configuration:
+//
+//	run, err := rundir.Open(root, "nac", config) // root/nac-1f3c5e7a90b1d2e4
+//	defer run.Close()
+//	if done, err := run.Result(&result); done { … } // finished by an earlier process
+//	step, state, err := run.Checkpoint()            // or begun by one
+//	for ; step < steps; step++ {
+//		…
+//		run.Log(step, map[string]float64{"loss": loss})
+//		run.Save(step+1, state)
+//	}
+//	run.Finish(result)
+//
+// The directory's name holds a hash of the configuration: another configuration
+// is another directory, and running a step again is cheap and gives the same
+// answer. Every file is written whole or not at all, so a process may be killed
+// at any moment and the next one continues from the last checkpoint.
+package rundir
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+	"github.com/google/renameio/v2"
+)
+
+// The files of a run directory.
+const (
+	configFile     = "config.json"   // what the run is a function of
+	metricsFile    = "metrics.jsonl" // one line for each call of Log
+	checkpointFile = "checkpoint"    // sealed: step, then the state
+	resultFile     = "result.json"   // written last
+	lockFile       = "lock"          // held while a process has the run open
+)
+
+// ErrInUse is wrapped by the error of [Open] while another process has the run open.
+var ErrInUse = errors.New("another process is working in this run directory")
+
+// Status says how a step came by its result.
+type Status string
+
+// The statuses.
+const (
+	Trained Status = "trained" // this process did all the work
+	Resumed Status = "resumed" // this process continued from a checkpoint
+	Loaded  Status = "loaded"  // the work was done before
+)
+
+// Run is an open run directory. It is not safe for concurrent use.
+type Run struct {
+	dir     string
+	lock    *flock.Flock
+	metrics *os.File
+}
+
+// Dir returns the directory that a step and its configuration have under root. The
+// configuration is anything that encoding/json can write.
+func Dir(root, step string, config any) (string, error) {
+	text, err := json.Marshal(config)
+	if err != nil {
+		return "", fmt.Errorf("rundir: cannot write the configuration of %s as JSON: %w", step, err)
+	}
+	sum := sha256.Sum256(text)
+	return filepath.Join(root, step+"-"+hex.EncodeToString(sum[:8])), nil
+}
+
+// Open opens, or creates, the run directory of a step and its configuration under
+// root, and locks it until Close. Its errors say that the directory cannot be
+// written, that another process has it open ([ErrInUse]), or that it holds another
+// configuration.
+func Open(root, step string, config any) (*Run, error) {
+	dir, err := Dir(root, step, config)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("rundir: cannot create the run directory: %w", err)
+	}
+	r := &Run{dir: dir, lock: flock.New(filepath.Join(dir, lockFile))}
+	locked, err := r.lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("rundir: cannot lock %s: %w", dir, err)
+	}
+	if !locked {
+		return nil, fmt.Errorf("rundir: cannot open %s: %w", dir, ErrInUse)
+	}
+	if err := r.open(config); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Run) open(config any) error {
+	text, err := json.MarshalIndent(config, "", "  ")
+	if err != nil {
+		return fmt.Errorf("rundir: cannot write the configuration as JSON: %w", err)
+	}
+	text = append(text, '\n')
+	stored, err := os.ReadFile(r.path(configFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = r.writeFile(configFile, text)
+	case err == nil && !bytes.Equal(stored, text):
+		err = fmt.Errorf("rundir: %s holds a run of another configuration; use another folder, or delete it", r.dir)
+	}
+	if err != nil {
+		return err
+	}
+	step, _, err := r.Checkpoint()
+	if err != nil {
+		return err
+	}
+	if done, err := r.Result(&json.RawMessage{}); err != nil || done {
+		return err
+	}
+	if err := r.dropMetricsFrom(step); err != nil {
+		return err
+	}
+	r.metrics, err = os.OpenFile(r.path(metricsFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return fmt.Errorf("rundir: cannot open the metrics: %w", err)
+	}
+	return nil
+}
+
+// Close unlocks the run directory.
+func (r *Run) Close() error {
+	var err error
+	if r.metrics != nil {
+		err = r.metrics.Close()
+	}
+	return errors.Join(err, r.lock.Unlock())
+}
+
+// Dir is the path of the run directory.
+func (r *Run) Dir() string { return r.dir }
+
+func (r *Run) path(name string) string { return filepath.Join(r.dir, name) }
+
+func (r *Run) writeFile(name string, data []byte) error {
+	if err := renameio.WriteFile(r.path(name), data, 0o644); err != nil {
+		return fmt.Errorf("rundir: cannot write %s: %w", r.path(name), err)
+	}
+	return nil
+}
+
+// Save stores a checkpoint: the state after the given number of steps. It replaces
+// the checkpoint before.
+func (r *Run) Save(steps int, state []byte) error {
+	return WriteSealed(r.path(checkpointFile), append(binary.LittleEndian.AppendUint64(nil, uint64(steps)), state...))
+}
+
+// Checkpoint returns the last checkpoint: the number of steps done and the state
+// after them, or 0 and nil for a run without one.
+func (r *Run) Checkpoint() (steps int, state []byte, err error) {
+	data, err := ReadSealed(r.path(checkpointFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil, nil
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	if len(data) < 8 {
+		return 0, nil, fmt.Errorf("rundir: cannot use %s, delete it to start again: %w", r.path(checkpointFile), ErrDamaged)
+	}
+	return int(binary.LittleEndian.Uint64(data)), data[8:], nil
+}
+
+// Result reads the stored result into result, a pointer. It returns false if the
+// run is not finished.
+func (r *Run) Result(result any) (done bool, err error) {
+	text, err := os.ReadFile(r.path(resultFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, result)
+	}
+	if err != nil {
+		return false, fmt.Errorf("rundir: cannot use %s, delete it to start again: %w", r.path(resultFile), err)
+	}
+	return true, nil
+}
+
+// Finish stores the result, which marks the run as done.
+func (r *Run) Finish(result any) error {
+	text, err := json.MarshalIndent(result, "", "  ")
+	if err != nil {
+		return fmt.Errorf("rundir: cannot write the result as JSON: %w", err)
+	}
+	return r.writeFile(resultFile, append(text, '\n'))
+}
+
+// Metrics are the values logged at one step.
+type Metrics struct {
+	Step   int                `json:"step"`
+	Values map[string]float64 `json:"values"`
+}
+
+// Log appends the values measured at a step, counted from 0. What was logged after
+// the last checkpoint is dropped when the run is opened again, so a resumed run
+// logs every step once.
+func (r *Run) Log(step int, values map[string]float64) error {
+	line, err := json.Marshal(Metrics{Step: step, Values: values})
+	if err != nil {
+		return fmt.Errorf("rundir: cannot log step %d: %w", step, err)
+	}
+	if _, err := r.metrics.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("rundir: cannot log step %d: %w", step, err)
+	}
+	return nil
+}
+
+// Metrics returns all that was logged so far, in order.
+func (r *Run) Metrics() ([]Metrics, error) { return ReadMetrics(r.dir) }
+
+// ReadMetrics returns what was logged so far in a run directory, also while another
+// process works in it. A run that logged nothing has no metrics.
+func ReadMetrics(dir string) ([]Metrics, error) {
+	file, err := os.Open(filepath.Join(dir, metricsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rundir: cannot read the metrics: %w", err)
+	}
+	defer file.Close()
+	var all []Metrics
+	lines := bufio.NewReader(file)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err == io.EOF {
+			return all, nil // a last line without its end is still being written
+		}
+		var m Metrics
+		if err == nil {
+			err = json.Unmarshal(line, &m)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("rundir: line %d of %s is damaged: %w", len(all)+1, file.Name(), err)
+		}
+		all = append(all, m)
+	}
+}
+
+// dropMetricsFrom removes what was logged at the given step and later.
+func (r *Run) dropMetricsFrom(step int) error {
+	all, err := r.Metrics()
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	var kept bytes.Buffer
+	for _, m := range all {
+		if m.Step >= step {
+			continue
+		}
+		line, err := json.Marshal(m)
+		if err != nil {
+			return fmt.Errorf("rundir: cannot rewrite the metrics: %w", err)
+		}
+		kept.Write(append(line, '\n'))
+	}
+	return r.writeFile(metricsFile, kept.Bytes())
+}
+
+// Watch is told of each step that a run has done, out of how many, with the values
+// measured at it: for progress bars and live plots.
+type Watch func(done, total int, values map[string]float64)

@@ -1,0 +1,133 @@
+package rundir
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+type config struct{ Layers int }
+
+func mustOpen(t *testing.T, root string, c any) *Run {
+	t.Helper()
+	r, err := Open(root, "step", c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestARunFromStartToEnd(t *testing.T) {
+	root := t.TempDir()
+	r := mustOpen(t, root, config{2})
+	for step := range 3 {
+		check(t, r.Log(step, map[string]float64{"loss": float64(step)}))
+		check(t, r.Save(step+1, []byte{byte(step)}))
+	}
+	check(t, r.Log(3, map[string]float64{"loss": 99})) // lost: no checkpoint follows
+	check(t, r.Close())
+
+	r = mustOpen(t, root, config{2})
+	done, state, err := r.Checkpoint()
+	check(t, err)
+	if done != 3 || !slices.Equal(state, []byte{2}) {
+		t.Fatalf("checkpoint after %d steps with state %v, want 3 and [2]", done, state)
+	}
+	metrics, err := r.Metrics()
+	check(t, err)
+	if len(metrics) != 3 || metrics[2].Step != 2 || metrics[2].Values["loss"] != 2 {
+		t.Fatalf("metrics %v, want those of steps 0 to 2", metrics)
+	}
+	var result map[string]string
+	if finished, err := r.Result(&result); finished || err != nil {
+		t.Fatalf("finished: %v, %v", finished, err)
+	}
+	check(t, r.Finish(map[string]string{"best": "101:A"}))
+	check(t, r.Close())
+
+	r = mustOpen(t, root, config{2})
+	if finished, err := r.Result(&result); !finished || err != nil || result["best"] != "101:A" {
+		t.Fatalf("result %v, %v, %v", result, finished, err)
+	}
+}
+
+func TestEachConfigurationHasItsDirectory(t *testing.T) {
+	root := t.TempDir()
+	a, b := mustOpen(t, root, config{2}), mustOpen(t, root, config{4})
+	if a.Dir() == b.Dir() {
+		t.Errorf("two configurations share %s", a.Dir())
+	}
+}
+
+func TestOneProcessAtATime(t *testing.T) {
+	root := t.TempDir()
+	mustOpen(t, root, config{2})
+	if _, err := Open(root, "step", config{2}); !errors.Is(err, ErrInUse) {
+		t.Errorf("second opening: %v, want ErrInUse", err)
+	}
+}
+
+func TestOtherConfiguration(t *testing.T) {
+	root := t.TempDir()
+	r := mustOpen(t, root, config{2})
+	check(t, r.Close())
+	check(t, os.WriteFile(filepath.Join(r.Dir(), configFile), []byte("{}\n"), 0o644))
+	if _, err := Open(root, "step", config{2}); err == nil || !strings.Contains(err.Error(), "another configuration") {
+		t.Errorf("error %v, want one about another configuration", err)
+	}
+}
+
+// A file that was cut off or changed anywhere is not taken for a checkpoint.
+func TestDamagedCheckpoint(t *testing.T) {
+	root := t.TempDir()
+	r := mustOpen(t, root, config{2})
+	check(t, r.Save(1, []byte("state")))
+	path := r.path(checkpointFile)
+	whole, err := os.ReadFile(path)
+	check(t, err)
+	check(t, r.Close())
+	damaged := [][]byte{whole[:0], whole[:3], whole[:len(whole)-1], append(slices.Clone(whole), 0)}
+	for i := range whole {
+		flipped := slices.Clone(whole)
+		flipped[i] ^= 0x10
+		damaged = append(damaged, flipped)
+	}
+	for _, data := range damaged {
+		check(t, os.WriteFile(path, data, 0o644))
+		if _, err := Open(root, "step", config{2}); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), path) {
+			t.Errorf("opening with %q: error %v, want ErrDamaged naming the file", data, err)
+		}
+	}
+}
+
+func TestReadOnlyRoot(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "file")
+	check(t, os.WriteFile(root, nil, 0o644))
+	if _, err := Open(root, "step", config{2}); err == nil || !strings.Contains(err.Error(), "cannot create the run directory") {
+		t.Errorf("error %v, want one about the directory", err)
+	}
+}
+
+// A line that another process is still writing is left out.
+func TestReadMetricsWhileWriting(t *testing.T) {
+	r := mustOpen(t, t.TempDir(), config{2})
+	check(t, r.Log(0, map[string]float64{"loss": 1}))
+	_, err := r.metrics.WriteString(`{"step":1,"val`)
+	check(t, err)
+	metrics, err := ReadMetrics(r.Dir())
+	check(t, err)
+	if len(metrics) != 1 {
+		t.Errorf("%d metrics, want 1", len(metrics))
+	}
+}

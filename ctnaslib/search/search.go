@@ -1,0 +1,356 @@
+// Package search finds architectures: Contrastive Neural Architecture Search
+// (paper, Sec. 3.2, Alg. 1), with its baseline curriculum (Alg. 2,
+// [UpdateBaseline]) and data exploration (Alg. 3, [Explore]).
+//
+//	found, err := search.CTNAS(ctx, "runs", search.Problem{Backend: backend, Benchmark: table.Benchmark()}, search.Released())
+//	found.Best // an architecture; found.Queries labels were bought for it
+//
+// It knows a search space only through package space, and accuracies only through
+// [space.Benchmark], which counts them.
+package search
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/controller"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/gomlx/compute"
+)
+
+// Problem is what a search works on.
+type Problem struct {
+	Backend   compute.Backend
+	Benchmark space.Benchmark
+
+	// Source says where the benchmark's accuracies come from ("real", "surrogate"). It
+	// is part of the run's configuration, so results of different sources never mix.
+	Source string
+
+	Watch rundir.Watch // told of each iteration, if set
+}
+
+// Found is the outcome of a search.
+type Found struct {
+	Best      space.Arch   // the last baseline β
+	Baselines []space.Arch // β at the start, then after each iteration
+	Queries   int          // validation accuracies bought
+	NAC       *comparator.NAC
+	Status    rundir.Status
+	Dir       string // the run directory
+
+	// Metrics are, of each iteration: "reward", the mean NAC(α, β) of its samples;
+	// "entropy", of the policy in nats; "policy_loss"; "nac_loss", where NAC was
+	// trained; "baseline_score", s of Eq. 5, where the baseline was chosen anew.
+	Metrics []rundir.Metrics
+}
+
+// The random streams of a run, the second word of each generator's seed.
+const (
+	seedLabels    = 1
+	seedBaseline  = 2
+	seedIteration = 1 << 32 // plus the iteration
+)
+
+// Label draws m architectures at random and queries their validation accuracy
+// (Alg. 1, line 1). It is the first thing [CTNAS] does, and a function of the seed.
+func Label(b space.Benchmark, m int, seed uint64) ([]comparator.Labelled, error) {
+	archs, err := b.Sample(rand.New(rand.NewPCG(seed, seedLabels)), m)
+	if err != nil {
+		return nil, err
+	}
+	labelled := make([]comparator.Labelled, len(archs))
+	for i, a := range archs {
+		accuracy, err := b.Validation(a)
+		if err != nil {
+			return nil, err
+		}
+		labelled[i] = comparator.Labelled{Arch: a, Accuracy: accuracy}
+	}
+	return labelled, nil
+}
+
+// CTNAS runs Alg. 1 in a run directory under root; NAC's first training is a run
+// of its own beside it, shared with [comparator.Train]. A search that was finished
+// before is loaded, one that was interrupted continues, and both give the result of
+// an uninterrupted one. The errors are those of the configuration, the benchmark and
+// the run directory, and ctx's.
+func CTNAS(ctx context.Context, root string, p Problem, config Config) (*Found, error) {
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	config = config.withSeed()
+	s := p.Benchmark.Space()
+	labelled, err := Label(p.Benchmark, config.Labels, config.Seed)
+	if err != nil {
+		return nil, err
+	}
+	run, err := rundir.Open(root, "ctnas", map[string]any{
+		"space": s.Name(), "source": p.Source, "backend": engine.Describe(p.Backend), "search": config,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer run.Close()
+
+	a := &algorithm{config: config, problem: p, space: s, labelled: labelled}
+	found := &Found{Queries: p.Benchmark.Queries(), Status: rundir.Trained, Dir: run.Dir()}
+	done, state, err := run.Checkpoint()
+	if err != nil {
+		return nil, err
+	}
+	if done == 0 {
+		err = a.start(ctx, root)
+	} else {
+		found.Status = rundir.Resumed
+		err = a.decode(state)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if done >= config.Iterations {
+		found.Status = rundir.Loaded
+	}
+	for t := done; t < config.Iterations; t++ {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("search: stopped after iteration %d of %d; run it again to continue: %w", t, config.Iterations, err)
+		}
+		values, err := a.iterate(t)
+		if err != nil {
+			return nil, err
+		}
+		if p.Watch != nil {
+			p.Watch(t+1, config.Iterations, values)
+		}
+		if err := run.Log(t, values); err != nil {
+			return nil, err
+		}
+		state, err := a.encode()
+		if err != nil {
+			return nil, err
+		}
+		if err := run.Save(t+1, state); err != nil {
+			return nil, err
+		}
+	}
+	found.Best, found.Baselines, found.NAC = a.baseline(), a.baselines, a.nac
+	if found.Metrics, err = run.Metrics(); err != nil {
+		return nil, err
+	}
+	return found, run.Finish(map[string]any{"best": found.Best.String(), "id": found.Best.ID(), "queries": found.Queries})
+}
+
+// algorithm is the state of Alg. 1 between two iterations.
+type algorithm struct {
+	config   Config
+	problem  Problem
+	space    space.Space
+	labelled []comparator.Labelled // the labelled part 𝒜 of 𝒞
+
+	nac       *comparator.NAC
+	policy    *controller.Controller
+	pseudo    []comparator.Pair // the pseudo-labelled part of 𝒞
+	baselines []space.Arch      // ℬ, with the present β last
+}
+
+func (a *algorithm) baseline() space.Arch { return a.baselines[len(a.baselines)-1] }
+
+// start does lines 3 to 5, and the first, full training of NAC (line 7).
+func (a *algorithm) start(ctx context.Context, root string) error {
+	trained, err := comparator.Train(ctx, root, comparator.Training{
+		Backend: a.problem.Backend, Space: a.space, Labelled: a.labelled, Config: a.config.NAC,
+	})
+	if err != nil {
+		return err
+	}
+	a.nac = trained.NAC
+	a.policy, err = controller.New(a.problem.Backend, a.space.Decisions(), a.config.Controller)
+	if err != nil {
+		return err
+	}
+	a.baselines, err = a.draw(rand.New(rand.NewPCG(a.config.Seed, seedBaseline)), 1)
+	return err
+}
+
+// iterate does lines 7 to 15 of iteration t, counted from 0.
+func (a *algorithm) iterate(t int) (map[string]float64, error) {
+	c := a.config
+	rng := rand.New(rand.NewPCG(c.Seed, seedIteration+uint64(t)))
+	values := make(map[string]float64)
+	if t > 0 {
+		for e := range c.NACEpochs {
+			epoch := c.NAC.Epochs + (t-1)*c.NACEpochs + e
+			loss, err := a.nac.TrainEpoch(epoch, a.labelled, a.pseudo, c.PseudoRatio)
+			if err != nil {
+				return nil, err
+			}
+			values["nac_loss"] = loss
+		}
+	}
+	if err := a.improvePolicy(rng, values); err != nil {
+		return nil, err
+	}
+	samples, err := a.draw(rng, c.Samples)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.explore(rng, samples); err != nil {
+		return nil, err
+	}
+	next := a.baseline()
+	if t%c.BaselineEvery == 0 {
+		candidates := a.baselines
+		if !c.AllBaselines {
+			candidates = a.baselines[len(a.baselines)-1:]
+		}
+		next, values["baseline_score"], err = UpdateBaseline(a.nac, candidates, samples[:c.BaselineSamples])
+		if err != nil {
+			return nil, err
+		}
+	}
+	a.baselines = append(a.baselines, next)
+	return values, nil
+}
+
+// improvePolicy does lines 9 and 10: the reward of α is NAC(α, β).
+func (a *algorithm) improvePolicy(rng *rand.Rand, values map[string]float64) error {
+	baseline, err := a.nac.Scores([]space.Arch{a.baseline()})
+	if err != nil {
+		return err
+	}
+	for range a.config.PolicySteps {
+		sequences, err := a.policy.Sample(rng, a.config.PolicyBatch)
+		if err != nil {
+			return err
+		}
+		archs, err := a.decodeAll(sequences)
+		if err != nil {
+			return err
+		}
+		scores, err := a.nac.Scores(archs)
+		if err != nil {
+			return err
+		}
+		rewards := make([]float64, len(scores))
+		for i, s := range scores {
+			rewards[i] = comparator.Probability(s, baseline[0])
+			values["reward"] += rewards[i] / float64(a.config.PolicySteps*a.config.PolicyBatch)
+		}
+		step, err := a.policy.Reinforce(sequences, rewards)
+		if err != nil {
+			return err
+		}
+		values["policy_loss"] += step.Loss / float64(a.config.PolicySteps)
+		values["entropy"] += step.Entropy / float64(a.config.PolicySteps)
+	}
+	return nil
+}
+
+// explore does lines 12 to 14.
+func (a *algorithm) explore(rng *rand.Rand, samples []space.Arch) error {
+	if a.config.PseudoRatio == 0 {
+		return nil
+	}
+	var pairs []comparator.Pair
+	var err error
+	if a.config.Exploration == Confident {
+		pairs, err = Explore(a.nac, samples, a.config.TopK)
+	} else {
+		pairs, err = ExploreReleased(a.nac, samples, a.config.TopK, rng)
+	}
+	a.pseudo = append(a.pseudo, pairs...)
+	return err
+}
+
+// draw samples n architectures from the policy.
+func (a *algorithm) draw(rng *rand.Rand, n int) ([]space.Arch, error) {
+	sequences, err := a.policy.Sample(rng, n)
+	if err != nil {
+		return nil, err
+	}
+	return a.decodeAll(sequences)
+}
+
+func (a *algorithm) decodeAll(sequences [][]int) ([]space.Arch, error) {
+	archs := make([]space.Arch, len(sequences))
+	for i, sequence := range sequences {
+		arch, err := a.space.Decode(sequence)
+		if err != nil {
+			return nil, err
+		}
+		archs[i] = arch
+	}
+	return archs, nil
+}
+
+// saved is an algorithm's state in a checkpoint.
+type saved struct {
+	NAC, Policy []byte
+	Baselines   []string
+	First       []string // of the pseudo-labelled pairs
+	Second      []string
+	Better      []bool
+}
+
+func (a *algorithm) encode() ([]byte, error) {
+	var s saved
+	var err error
+	if s.NAC, err = a.nac.Encode(); err != nil {
+		return nil, err
+	}
+	if s.Policy, err = a.policy.Encode(); err != nil {
+		return nil, err
+	}
+	for _, b := range a.baselines {
+		s.Baselines = append(s.Baselines, b.String())
+	}
+	for _, p := range a.pseudo {
+		s.First = append(s.First, p.First.String())
+		s.Second = append(s.Second, p.Second.String())
+		s.Better = append(s.Better, p.Better)
+	}
+	var out bytes.Buffer
+	if err := gob.NewEncoder(&out).Encode(s); err != nil {
+		return nil, fmt.Errorf("search: cannot write the checkpoint: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+func (a *algorithm) decode(state []byte) error {
+	var s saved
+	err := gob.NewDecoder(bytes.NewReader(state)).Decode(&s)
+	if err != nil {
+		return fmt.Errorf("search: cannot read the checkpoint: %w", err)
+	}
+	if a.nac, err = comparator.Decode(a.problem.Backend, a.space, a.config.NAC, s.NAC); err != nil {
+		return err
+	}
+	if a.policy, err = controller.Decode(a.problem.Backend, a.space.Decisions(), a.config.Controller, s.Policy); err != nil {
+		return err
+	}
+	parse := func(texts []string) []space.Arch {
+		archs := make([]space.Arch, len(texts))
+		for i, text := range texts {
+			var parseErr error
+			if archs[i], parseErr = a.space.Parse(text); parseErr != nil && err == nil {
+				err = fmt.Errorf("search: the checkpoint is of another space: %w", parseErr)
+			}
+		}
+		return archs
+	}
+	a.baselines = parse(s.Baselines)
+	first, second := parse(s.First), parse(s.Second)
+	if err != nil {
+		return err
+	}
+	for i := range first {
+		a.pseudo = append(a.pseudo, comparator.Pair{First: first[i], Second: second[i], Better: s.Better[i]})
+	}
+	return nil
+}
