@@ -28,12 +28,7 @@ import (
 type Problem struct {
 	Backend   compute.Backend
 	Benchmark space.Benchmark
-
-	// Source says where the benchmark's accuracies come from ("real", "surrogate"). It
-	// is part of the run's configuration, so results of different sources never mix.
-	Source string
-
-	Watch rundir.Watch // told of each iteration, if set
+	Watch     rundir.Watch // told of each iteration, if set
 }
 
 // Found is the outcome of a search.
@@ -92,7 +87,7 @@ func CTNAS(ctx context.Context, root string, p Problem, config Config) (*Found, 
 		return nil, err
 	}
 	run, err := rundir.Open(root, "ctnas", map[string]any{
-		"space": s.Name(), "source": p.Source, "backend": engine.Describe(p.Backend), "search": config,
+		"space": s.Name(), "source": p.Benchmark.Source(), "backend": engine.Describe(p.Backend), "search": config,
 	})
 	if err != nil {
 		return nil, err

@@ -77,6 +77,11 @@ type Benchmark interface {
 	// Space is the search space that the benchmark covers.
 	Space() Space
 
+	// Source says what the accuracies were measured on: "real", the published
+	// benchmark; "surrogate", a model of it; "proxy", scaled-down training. Results of
+	// different sources are never mixed.
+	Source() string
+
 	// Sample draws n distinct architectures uniformly from those that can be
 	// queried. It is free. The error says how many there are, if fewer than n.
 	Sample(rng *rand.Rand, n int) ([]Arch, error)

@@ -1,0 +1,158 @@
+// Package nb is the notebook's side of the library: it shows what package report
+// made and what a run is doing, in a GoNB cell, and does the same in a terminal as
+// far as a terminal can. It is the only package that knows GoNB.
+//
+//	%%
+//	table := nb.Must(datasets.OpenNASBench101(nb.Context(), ""))
+//	nb.Markdown("**%s**", table.Source().Description)
+package nb
+
+import (
+	"context"
+	"fmt"
+	"html"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/janpfeifer/gonb/gonbui"
+
+	"github.com/ctnas/ctnas/ctnaslib/report"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+)
+
+// Must returns value, or ends the cell with the error's one sentence.
+func Must[T any](value T, err error) T {
+	Check(err)
+	return value
+}
+
+// Check ends the cell with the error's one sentence, if there is an error.
+func Check(err error) {
+	if err == nil {
+		return
+	}
+	gonbui.Sync()
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// Context is cancelled by the notebook's interrupt button, and by Ctrl-C in a
+// terminal, so that a run stops cleanly and keeps its checkpoint. The second
+// interrupt ends the process at once.
+var Context = sync.OnceValue(func() context.Context {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx
+})
+
+// Runs is the folder of the run directories: $CTNAS_RUNS, or "runs" beside the
+// notebook.
+func Runs() string {
+	if dir := os.Getenv("CTNAS_RUNS"); dir != "" {
+		return dir
+	}
+	return "runs"
+}
+
+// Markdown shows formatted text; in a terminal, it prints it as it is.
+func Markdown(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if !gonbui.IsNotebook {
+		fmt.Println(text)
+		return
+	}
+	gonbui.DisplayMarkdown(text)
+	gonbui.Sync()
+}
+
+// Picture is a drawing with a caption under it.
+type Picture struct {
+	SVG, Caption string
+}
+
+// Pictures shows drawings side by side. In a terminal it prints the captions.
+func Pictures(pictures ...Picture) {
+	if !gonbui.IsNotebook {
+		for _, p := range pictures {
+			fmt.Printf("[picture] %s\n", p.Caption)
+		}
+		return
+	}
+	var row strings.Builder
+	row.WriteString(`<div style="display:flex;flex-wrap:wrap;gap:24px;align-items:flex-end">`)
+	for _, p := range pictures {
+		fmt.Fprintf(&row, `<figure style="margin:0;text-align:center">%s<figcaption>%s</figcaption></figure>`, p.SVG, html.EscapeString(p.Caption))
+	}
+	row.WriteString(`</div>`)
+	gonbui.DisplayHTML(row.String())
+	gonbui.Sync()
+}
+
+// Charts draws charts and shows them side by side.
+func Charts(charts ...report.Chart) {
+	pictures := make([]Picture, len(charts))
+	for i, c := range charts {
+		pictures[i] = Picture{SVG: Must(c.SVG())}
+		if !gonbui.IsNotebook {
+			pictures[i].Caption = c.Title
+		}
+	}
+	Pictures(pictures...)
+}
+
+// Progress shows how far a run is, with the last values of its metrics and an
+// estimate of the time left: as one line that changes in place in a notebook, as
+// a line every ten seconds in a terminal.
+func Progress(what string) rundir.Watch {
+	start := time.Now()
+	var shown time.Time
+	first := 0 // steps that were done before this process
+	id := gonbui.UniqueID()
+	last := make(map[string]float64)
+	return func(done, total int, values map[string]float64) {
+		for name, v := range values {
+			last[name] = v
+		}
+		if shown.IsZero() {
+			first = done - 1
+		}
+		pause := 10 * time.Second
+		if gonbui.IsNotebook {
+			pause = 300 * time.Millisecond
+		}
+		if done < total && time.Since(shown) < pause {
+			return
+		}
+		shown = time.Now()
+		each := time.Since(start) / time.Duration(done-first)
+		line := fmt.Sprintf("%s %d/%d, %s left%s", what, done, total, (each * time.Duration(total-done)).Round(time.Second), listed(last))
+		if done == total {
+			line = fmt.Sprintf("%s %d/%d in %s%s", what, done, total, time.Since(start).Round(time.Second), listed(last))
+		}
+		if !gonbui.IsNotebook {
+			fmt.Fprintln(os.Stderr, line)
+			return
+		}
+		gonbui.UpdateHTML(id, fmt.Sprintf(`<progress value="%d" max="%d"></progress> <code>%s</code>`, done, total, html.EscapeString(line)))
+		if done == total {
+			gonbui.UpdateHTML(id, "")
+			gonbui.DisplayHTML("<code>" + html.EscapeString(line) + "</code>")
+			gonbui.Sync()
+		}
+	}
+}
+
+// listed writes values in the order of their names, such as ", loss 0.31, tau 0.7".
+func listed(values map[string]float64) string {
+	var text strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		fmt.Fprintf(&text, ", %s %.3g", strings.ReplaceAll(name, "_", " "), values[name])
+	}
+	return text.String()
+}

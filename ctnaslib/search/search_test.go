@@ -1,0 +1,352 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+)
+
+// toyBenchmark scores a cell by its 3×3 convolutions and, a little, its edges.
+type toyBenchmark struct{ seen map[string]bool }
+
+func newToyBenchmark() *toyBenchmark { return &toyBenchmark{seen: map[string]bool{}} }
+
+func (b *toyBenchmark) Space() space.Space { return nasbench101.Space{} }
+func (b *toyBenchmark) Source() string     { return "toy" }
+func (b *toyBenchmark) Queries() int       { return len(b.seen) }
+
+func (b *toyBenchmark) Sample(rng *rand.Rand, n int) ([]space.Arch, error) {
+	archs := make([]space.Arch, n)
+	for i := range archs {
+		archs[i] = nasbench101.Space{}.Sample(rng)
+	}
+	return archs, nil
+}
+
+func (b *toyBenchmark) Validation(a space.Arch) (float64, error) {
+	b.seen[a.ID()] = true
+	return quality(a), nil
+}
+
+func quality(a space.Arch) float64 {
+	c := a.(nasbench101.Cell)
+	q := float64(c.Edges()) / 100
+	for v := 1; v < c.N()-1; v++ {
+		if c.Op(v) == nasbench101.Conv3x3 {
+			q += 0.1
+		}
+	}
+	return q
+}
+
+func toyProblem(t testing.TB) Problem {
+	t.Helper()
+	backend, err := engine.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Problem{Backend: backend, Benchmark: newToyBenchmark()}
+}
+
+// small is Alg. 1 at a size for tests.
+func small(seed uint64) Config {
+	c := Paper()
+	c.Labels, c.Iterations, c.PolicySteps, c.PolicyBatch = 60, 8, 4, 8
+	c.Samples, c.BaselineSamples, c.TopK = 20, 20, 30
+	c.NAC.Width, c.NAC.Epochs, c.NAC.BatchSize, c.NAC.LearningRate = 16, 25, 32, 5e-3
+	c.Controller.Hidden, c.Controller.LearningRate = 16, 1e-2
+	c.Seed = seed
+	return c
+}
+
+func mustSearch(t testing.TB, root string, c Config) *Found {
+	t.Helper()
+	found, err := CTNAS(context.Background(), root, toyProblem(t), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// summary is all of an outcome that must not depend on how it came about.
+func summary(f *Found) string {
+	return fmt.Sprint(f.Best, f.Baselines, f.Queries, f.Metrics)
+}
+
+func TestCTNASImproves(t *testing.T) {
+	c := small(1)
+	c.Iterations = 25
+	found := mustSearch(t, t.TempDir(), c)
+	if len(found.Baselines) != 26 || len(found.Metrics) != 25 {
+		t.Fatalf("%d baselines and %d metrics, want 26 and 25", len(found.Baselines), len(found.Metrics))
+	}
+	if found.Queries != 60 {
+		t.Errorf("%d queries, want 60", found.Queries)
+	}
+	rng, mean := rand.New(rand.NewPCG(1, 1)), 0.0
+	for range 500 {
+		mean += quality(nasbench101.Space{}.Sample(rng)) / 500
+	}
+	if got := quality(found.Best); got < mean+0.1 {
+		t.Errorf("the cell found has quality %.2f, a random one %.2f on average", got, mean)
+	}
+}
+
+func TestReleasedScheduleRuns(t *testing.T) {
+	c := small(2)
+	c.Exploration, c.AllBaselines, c.BaselineEvery, c.BaselineSamples = Probable, false, 3, 10
+	found := mustSearch(t, t.TempDir(), c)
+	for i, m := range found.Metrics {
+		if _, chosen := m.Values["baseline_score"]; chosen != (i%3 == 0) {
+			t.Errorf("iteration %d: baseline chosen anew: %v", i, chosen)
+		}
+	}
+}
+
+func TestSameSeedSameResult(t *testing.T) {
+	a, b := mustSearch(t, t.TempDir(), small(3)), mustSearch(t, t.TempDir(), small(3))
+	if summary(a) != summary(b) {
+		t.Errorf("the same seed gave\n%s\nand\n%s", summary(a), summary(b))
+	}
+	if c := mustSearch(t, t.TempDir(), small(4)); summary(a) == summary(c) {
+		t.Error("another seed gave the same run")
+	}
+}
+
+func TestInterruptAndResume(t *testing.T) {
+	want := summary(mustSearch(t, t.TempDir(), small(5)))
+	root := t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	p := toyProblem(t)
+	p.Watch = func(done, _ int, _ map[string]float64) {
+		if done == 3 {
+			cancel()
+		}
+	}
+	if _, err := CTNAS(ctx, root, p, small(5)); !errors.Is(err, context.Canceled) {
+		t.Fatalf("interrupted: %v, want context.Canceled", err)
+	}
+	for _, status := range []rundir.Status{rundir.Resumed, rundir.Loaded} {
+		found := mustSearch(t, root, small(5))
+		if found.Status != status {
+			t.Errorf("status %s, want %s", found.Status, status)
+		}
+		if summary(found) != want {
+			t.Errorf("%s: the outcome differs from that of an uninterrupted search", status)
+		}
+	}
+}
+
+// killedRoot names, in the environment of a test process that is about to be
+// killed, the folder it is to search in.
+const killedRoot = "CTNAS_TEST_KILLED_ROOT"
+
+// A search in another process is killed at random moments until it is through, and
+// must end like one that nobody touched.
+func TestKillAndResume(t *testing.T) {
+	if root := os.Getenv(killedRoot); root != "" {
+		mustSearch(t, root, small(6))
+		return
+	}
+	if testing.Short() {
+		t.Skip("starts many processes")
+	}
+	want := summary(mustSearch(t, t.TempDir(), small(6)))
+	root := t.TempDir()
+	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
+	kills := 0
+	for {
+		command := exec.Command(os.Args[0], "-test.run=^TestKillAndResume$")
+		command.Env = append(os.Environ(), killedRoot+"="+root)
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// Ever later, so that the search gets through in the end.
+		delay := time.Duration(kills)*60*time.Millisecond + time.Duration(rng.Int64N(int64(300*time.Millisecond)))
+		kill := time.AfterFunc(delay, func() { command.Process.Kill() })
+		err := command.Wait()
+		if kill.Stop() || err == nil {
+			if err != nil {
+				t.Fatalf("after %d kills: %v", kills, err)
+			}
+			break
+		}
+		kills++
+	}
+	t.Logf("killed %d times", kills)
+	if kills == 0 {
+		t.Error("the search was never killed")
+	}
+	if got := summary(mustSearch(t, root, small(6))); got != want {
+		t.Errorf("after %d kills:\n%s\nwant\n%s", kills, got, want)
+	}
+}
+
+// A damaged checkpoint is reported, not used.
+func TestDamagedCheckpoint(t *testing.T) {
+	root := t.TempDir()
+	found := mustSearch(t, root, small(7))
+	path := filepath.Join(found.Dir, "checkpoint")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := CTNAS(context.Background(), root, toyProblem(t), small(7)); !errors.Is(err, rundir.ErrDamaged) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %v, want one line wrapping ErrDamaged", err)
+	}
+}
+
+// trained is a NAC whose comparisons are not trivial, and cells to compare.
+func trained(t *testing.T) (*comparator.NAC, []space.Arch) {
+	t.Helper()
+	p := toyProblem(t)
+	c := small(8)
+	nac, err := comparator.New(p.Backend, nasbench101.Space{}, c.NAC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	labelled, err := Label(p.Benchmark, 60, 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for epoch := range 10 {
+		if _, err := nac.TrainEpoch(epoch, labelled, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var archs []space.Arch
+	for _, l := range labelled[:12] {
+		archs = append(archs, l.Arch)
+	}
+	return nac, archs
+}
+
+// Alg. 2 again, with one comparison at a time.
+func TestUpdateBaselineIsAlgorithm2(t *testing.T) {
+	nac, archs := trained(t)
+	b, s := archs[:3], archs[2:] // one architecture is in both
+	var want space.Arch
+	highest := 0.0
+	for _, α := range archs {
+		sum := 0.0
+		for _, other := range archs {
+			if other.ID() != α.ID() {
+				p, err := nac.Compare(α, other)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sum += p
+			}
+		}
+		if average := sum / float64(len(archs)-1); average >= highest {
+			highest, want = average, α
+		}
+	}
+	got, score, err := UpdateBaseline(nac, b, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.ID() != want.ID() || math.Abs(score-highest) > 1e-6 {
+		t.Errorf("baseline %v with score %.6f, want %v with %.6f", got, score, want, highest)
+	}
+	if _, _, err := UpdateBaseline(nac, nil, nil); err == nil {
+		t.Error("a baseline was chosen from nothing")
+	}
+}
+
+// Alg. 3 again, with one comparison at a time.
+func TestExploreIsAlgorithm3(t *testing.T) {
+	nac, archs := trained(t)
+	confidence := map[string]float64{}
+	better := map[string]bool{}
+	for _, α := range archs {
+		for _, other := range archs {
+			if α.ID() != other.ID() {
+				p, err := nac.Compare(α, other)
+				if err != nil {
+					t.Fatal(err)
+				}
+				key := α.String() + " " + other.String()
+				confidence[key], better[key] = math.Abs(p-0.5), p >= 0.5
+			}
+		}
+	}
+	ordered := slices.Sorted(maps.Values(confidence))
+	slices.Reverse(ordered)
+	const k = 40
+	pairs, err := Explore(nac, append(archs, archs[0]), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(pairs) != k {
+		t.Fatalf("%d pairs, want %d", len(pairs), k)
+	}
+	for i, pair := range pairs {
+		key := pair.First.String() + " " + pair.Second.String()
+		if math.Abs(confidence[key]-ordered[i]) > 1e-6 {
+			t.Errorf("pair %d has confidence %.6f, the %d-th highest is %.6f", i, confidence[key], i, ordered[i])
+		}
+		if pair.Better != better[key] {
+			t.Errorf("pair %d has the label %v", i, pair.Better)
+		}
+	}
+	if all, err := Explore(nac, archs, 1000); err != nil || len(all) != 12*11 {
+		t.Errorf("%d pairs, %v; want all 132", len(all), err)
+	}
+}
+
+func TestExploreReleasedKeepsTheMostProbable(t *testing.T) {
+	nac, archs := trained(t)
+	pairs, err := ExploreReleased(nac, archs, 6, rand.New(rand.NewPCG(1, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := 1.0
+	for i, pair := range pairs {
+		p, err := nac.Compare(pair.First, pair.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p > last+1e-6 {
+			t.Errorf("pair %d has probability %.4f, the one before %.4f", i, p, last)
+		}
+		last = p
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"Iterations":      func(c *Config) { c.Iterations = 0 },
+		"Labels":          func(c *Config) { c.Labels = 1 },
+		"TopK":            func(c *Config) { c.TopK = -1 },
+		"PseudoRatio":     func(c *Config) { c.PseudoRatio = 1 },
+		"BaselineSamples": func(c *Config) { c.BaselineSamples = c.Samples + 1 },
+		"exploration":     func(c *Config) { c.Exploration = "bold" },
+	} {
+		c := small(1)
+		change(&c)
+		if _, err := CTNAS(context.Background(), t.TempDir(), toyProblem(t), c); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
