@@ -1,0 +1,100 @@
+package datasets
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+)
+
+func readJSONFile(ctx context.Context, files []string) (rows []Row, err error) {
+	err = readFile(files[0], func(r io.Reader) error {
+		rows, err = readJSON(ctx, r)
+		return err
+	})
+	return rows, err
+}
+
+// jsonRow is a cell in the authors' file. A nil field is one that is missing.
+type jsonRow struct {
+	Matrix     [][]int  `json:"matrix"`
+	Ops        []string `json:"ops"`
+	Params     *int64   `json:"n_params"`
+	Seconds    *float64 `json:"training_time"`
+	Validation *float64 `json:"validation_accuracy"`
+	Test       *float64 `json:"test_accuracy"`
+	Hash       string   `json:"hash_"`
+}
+
+// readJSON reads the authors' format: a list with one object for each cell. The
+// list is read piece by piece, never as a whole.
+func readJSON(ctx context.Context, r io.Reader) ([]Row, error) {
+	var rows []Row
+	var claimed [][16]byte
+	first := make(map[[16]byte]int)
+
+	list := json.NewDecoder(r)
+	if open, err := list.Token(); err != nil {
+		return nil, fmt.Errorf("it is not a JSON list of cells: %w", err)
+	} else if open != json.Delim('[') {
+		return nil, fmt.Errorf("it is not a JSON list of cells: it starts with %v", open)
+	}
+	for number := 1; list.More(); number++ {
+		if number%poll == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		var object jsonRow
+		if err := list.Decode(&object); err != nil {
+			return nil, fmt.Errorf("cell %d: %w", number, cutShort(err))
+		}
+		row, err := object.row()
+		if err != nil {
+			return nil, fmt.Errorf("cell %d: %w", number, err)
+		}
+		if earlier, known := first[row.Hash]; known {
+			return nil, fmt.Errorf("cell %d: it is the same as cell %d", number, earlier)
+		}
+		first[row.Hash] = number
+		rows = append(rows, row)
+		claimed = append(claimed, row.Hash)
+	}
+	if _, err := list.Token(); err != nil {
+		return nil, fmt.Errorf("after cell %d: the list does not end: %w", len(rows), cutShort(err))
+	}
+	if err := hashRows(ctx, rows); err != nil {
+		return nil, err
+	}
+	if i, err := checkHashes(rows, claimed); err != nil {
+		return nil, fmt.Errorf("cell %d: %w", i+1, err)
+	}
+	return rows, nil
+}
+
+// row checks everything about the cell but its hash.
+func (o jsonRow) row() (Row, error) {
+	if o.Params == nil || o.Seconds == nil || o.Validation == nil || o.Test == nil {
+		return Row{}, errors.New("one of n_params, training_time, validation_accuracy and test_accuracy is missing")
+	}
+	cell, err := nasbench101.New(o.Matrix, o.Ops)
+	if err != nil {
+		return Row{}, err
+	}
+	row := unmeasured(cell)
+	if row.Hash, err = parseHash(o.Hash); err != nil {
+		return Row{}, err
+	}
+	if err := checkParams(cell, *o.Params); err != nil {
+		return Row{}, err
+	}
+	if err := checkAccuracy("validation", *o.Validation); err != nil {
+		return Row{}, err
+	}
+	if err := checkAccuracy("test", *o.Test); err != nil {
+		return Row{}, err
+	}
+	row.Validation[last], row.Test, row.Seconds = exact(*o.Validation), exact(*o.Test), *o.Seconds
+	return row, checkSeconds(row.Seconds)
+}

@@ -1,0 +1,329 @@
+package datasets
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+)
+
+func readTFRecordFile(ctx context.Context, files []string) (rows []Row, err error) {
+	err = readFile(files[0], func(r io.Reader) error {
+		rows, err = readTFRecord(ctx, r)
+		return err
+	})
+	return rows, err
+}
+
+// readTFRecord reads the official format (google-research/nasbench,
+// nasbench/api.py): each record is one training run of a cell, and each cell has
+// three at each budget.
+func readTFRecord(ctx context.Context, r io.Reader) ([]Row, error) {
+	type sum struct {
+		row    Row // accuracies and seconds are sums over the runs so far
+		runs   [len(Epochs)]int
+		record int // the first of this cell
+	}
+	var sums []sum
+	var claimed [][16]byte
+	index := make(map[[16]byte]int)
+
+	add := func(number int, record []byte) error {
+		run, err := parseRun(record)
+		if err != nil {
+			return err
+		}
+		i, known := index[run.hash]
+		if !known {
+			i = len(sums)
+			index[run.hash] = i
+			sums = append(sums, sum{row: Row{Cell: run.cell}, record: number})
+			claimed = append(claimed, run.hash)
+		}
+		s := &sums[i]
+		if s.row.Cell != run.cell && s.row.Cell.Hash() != run.cell.Hash() {
+			return fmt.Errorf("the cell is %v, but record %d with its hash has %v", run.cell, s.record, s.row.Cell)
+		}
+		if s.runs[run.epochs] == runs {
+			return fmt.Errorf("the cell %v has more than %d runs of %d epochs", run.cell, runs, Epochs[run.epochs])
+		}
+		s.runs[run.epochs]++
+		s.row.Validation[run.epochs] += run.validation
+		if run.epochs == last {
+			s.row.Test += run.test
+			s.row.Seconds += run.seconds
+		}
+		return nil
+	}
+
+	records := recordReader{r: r}
+	for number := 1; ; number++ {
+		if number%poll == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		record, err := records.next()
+		if err == io.EOF {
+			break
+		}
+		if err == nil {
+			err = add(number, record)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("record %d: %w", number, err)
+		}
+	}
+
+	rows := make([]Row, len(sums))
+	for i, s := range sums {
+		for e, n := range s.runs {
+			switch {
+			case n == runs:
+				s.row.Validation[e] = exact(s.row.Validation[e] / runs)
+			case n == 0 && e != last:
+				s.row.Validation[e] = math.NaN()
+			default:
+				return nil, fmt.Errorf("record %d: the cell %v has %d runs of %d epochs in the file, not %d", s.record, s.row.Cell, n, Epochs[e], runs)
+			}
+		}
+		s.row.Test = exact(s.row.Test / runs)
+		s.row.Seconds /= runs
+		rows[i] = s.row
+	}
+	if err := hashRows(ctx, rows); err != nil {
+		return nil, err
+	}
+	if i, err := checkHashes(rows, claimed); err != nil {
+		return nil, fmt.Errorf("record %d: %w", sums[i].record, err)
+	}
+	return rows, nil
+}
+
+// recordReader takes a TFRecord file apart. A record is its length in 8 bytes, the
+// checksum of these, the data, and the checksum of the data.
+type recordReader struct {
+	r    io.Reader
+	data []byte
+}
+
+// The length of a record's head, and more than any record needs: the official ones
+// have about 400 bytes.
+const (
+	headLength = 12
+	maxRecord  = 1 << 20
+)
+
+// next gives the data of the next record, valid until the call after, or io.EOF
+// after the last one.
+func (t *recordReader) next() ([]byte, error) {
+	var head [headLength]byte
+	if _, err := io.ReadFull(t.r, head[:]); err == io.EOF {
+		return nil, io.EOF
+	} else if err != nil {
+		return nil, cutShort(err)
+	}
+	if !startsTFRecord(head[:]) {
+		return nil, errors.New("the checksum of its length is wrong")
+	}
+	length := binary.LittleEndian.Uint64(head[:])
+	if length > maxRecord {
+		return nil, fmt.Errorf("it has %d bytes, more than a run of NAS-Bench-101 can have", length)
+	}
+	t.data = slices.Grow(t.data[:0], int(length)+4)[:length+4]
+	if _, err := io.ReadFull(t.r, t.data); err != nil {
+		return nil, cutShort(err)
+	}
+	data, sum := t.data[:length], t.data[length:]
+	if maskedSum(data) != binary.LittleEndian.Uint32(sum) {
+		return nil, errors.New("the checksum of its data is wrong")
+	}
+	return data, nil
+}
+
+// cutShort says in words that a file ends too early.
+func cutShort(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return fmt.Errorf("the file ends in the middle of it: %w", io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// startsTFRecord says whether start begins with the head of a record.
+func startsTFRecord(start []byte) bool {
+	return len(start) >= headLength && maskedSum(start[:8]) == binary.LittleEndian.Uint32(start[8:])
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// maskedSum is the CRC-32C of data, rotated and shifted as TFRecord wants it.
+func maskedSum(data []byte) uint32 {
+	sum := crc32.Checksum(data, castagnoli)
+	return (sum>>15 | sum<<17) + 0xa282ead8
+}
+
+// run is one training of a cell.
+type run struct {
+	hash   [16]byte // as the file claims
+	cell   nasbench101.Cell
+	epochs int // index in Epochs
+	evaluation
+}
+
+// parseRun reads a record: a JSON list of the module hash, the number of epochs,
+// the adjacency matrix as digits, the operations with commas between, and the
+// metrics as a protobuf in base64.
+func parseRun(record []byte) (run, error) {
+	var (
+		hash, adjacency, ops string
+		epochs               int
+		metrics              []byte
+	)
+	fields := []any{&hash, &epochs, &adjacency, &ops, &metrics}
+	if err := json.Unmarshal(record, &fields); err != nil {
+		return run{}, fmt.Errorf("it is not a run of NAS-Bench-101: %w", err)
+	}
+	if len(fields) != 5 {
+		return run{}, fmt.Errorf("it is not a run of NAS-Bench-101: it has %d fields, not 5", len(fields))
+	}
+	r := run{epochs: slices.Index(Epochs[:], epochs)}
+	if r.epochs < 0 {
+		return run{}, fmt.Errorf("%d epochs are none of the benchmark's budgets %v", epochs, Epochs)
+	}
+	var err error
+	if r.hash, err = parseHash(hash); err != nil {
+		return run{}, err
+	}
+	if r.cell, err = parseAdjacency(adjacency, ops); err != nil {
+		return run{}, err
+	}
+	var params int64
+	if params, r.evaluation, err = parseMetrics(metrics); err != nil {
+		return run{}, err
+	}
+	if err := checkParams(r.cell, params); err != nil {
+		return run{}, err
+	}
+	if err := checkAccuracy("validation", r.validation); err != nil {
+		return run{}, err
+	}
+	if err := checkAccuracy("test", r.test); err != nil {
+		return run{}, err
+	}
+	return r, checkSeconds(r.seconds)
+}
+
+// parseAdjacency reads a square matrix of digits, row by row.
+func parseAdjacency(digits, ops string) (nasbench101.Cell, error) {
+	n := int(math.Sqrt(float64(len(digits))))
+	if n*n != len(digits) {
+		return nasbench101.Cell{}, fmt.Errorf("the adjacency matrix has %d digits, which is not a square", len(digits))
+	}
+	matrix := make([][]int, n)
+	for i := range matrix {
+		matrix[i] = make([]int, n)
+		for j := range matrix[i] {
+			matrix[i][j] = int(digits[i*n+j]) - '0'
+		}
+	}
+	return nasbench101.New(matrix, strings.Split(ops, ","))
+}
+
+// evaluation is the message EvaluationData of the benchmark's
+// model_metrics.proto; what the protobuf leaves out is NaN.
+type evaluation struct {
+	seconds, validation, test float64
+}
+
+// The numbers of the fields that are read.
+const (
+	metricsEvaluation    = 1 // repeated EvaluationData
+	metricsParams        = 2 // int32
+	evaluationSeconds    = 2 // double
+	evaluationValidation = 4 // double
+	evaluationTest       = 5 // double
+)
+
+// parseMetrics reads the message ModelMetrics: the number of parameters, and the
+// evaluation at the end of training, which is the third, after those at the
+// beginning and half-way.
+func parseMetrics(message []byte) (params int64, end evaluation, err error) {
+	count := 0
+	for len(message) > 0 {
+		number, kind, n := protowire.ConsumeTag(message)
+		if n < 0 {
+			return 0, end, badMetrics(n)
+		}
+		message = message[n:]
+		switch {
+		case number == metricsEvaluation && kind == protowire.BytesType:
+			var data []byte
+			if data, n = protowire.ConsumeBytes(message); n < 0 {
+				return 0, end, badMetrics(n)
+			}
+			if count++; count == 3 {
+				if end, err = parseEvaluation(data); err != nil {
+					return 0, end, err
+				}
+			}
+		case number == metricsParams && kind == protowire.VarintType:
+			var v uint64
+			v, n = protowire.ConsumeVarint(message)
+			params = int64(v)
+		default:
+			n = protowire.ConsumeFieldValue(number, kind, message)
+		}
+		if n < 0 {
+			return 0, end, badMetrics(n)
+		}
+		message = message[n:]
+	}
+	if count < 3 {
+		return 0, end, fmt.Errorf("its metrics have %d evaluations, not 3", count)
+	}
+	return params, end, nil
+}
+
+func parseEvaluation(message []byte) (evaluation, error) {
+	e := evaluation{seconds: math.NaN(), validation: math.NaN(), test: math.NaN()}
+	for len(message) > 0 {
+		number, kind, n := protowire.ConsumeTag(message)
+		if n < 0 {
+			return e, badMetrics(n)
+		}
+		message = message[n:]
+		var to *float64
+		switch number {
+		case evaluationSeconds:
+			to = &e.seconds
+		case evaluationValidation:
+			to = &e.validation
+		case evaluationTest:
+			to = &e.test
+		}
+		if to != nil && kind == protowire.Fixed64Type {
+			var bits uint64
+			bits, n = protowire.ConsumeFixed64(message)
+			*to = math.Float64frombits(bits)
+		} else {
+			n = protowire.ConsumeFieldValue(number, kind, message)
+		}
+		if n < 0 {
+			return e, badMetrics(n)
+		}
+		message = message[n:]
+	}
+	return e, nil
+}
+
+func badMetrics(n int) error {
+	return fmt.Errorf("its metrics are not a protobuf: %w", protowire.ParseError(n))
+}
