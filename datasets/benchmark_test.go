@@ -210,3 +210,31 @@ func TestRankOfTies(t *testing.T) {
 		t.Errorf("best cell %v, want row 1", best)
 	}
 }
+
+func TestHeldOut(t *testing.T) {
+	tempCache(t)
+	table := mustOpen(t, only108Fixture)
+	report := table.Report()
+	rng := rand.New(rand.NewPCG(1, 2))
+	exclude, err := table.Benchmark().Sample(rng, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	archs, tests, err := report.HeldOut(rng, report.Len()-2, exclude)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{exclude[0].ID(): true, exclude[1].ID(): true}
+	for i, a := range archs {
+		if seen[a.ID()] {
+			t.Errorf("cell %v was excluded or drawn before", a)
+		}
+		seen[a.ID()] = true
+		if want, err := report.Test(a); err != nil || tests[i] != want {
+			t.Errorf("cell %v has test accuracy %v, want %v, %v", a, tests[i], want, err)
+		}
+	}
+	if _, _, err := report.HeldOut(rng, report.Len()-1, exclude); err == nil {
+		t.Error("more cells were held out than are left")
+	}
+}

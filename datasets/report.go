@@ -3,6 +3,7 @@ package datasets
 import (
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"slices"
 	"sort"
 
@@ -37,6 +38,15 @@ func (r *Report) Best() Row {
 
 // Test is the mean test accuracy of a, in [0, 1].
 func (r *Report) Test(a space.Arch) (float64, error) {
+	i, err := r.find(a)
+	if err != nil {
+		return 0, err
+	}
+	return r.rows[i].Test, nil
+}
+
+// find is the row of a cell.
+func (r *Report) find(a space.Arch) (int, error) {
 	cell, err := asCell(a)
 	if err != nil {
 		return 0, err
@@ -45,7 +55,7 @@ func (r *Report) Test(a space.Arch) (float64, error) {
 	if !found {
 		return 0, fmt.Errorf("datasets: cell %v is not in the table", cell)
 	}
-	return r.rows[i].Test, nil
+	return i, nil
 }
 
 // Rank is 1 for a cell of highest test accuracy, and 1 more for each cell of
@@ -67,4 +77,30 @@ func (r *Report) RankPercent(a space.Arch) (float64, error) {
 		return 0, err
 	}
 	return 100 * float64(rank) / float64(r.Len()), nil
+}
+
+// HeldOut draws n distinct cells uniformly from the whole table, none of them in
+// exclude, with their test accuracies: what a ranking is measured on (paper,
+// Sec. 5.1). The error says that there are not so many.
+func (r *Report) HeldOut(rng *rand.Rand, n int, exclude []space.Arch) (archs []space.Arch, tests []float64, err error) {
+	taken := make(map[int]bool, len(exclude)+n)
+	for _, a := range exclude {
+		i, err := r.find(a)
+		if err != nil {
+			return nil, nil, err
+		}
+		taken[i] = true
+	}
+	if n < 0 || n > len(r.rows)-len(taken) {
+		return nil, nil, fmt.Errorf("datasets: cannot hold out %d cells: %s are left", n, thousands(len(r.rows)-len(taken)))
+	}
+	for len(archs) < n {
+		i := rng.IntN(len(r.rows))
+		if !taken[i] {
+			taken[i] = true
+			archs = append(archs, r.rows[i].Cell)
+			tests = append(tests, r.rows[i].Test)
+		}
+	}
+	return archs, tests, nil
 }

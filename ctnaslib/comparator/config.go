@@ -72,6 +72,15 @@ func Released() Config {
 	}
 }
 
+// Quick is Released's network, trained on all pairs: with the separable head they
+// cost no more than one shuffle, and say so much more that a fifth of the epochs at
+// a higher learning rate is enough. It takes seconds where Released takes minutes.
+func Quick() Config {
+	c := Released()
+	c.Pairing, c.Epochs, c.LearningRate = AllPairs, 200, 1e-3
+	return c
+}
+
 func (c Config) check() error {
 	switch {
 	case c.Layers < 1 || c.Width < 1:

@@ -117,3 +117,12 @@ func (t Training) epoch(n *NAC, run *rundir.Run, epoch int) error {
 	}
 	return run.Log(epoch, values)
 }
+
+// TauProbe is a [Training.Probe] that measures "tau", the [NAC.KendallTau] against
+// the accuracies of archs. They should not be among the labelled ones.
+func TauProbe(archs []space.Arch, accuracies []float64) func(*NAC) (map[string]float64, error) {
+	return func(n *NAC) (map[string]float64, error) {
+		tau, err := n.KendallTau(archs, accuracies)
+		return map[string]float64{"tau": tau}, err
+	}
+}

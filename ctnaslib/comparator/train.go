@@ -14,6 +14,15 @@ type Labelled struct {
 	Accuracy float64
 }
 
+// Archs are the architectures of labelled, without their accuracies.
+func Archs(labelled []Labelled) []space.Arch {
+	archs := make([]space.Arch, len(labelled))
+	for i, l := range labelled {
+		archs[i] = l.Arch
+	}
+	return archs
+}
+
 // Pair is a labelled pair (α, α', y) of Alg. 1: Better says whether α is taken to
 // be at least as good as α'.
 type Pair struct {

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/version"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	kernelName    = "ctnas"
+	kernelDisplay = "Go (CTNAS)"
+)
+
+// goTool is what the go command on the PATH says of itself.
+type goTool struct {
+	GOVERSION, GOROOT, GOFLAGS, GOEXPERIMENT string
+}
+
+// findGo asks the go command for its settings and checks that it is new enough for this module.
+func findGo(ctx context.Context, r repo) (goTool, error) {
+	var g goTool
+	mod, err := os.ReadFile(r.path("go.mod"))
+	if err != nil {
+		return g, err
+	}
+	needed := goLine.FindSubmatch(mod)
+	if needed == nil {
+		return g, fmt.Errorf("%s has no go line", r.path("go.mod"))
+	}
+	if _, err := exec.LookPath("go"); err != nil {
+		return g, fmt.Errorf("the go command is not on the PATH: install Go %s or newer from https://go.dev/dl/", needed[1])
+	}
+	cmd := exec.CommandContext(ctx, "go", "env", "-json", "GOVERSION", "GOROOT", "GOFLAGS", "GOEXPERIMENT")
+	cmd.Dir = string(r)
+	answer, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%s: %w", firstLine(exit.Stderr), err)
+		}
+		return g, fmt.Errorf("\"go env\" does not work: %w", err)
+	}
+	if err := json.Unmarshal(answer, &g); err != nil {
+		return g, fmt.Errorf("\"go env\" gave no JSON: %w", err)
+	}
+	if have := strings.Fields(g.GOVERSION); len(have) > 0 && version.Compare(have[0], "go"+string(needed[1])) < 0 {
+		return g, fmt.Errorf("the go command is %s, but this project needs Go %s or newer: install it from https://go.dev/dl/, or unset GOTOOLCHAIN=local",
+			have[0], needed[1])
+	}
+	return g, nil
+}
+
+// settings are the environment variables, besides PATH, under which Go code
+// is compiled and run here: by the set-up when it warms the build cache, and
+// by the kernel. They must be the same in both, or the cache is of no use.
+func (g goTool) settings() map[string]string {
+	set := map[string]string{
+		// GoMLX's Go backend multiplies matrices 2.5 times as fast with SIMD.
+		"GOEXPERIMENT": g.GOEXPERIMENT,
+		// GoNB makes a go.work of its own for each kernel.
+		"GOWORK": "auto",
+	}
+	if !strings.Contains(g.GOEXPERIMENT, "simd") {
+		set["GOEXPERIMENT"] = strings.TrimPrefix(g.GOEXPERIMENT+",simd", ",")
+	}
+	flags := strings.Fields(g.GOFLAGS)
+	for i, f := range flags {
+		if strings.HasPrefix(strings.TrimLeft(f, "-"), "mod=") {
+			flags[i] = "-mod=readonly" // A go.work allows no other.
+		}
+	}
+	if !strings.Contains(g.GOFLAGS, "ldflags") {
+		flags = append(flags, "-ldflags=-s") // A cell without debug tables links in 60 % of the time.
+	}
+	set["GOFLAGS"] = strings.Join(flags, " ")
+	return set
+}
+
+// path is a PATH with our own tools first, then the go command in use, then rest.
+func (g goTool) path(r repo, rest string) string {
+	return strings.Join([]string{r.private("bin"), filepath.Join(g.GOROOT, "bin"), rest}, string(os.PathListSeparator))
+}
+
+// environ is the environment in which Jupyter is started; the kernel inherits it.
+func (g goTool) environ(r repo, j jupyter) ([]string, error) {
+	env := os.Environ()
+	set := func(name, value string) { env = append(env, name+"="+value) }
+	for name, value := range g.settings() {
+		set(name, value)
+	}
+	set("PATH", g.path(r, os.Getenv("PATH")))
+	set("JUPYTER_DATA_DIR", r.private("jupyter"))
+	if j.private {
+		set("JUPYTER_CONFIG_DIR", r.private("jupyter", "config"))
+	}
+	if data := os.Getenv("CTNAS_DATA"); data != "" {
+		abs, err := filepath.Abs(data)
+		if err != nil {
+			return nil, fmt.Errorf("CTNAS_DATA is %q: %w", data, err)
+		}
+		set("CTNAS_DATA", abs)
+	}
+	// GoMLX downloads XLA on first use unless told not to.
+	if _, ok := os.LookupEnv("GOMLX_NO_AUTO_INSTALL"); !ok {
+		set("GOMLX_NO_AUTO_INSTALL", "1")
+	}
+	return env, nil
+}
+
+// kernelSpec is the content of a kernel.json.
+// See https://jupyter-client.readthedocs.io/en/stable/kernels.html#kernel-specs.
+type kernelSpec struct {
+	Argv          []string          `json:"argv"`
+	DisplayName   string            `json:"display_name"`
+	Language      string            `json:"language"`
+	InterruptMode string            `json:"interrupt_mode"`
+	Env           map[string]string `json:"env"`
+}
+
+// newKernelSpec describes our kernel. What can differ between two runs, such
+// as CTNAS_DATA, is not in it: the kernel inherits that from Jupyter, so that
+// two runs at once do not disturb each other.
+func newKernelSpec(r repo, g goTool) kernelSpec {
+	env := g.settings()
+	env["PATH"] = g.path(r, "${PATH}")
+	return kernelSpec{
+		Argv: []string{
+			r.private("bin", "gonb"),
+			"--kernel", "{connection_file}",
+			"-go_work=" + string(r), // Cells import this module from here.
+			"-raw_error",            // Compile errors as text, which every viewer shows.
+		},
+		DisplayName:   kernelDisplay,
+		Language:      "go",
+		InterruptMode: "message",
+		Env:           env,
+	}
+}
+
+// writeKernelSpec installs our kernel in our own Jupyter data folder.
+func writeKernelSpec(r repo, g goTool) error {
+	if strings.Contains(string(r), ",") {
+		return fmt.Errorf("the folder %s has a comma in its name, which GoNB cannot handle: move the repository", r)
+	}
+	spec, err := json.MarshalIndent(newKernelSpec(r, g), "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(r.private("jupyter", "kernels", kernelName, "kernel.json"), append(spec, '\n'))
+}

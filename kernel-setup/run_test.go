@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDispatch(t *testing.T) {
+	var out bytes.Buffer
+	if err := dispatch(t.Context(), nil, &out); err != nil || !strings.Contains(out.String(), "run NOTEBOOK") {
+		t.Errorf("no verb: %v, %q", err, &out)
+	}
+	for args, want := range map[string]string{
+		"fly":                 `unknown verb "fly"`,
+		"install now":         "no arguments",
+		"run":                 "needs a notebook",
+		"run none.ipynb":      "no notebook none.ipynb",
+		"run a.ipynb b.ipynb": "one notebook",
+		"run a.ipynb -x":      "-x",
+		"run -timeout 1ms a":  "a second or more",
+	} {
+		wantError(t, dispatch(t.Context(), strings.Fields(args), &out), want)
+	}
+}
+
+func TestCheckNotebook(t *testing.T) {
+	for content, want := range map[string]string{
+		`{"nbformat": 4, "metadata": {"kernelspec": {"name": "ctnas", "language": "go"}}, "cells": []}`: "",
+		`{"nbformat": 4, "metadata": {}, "cells": []}`:                                                  "",
+		`# A notebook`:  "no valid JSON",
+		`{"cells": []}`: "not a notebook of format 4",
+		`{"nbformat": 4, "metadata": {"kernelspec": {"name": "python3", "language": "python"}}}`: "in python",
+	} {
+		path := filepath.Join(t.TempDir(), "a.ipynb")
+		write(t, path, content)
+		err := checkNotebook(path)
+		if want == "" && err != nil {
+			t.Errorf("%s: %v", content, err)
+		} else if want != "" {
+			wantError(t, err, want, "a.ipynb")
+		}
+	}
+}
+
+func TestTitle(t *testing.T) {
+	for source, want := range map[string]string{
+		"%noautoget":                           "%noautoget",
+		"\n%%\n// Train the NAC\nnac.Train()":  "Train the NAC",
+		"import \"fmt\"\n%%\nfmt.Println()":    "fmt.Println()",
+		"import (\n\t\"fmt\"\n)\n%%\nx := 1\n": "x := 1",
+		strings.Repeat("x", 100):               strings.Repeat("x", 71) + "…",
+		"import \"fmt\"":                       "import \"fmt\"",
+	} {
+		if got := title(source); got != want {
+			t.Errorf("title(%q) = %q, want %q", source, got, want)
+		}
+	}
+}
+
+// What the driver says becomes one readable block per cell.
+func TestView(t *testing.T) {
+	var out bytes.Buffer
+	v := view{out: &out}
+	err := v.read(strings.NewReader(`
+{"event": "cell", "cell": 1, "cells": 10, "text": "%noautoget"}
+{"event": "time", "seconds": 0.04}
+{"event": "cell", "cell": 2, "cells": 10, "text": "%%\n// Train"}
+{"event": "text", "stream": "stdout", "text": "10 %\r20"}
+{"event": "text", "stream": "stdout", "text": " %\rtau 0.72\nhalf a line"}
+{"event": "figure", "text": "image/png", "bytes": 2048}
+{"event": "time", "seconds": 12.34}
+{"event": "finished"}
+`))
+	if err != nil || v.end == nil || v.verdict() != nil {
+		t.Fatalf("read: %v, end %v", err, v.end)
+	}
+	want := `[ 1/10] %noautoget  0.0 s
+[ 2/10] Train
+      tau 0.72
+      half a line
+      (image/png, 2048 bytes)
+      12.3 s
+`
+	if out.String() != want {
+		t.Errorf("got:\n%swant:\n%s", &out, want)
+	}
+	if err := new(view).read(strings.NewReader("Traceback\n")); err == nil {
+		t.Error("the driver's own crash was taken for an event")
+	}
+}
+
+// The sentences about a failed cell; the texts are GoNB's own.
+func TestVerdict(t *testing.T) {
+	for _, c := range []struct {
+		end    event
+		stderr string
+		want   string
+	}{
+		{event{Event: "error", Text: "# cell\n./main.go:12:6: undefined: foo\n./main.go:13:1: more\n\n\x1b[31mCell[7]: Line 3\nfunc main() {\n"}, "",
+			"cell 7 (line 3) does not compile: undefined: foo"},
+		{event{Event: "error", Text: "main.go:5:2: no required module provides package a.b/c; to add it:\n\tgo get a.b/c\nCell[2]: Line 1\n"}, "",
+			"cell 7 (line 1 of cell 2) does not compile: no required module provides package a.b/c"},
+		{event{Event: "error", Text: "failed to run \"/go/bin/go get\": exit status 1\n\ngo: downloading x v1\ngo: module x: 403 Forbidden\n"}, "",
+			`cell 7 failed in "go get", which the notebook's first cell should switch off with %noautoget: go: module x: 403 Forbidden`},
+		{event{Event: "error", Text: "executing special commands in cell: unknown %foo\n"}, "",
+			"cell 7 failed: executing special commands in cell: unknown %foo"},
+		{event{Event: "exit", Text: "exit status 2"}, "panic: boom\n\ngoroutine 1 [running]:\n\t\x1b[7m[[ Cell Line 0 ]]\x1b[0m main.go:8\n\t\x1b[7m[[ Cell [7] Line 3 ]]\x1b[0m main.go:14\n",
+			"cell 7 (line 3) failed: panic: boom"},
+		{event{Event: "exit", Text: "exit status 1"}, "loading\nthe table is truncated\n",
+			"cell 7 failed: the table is truncated (exit status 1)"},
+		{event{Event: "exit", Text: "signal: killed"}, "",
+			"cell 7 failed: its program ended with signal: killed"},
+		{event{Event: "timeout"}, "",
+			"cell 7 was stopped because it took longer than 1m0s: give it more time with -timeout"},
+		{event{Event: "dead"}, "",
+			"the kernel died in cell 7: .ctnas/kernel.log says why"},
+	} {
+		v := view{timeout: time.Minute, last: event{Cell: 7}, end: &c.end}
+		v.stderr.WriteString(c.stderr)
+		if err := v.verdict(); err == nil || err.Error() != c.want {
+			t.Errorf("%s:\n got %v\nwant %s", c.end.Event, err, c.want)
+		}
+	}
+}
+
+// A driver that ends without a verdict is an error that shows its last words;
+// one that is asked to stop sees the end of its input.
+func TestExecute(t *testing.T) {
+	r := newRepo(t)
+	python := filepath.Join(t.TempDir(), "python")
+	env := environment{repo: r, jupyter: jupyter{python: python}}
+	run := func(ctx context.Context, script string) (string, error) {
+		write(t, python, "#!/bin/sh\n"+script+"\n")
+		var out bytes.Buffer
+		err := env.execute(ctx, &out, r.path("notebooks", "a.ipynb"), r.path("x.ipynb"), time.Minute)
+		return out.String(), err
+	}
+	write(t, r.private("keep"), "")
+
+	_, err := run(t.Context(), `echo "ModuleNotFoundError: No module named 'zmq'" >&2; exit 1`)
+	wantError(t, err, "No module named 'zmq'", "kernel.log")
+
+	_, err = run(t.Context(), `echo '{"event": "cell", "cell": 3, "cells": 4, "text": "x"}'; echo '{"event": "exit", "text": "exit status 3"}'`)
+	wantError(t, err, "notebooks/a.ipynb: cell 3 failed", "exit status 3")
+
+	out, err := run(t.Context(), `echo '{"event": "finished"}'`)
+	if err != nil || !strings.Contains(out, "notebooks/a.ipynb") {
+		t.Errorf("a good run gave %v, %q", err, out)
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	out, err = run(ctx, `read line; echo '{"event": "cell", "cell": 1, "cells": 1, "text": "the input was closed"}'`)
+	if err == nil || !strings.Contains(out, "the input was closed") {
+		t.Errorf("a stopped run gave %v, %q", err, out)
+	}
+}

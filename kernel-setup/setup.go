@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// goplsVersion is the newest gopls that builds with Go 1.26.
+const goplsVersion = "v0.21.0"
+
+// setup installs, step by step, what notebooks need.
+type setup struct {
+	repo repo
+	go_  goTool
+	out  io.Writer
+	log  *os.File // what the installing programs print
+}
+
+// environment is what a finished set-up gives to the verbs.
+type environment struct {
+	repo    repo
+	jupyter jupyter
+	environ []string // for Jupyter and the kernel
+}
+
+// install sets up what is missing and does nothing where all is there. Only
+// the editor needs gopls, for completion, so a run without a browser skips it.
+func install(ctx context.Context, out io.Writer, editor bool) (*environment, error) {
+	if runtime.GOOS == "windows" {
+		return nil, errors.New("the Go kernel does not run on Windows itself: use WSL or a container")
+	}
+	r, err := findRepo(".")
+	if err != nil {
+		return nil, err
+	}
+	g, err := findGo(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(r.private(), 0o755); err != nil {
+		return nil, fmt.Errorf("cannot install anything: %w", err)
+	}
+	unlock, err := lock(ctx, r, out)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+
+	log, err := os.Create(r.private("setup.log"))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	s := &setup{repo: r, go_: g, out: out, log: log}
+	return s.run(ctx, editor)
+}
+
+// lock keeps two set-ups of the same repository from running at once.
+func lock(ctx context.Context, r repo, out io.Writer) (unlock func() error, err error) {
+	l := flock.New(r.private("lock"))
+	ok, err := l.TryLock()
+	if err == nil && !ok {
+		fmt.Fprintln(out, "  waiting for another set-up to end")
+		_, err = l.TryLockContext(ctx, 200*time.Millisecond)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock %s: %w", l.Path(), err)
+	}
+	return l.Unlock, nil
+}
+
+func (s *setup) run(ctx context.Context, editor bool) (*environment, error) {
+	mod, err := os.ReadFile(s.repo.path("go.mod"))
+	if err != nil {
+		return nil, err
+	}
+	sum, err := os.ReadFile(s.repo.path("go.sum"))
+	if err != nil {
+		return nil, err
+	}
+	bin := func(name string) string { return s.repo.private("bin", name) }
+
+	steps := []step{{
+		name:  "gonb",
+		key:   hash(s.go_.GOVERSION, string(mod), string(sum)),
+		leave: bin("gonb"),
+		do:    s.buildTool("github.com/janpfeifer/gonb"),
+	}, {
+		name:  "goimports",
+		key:   hash(s.go_.GOVERSION, string(mod), string(sum)),
+		leave: bin("goimports"),
+		do:    s.buildTool("golang.org/x/tools/cmd/goimports"),
+	}}
+	if editor {
+		steps = append(steps, step{
+			name:     "gopls",
+			key:      hash(s.go_.GOVERSION, goplsVersion),
+			leave:    bin("gopls"),
+			do:       s.installGopls,
+			optional: "there is no completion in the notebook",
+		})
+	}
+	for _, st := range steps {
+		if err := s.step(ctx, st); err != nil {
+			return nil, err
+		}
+	}
+	j, err := s.findJupyter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeKernelSpec(s.repo, s.go_); err != nil {
+		return nil, fmt.Errorf("cannot write the kernel's description: %w", err)
+	}
+	// Cells start fast when everything that they import is compiled already.
+	err = s.step(ctx, step{name: "build cache", do: s.warm, optional: "cells that import this package do not compile"})
+	if err != nil {
+		return nil, err
+	}
+	env, err := s.go_.environ(s.repo, j)
+	if err != nil {
+		return nil, err
+	}
+	return &environment{repo: s.repo, jupyter: j, environ: env}, nil
+}
+
+// step is one part of the set-up.
+type step struct {
+	name     string
+	key      string // digest of what the result depends on; empty: do it every time
+	leave    string // the file that it leaves
+	do       func(ctx context.Context, leave string) error
+	optional string // a failure is only a warning, with this consequence
+}
+
+// step does one step unless its stamp says that it is done. The stamp is
+// removed first and written last: what was interrupted is done again.
+func (s *setup) step(ctx context.Context, st step) error {
+	stamp := s.repo.private("stamps", st.name)
+	if st.key != "" {
+		have, _ := os.ReadFile(stamp)
+		_, err := os.Stat(st.leave)
+		if err == nil && string(have) == st.key {
+			fmt.Fprintf(s.out, "  %-12s ok\n", st.name)
+			return nil
+		}
+		if err := os.Remove(stamp); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	fmt.Fprintf(s.out, "  %-12s ", st.name)
+	start := time.Now()
+	err := st.do(ctx, st.leave)
+	took := time.Since(start).Seconds()
+	switch {
+	case err != nil && st.optional != "" && ctx.Err() == nil:
+		fmt.Fprintf(s.out, "warning: %v; %s\n", err, st.optional)
+		return nil
+	case err != nil:
+		fmt.Fprintln(s.out, "failed")
+		return err
+	case st.key == "":
+		fmt.Fprintf(s.out, "ready in %.1f s\n", took)
+		return nil
+	}
+	fmt.Fprintf(s.out, "installed in %.1f s\n", took)
+	return writeFile(stamp, []byte(st.key))
+}
+
+// buildTool compiles a tool of go.mod in the version pinned there.
+func (s *setup) buildTool(pkg string) func(context.Context, string) error {
+	return func(ctx context.Context, leave string) error {
+		part := leave + ".part"
+		if err := s.goCommand(ctx, nil, "build", "-o", part, pkg); err != nil {
+			return fmt.Errorf("cannot build %s: %w", filepath.Base(pkg), err)
+		}
+		return os.Rename(part, leave) // A running kernel keeps the old file.
+	}
+}
+
+// installGopls compiles gopls, which the kernel asks for completions.
+func (s *setup) installGopls(ctx context.Context, leave string) error {
+	tmp := s.repo.private("gopls.part")
+	defer os.RemoveAll(tmp)
+	if err := s.goCommand(ctx, []string{"GOBIN=" + tmp}, "install", "golang.org/x/tools/gopls@"+goplsVersion); err != nil {
+		return fmt.Errorf("cannot build gopls: %w", err)
+	}
+	return os.Rename(filepath.Join(tmp, "gopls"), leave)
+}
+
+// warm compiles this module, and with it what the notebooks import, into the
+// build cache. Unlike "go build", "go list -export" links no programs.
+func (s *setup) warm(ctx context.Context, _ string) error {
+	return s.goCommand(ctx, nil, "list", "-export", "./...")
+}
+
+// findJupyter returns the private environment if it is there, else the
+// machine's Jupyter, else makes the private environment.
+func (s *setup) findJupyter(ctx context.Context) (jupyter, error) {
+	own := jupyter{python: venvPython(s.repo), private: true}
+	st := step{
+		name:  "jupyter",
+		key:   hash(requirements, string(s.repo)),
+		leave: own.python,
+		do:    func(ctx context.Context, _ string) error { return s.makeVenv(ctx) },
+	}
+	if usable(ctx, own.python) == "" {
+		st.leave = "" // There is none, or the Python that it was made from is gone.
+		if j, ok := machineJupyter(ctx); ok {
+			fmt.Fprintf(s.out, "  %-12s ok, that of %s\n", st.name, j.python)
+			return j, nil
+		}
+	}
+	return own, s.step(ctx, st)
+}
+
+// goCommand runs the go command in the repository, under the kernel's settings.
+func (s *setup) goCommand(ctx context.Context, env []string, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = string(s.repo)
+	cmd.Env = os.Environ()
+	for name, value := range s.go_.settings() {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	cmd.Env = append(cmd.Env, "GOWORK=off")
+	cmd.Env = append(cmd.Env, env...)
+	out, err := s.output(cmd)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return fmt.Errorf("%s (all of it in %s)", complaint(string(out)), s.repo.rel(s.log.Name()))
+	}
+	return err
+}
+
+// complaint is the line of the go command's output that says what is wrong:
+// the first that is no heading and no progress.
+func complaint(out string) string {
+	for line := range strings.Lines(out) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' || strings.HasPrefix(line, "go: downloading") || strings.HasPrefix(line, "failed to run") {
+			continue
+		}
+		return strings.TrimSuffix(line, "; to add it:")
+	}
+	return "it gives no reason"
+}
+
+// command runs a program and returns what it printed.
+func (s *setup) command(ctx context.Context, name string, args ...string) ([]byte, error) {
+	return s.output(exec.CommandContext(ctx, name, args...))
+}
+
+// output runs cmd and returns what it printed, which also goes to the log.
+func (s *setup) output(cmd *exec.Cmd) ([]byte, error) {
+	fmt.Fprintf(s.log, "$ %s\n", cmd)
+	out, err := cmd.CombinedOutput()
+	s.log.Write(out)
+	return out, err
+}

@@ -1,0 +1,280 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// newRepo makes an empty repository with our go.mod.
+func newRepo(t *testing.T) repo {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "go.mod"), "module "+modulePath+"\n\ngo 1.26.5\n")
+	return repo(dir)
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fakePath makes a PATH that holds only the given shell scripts.
+func fakePath(t *testing.T, scripts map[string]string) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, script := range scripts {
+		write(t, filepath.Join(dir, name), "#!/bin/sh\n"+script+"\n")
+	}
+	t.Setenv("PATH", dir)
+}
+
+func newSetup(t *testing.T) (*setup, *bytes.Buffer) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { log.Close() })
+	out := new(bytes.Buffer)
+	return &setup{repo: newRepo(t), out: out, log: log}, out
+}
+
+// wantError checks that an error is one line and names what it should.
+func wantError(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want one with %q", parts)
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("error of several lines: %v", err)
+	}
+	for _, p := range parts {
+		if !strings.Contains(err.Error(), p) {
+			t.Errorf("error %q does not mention %q", err, p)
+		}
+	}
+}
+
+func TestFindRepo(t *testing.T) {
+	want := newRepo(t)
+	deep := want.path("a", "b")
+	write(t, filepath.Join(deep, "go.mod"), "module example.com/other\n")
+	for _, dir := range []string{string(want), want.path("a"), deep} {
+		if got, err := findRepo(dir); err != nil || got != want {
+			t.Errorf("findRepo(%s) = %s, %v", dir, got, err)
+		}
+	}
+	_, err := findRepo(t.TempDir())
+	wantError(t, err, "not inside the repository")
+}
+
+// A step is done once; again after an interruption, a change, or a loss.
+func TestStep(t *testing.T) {
+	s, _ := newSetup(t)
+	leave := s.repo.private("bin", "tool")
+	var done int
+	var fail error
+	run := func(key string) error {
+		return s.step(t.Context(), step{name: "tool", key: key, leave: leave, do: func(context.Context, string) error {
+			done++
+			if fail != nil {
+				return fail
+			}
+			write(t, leave, "tool")
+			return nil
+		}})
+	}
+	for _, c := range []struct {
+		what string
+		key  string
+		fail error
+		prep func()
+		want int
+	}{
+		{what: "first", key: "1", want: 1},
+		{what: "nothing to do", key: "1", want: 1},
+		{what: "changed and interrupted", key: "2", fail: errors.New("killed"), want: 2},
+		{what: "redone", key: "2", want: 3},
+		{what: "nothing to do again", key: "2", want: 3},
+		{what: "interrupted on the way to 3", key: "3", fail: errors.New("killed"), want: 4},
+		{what: "what version 2 left is not trusted", key: "2", want: 5},
+		{what: "file lost", key: "2", prep: func() { os.Remove(leave) }, want: 6},
+	} {
+		if c.prep != nil {
+			c.prep()
+		}
+		fail = c.fail
+		if err := run(c.key); !errors.Is(err, c.fail) {
+			t.Errorf("%s: error %v, want %v", c.what, err, c.fail)
+		}
+		if done != c.want {
+			t.Fatalf("%s: done %d times, want %d", c.what, done, c.want)
+		}
+	}
+}
+
+func TestOptionalStep(t *testing.T) {
+	s, out := newSetup(t)
+	st := step{name: "extra", key: "1", optional: "it is slower", do: func(context.Context, string) error { return errors.New("no luck") }}
+	if err := s.step(t.Context(), st); err != nil {
+		t.Errorf("an optional step failed the set-up: %v", err)
+	}
+	if !strings.Contains(out.String(), "warning: no luck; it is slower") {
+		t.Errorf("no warning in %q", out)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.step(ctx, st); err == nil {
+		t.Error("a set-up that was interrupted went on")
+	}
+}
+
+func TestKernelSpec(t *testing.T) {
+	r := newRepo(t)
+	g := goTool{GOROOT: "/opt/go", GOFLAGS: "-mod=mod -trimpath", GOEXPERIMENT: "newinliner"}
+	if err := writeKernelSpec(r, g); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(r.private("jupyter", "kernels", "ctnas", "kernel.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var spec kernelSpec
+	if err := json.Unmarshal(content, &spec); err != nil {
+		t.Fatal(err)
+	}
+	if spec.DisplayName != "Go (CTNAS)" || spec.Language != "go" {
+		t.Errorf("the kernel is called %q in language %q", spec.DisplayName, spec.Language)
+	}
+	argv := strings.Join(spec.Argv, " ")
+	for _, part := range []string{string(r) + "/.ctnas/bin/gonb", "--kernel {connection_file}", "-go_work=" + string(r)} {
+		if !strings.Contains(argv, part) {
+			t.Errorf("the kernel's command %q lacks %q", argv, part)
+		}
+	}
+	for name, want := range map[string]string{
+		"GOEXPERIMENT": "newinliner,simd",
+		"GOFLAGS":      "-mod=readonly -trimpath -ldflags=-s",
+		"PATH":         string(r) + "/.ctnas/bin:/opt/go/bin:${PATH}",
+	} {
+		if spec.Env[name] != want {
+			t.Errorf("%s is %q, want %q", name, spec.Env[name], want)
+		}
+	}
+	wantError(t, writeKernelSpec("/a,b", g), "comma")
+}
+
+func TestEnviron(t *testing.T) {
+	t.Setenv("CTNAS_DATA", "../data")
+	t.Setenv("GOMLX_NO_AUTO_INSTALL", "")
+	os.Unsetenv("GOMLX_NO_AUTO_INSTALL")
+	env, err := goTool{}.environ(newRepo(t), jupyter{private: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, e := range env {
+		name, value, _ := strings.Cut(e, "=")
+		got[name] = value
+	}
+	if !filepath.IsAbs(got["CTNAS_DATA"]) {
+		t.Errorf("CTNAS_DATA is %q, but cells run in another folder", got["CTNAS_DATA"])
+	}
+	if got["GOMLX_NO_AUTO_INSTALL"] != "1" || got["GOEXPERIMENT"] != "simd" {
+		t.Errorf("the environment lacks GOMLX_NO_AUTO_INSTALL=1 or GOEXPERIMENT=simd: %v", got)
+	}
+}
+
+func TestGoTooOldOrMissing(t *testing.T) {
+	r := newRepo(t)
+	fakePath(t, nil)
+	_, err := findGo(t.Context(), r)
+	wantError(t, err, "not on the PATH", "1.26.5")
+
+	fakePath(t, map[string]string{"go": `echo '{"GOVERSION": "go1.25.9", "GOROOT": "/opt/go"}'`})
+	_, err = findGo(t.Context(), r)
+	wantError(t, err, "go1.25.9", "1.26.5 or newer")
+
+	fakePath(t, map[string]string{"go": `echo 'go: go.mod requires go >= 1.26.5 (running go 1.24.0; GOTOOLCHAIN=local)' >&2; exit 1`})
+	_, err = findGo(t.Context(), r)
+	wantError(t, err, "running go 1.24.0")
+
+	fakePath(t, map[string]string{"go": `echo '{"GOVERSION": "go1.27.0 X:simd", "GOROOT": "/opt/go"}'`})
+	if g, err := findGo(t.Context(), r); err != nil || g.GOROOT != "/opt/go" {
+		t.Errorf("a newer Go gave %v, %v", g, err)
+	}
+}
+
+func TestPythonMissingOrBroken(t *testing.T) {
+	const version, venv = `*version_info*) echo 3.11;;`, `*venv*)`
+	for _, c := range []struct {
+		what   string
+		python string // the fake python3; none if empty
+		want   string
+	}{
+		{"none", "", "python3 is not on the PATH"},
+		{"too old", "echo 3.8; exit 1", "version 3.8, but JupyterLab needs 3.10"},
+		{"no ensurepip", `case "$*" in ` + version + venv + ` echo "ensurepip is not available"; exit 1;; esac`, "apt install python3-venv"},
+		{"disk full", `case "$*" in ` + version + venv + ` echo "Traceback:"; echo "No space left on device"; exit 1;; esac`, "No space left on device"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			s, _ := newSetup(t)
+			scripts := map[string]string{}
+			if c.python != "" {
+				scripts["python3"] = c.python
+			}
+			fakePath(t, scripts)
+			wantError(t, s.makeVenv(t.Context()), c.want)
+		})
+	}
+}
+
+func TestPipFails(t *testing.T) {
+	for _, c := range []struct{ says, want string }{
+		{"WARNING: Retrying after NewConnectionError: Failed to establish", "index is not reachable"},
+		{"ERROR: Could not install packages: No space left on device", "No space left on device"},
+	} {
+		s, _ := newSetup(t)
+		fakePath(t, map[string]string{"python3": "echo 3.11"})
+		write(t, venvPython(s.repo), "#!/bin/sh\necho '"+c.says+"'; exit 1\n")
+		wantError(t, s.makeVenv(t.Context()), c.want)
+	}
+}
+
+// The machine's Jupyter is taken before one is installed.
+func TestMachineJupyter(t *testing.T) {
+	fakePath(t, map[string]string{"python3": "exit 1"})
+	if j, ok := machineJupyter(t.Context()); ok {
+		t.Errorf("found %v on a machine without Jupyter", j)
+	}
+	python := filepath.Join(t.TempDir(), "python")
+	write(t, python, "#!/bin/sh\necho "+python+"\n")
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "jupyter-lab"), "#!"+python+"\nimport jupyterlab\n")
+	t.Setenv("PATH", dir)
+	if j, ok := machineJupyter(t.Context()); !ok || j.python != python || j.private {
+		t.Errorf("machineJupyter = %v, %v, want %s", j, ok, python)
+	}
+}
+
+func TestRequirementsArePinned(t *testing.T) {
+	for line := range strings.Lines(requirements) {
+		if !strings.HasPrefix(line, "#") && !strings.Contains(line, "==") {
+			t.Errorf("not pinned: %s", line)
+		}
+	}
+}
