@@ -37,7 +37,7 @@ var palette = []color.Color{
 	color.RGBA{0xe6, 0x9f, 0x00, 0xff}, // orange
 }
 
-// SVG draws the chart, 16 × 9 cm. The error names the series that cannot be drawn.
+// SVG draws the chart, 12.5 × 7.5 cm. The error names the series that cannot be drawn.
 func (c Chart) SVG() (string, error) {
 	if len(c.Series) == 0 {
 		return "", errors.New("report: the chart has no series")
@@ -78,7 +78,7 @@ func (c Chart) SVG() (string, error) {
 			p.Legend.Add(s.Name, drawn)
 		}
 	}
-	picture, err := p.WriterTo(16*vg.Centimeter, 9*vg.Centimeter, "svg")
+	picture, err := p.WriterTo(12.5*vg.Centimeter, 7.5*vg.Centimeter, "svg")
 	if err != nil {
 		return "", fmt.Errorf("report: cannot draw %q: %w", c.Title, err)
 	}

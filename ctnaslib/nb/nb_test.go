@@ -1,0 +1,57 @@
+package nb
+
+import (
+	"io"
+	"os"
+	"strings"
+	"testing"
+)
+
+// stderrOf runs f, outside a notebook, and returns what it printed to stderr.
+func stderrOf(t *testing.T, f func()) string {
+	t.Helper()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr := os.Stderr
+	os.Stderr = writer
+	defer func() { os.Stderr = stderr }()
+	f()
+	writer.Close()
+	text, err := io.ReadAll(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestProgress(t *testing.T) {
+	text := stderrOf(t, func() {
+		watch := Progress("epoch")
+		watch(1, 3, map[string]float64{"loss": 0.7, "tau": 0.5})
+		watch(2, 3, map[string]float64{"loss": 0.6}) // too soon for a line
+		watch(3, 3, map[string]float64{"loss": 0.25})
+	})
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) != 2 {
+		t.Fatalf("printed %d lines, want the first and the last:\n%s", len(lines), text)
+	}
+	if !strings.HasPrefix(lines[0], "epoch 1/3, ") || !strings.Contains(lines[0], "left") {
+		t.Errorf("first line %q", lines[0])
+	}
+	if !strings.HasPrefix(lines[1], "epoch 3/3 in ") || !strings.HasSuffix(lines[1], ", loss 0.25, tau 0.5") {
+		t.Errorf("last line %q", lines[1])
+	}
+}
+
+func TestRuns(t *testing.T) {
+	t.Setenv("CTNAS_RUNS", "")
+	if got := Runs(); got != "runs" {
+		t.Errorf("runs are in %q", got)
+	}
+	t.Setenv("CTNAS_RUNS", "/elsewhere")
+	if got := Runs(); got != "/elsewhere" {
+		t.Errorf("runs are in %q, want /elsewhere", got)
+	}
+}

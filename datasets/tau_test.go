@@ -1,0 +1,70 @@
+package datasets_test
+
+import (
+	"math/rand/v2"
+	"os"
+	"testing"
+
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/ctnas/ctnas/datasets"
+)
+
+// The README's table of Kendall's tau: NAC trained on 423 validation accuracies,
+// against the mean test accuracy of 1,000 other cells, 5 seeds. It takes a quarter
+// of an hour, so it runs only if CTNAS_LONG is set.
+func TestKendallTauOnTheRealTable(t *testing.T) {
+	if os.Getenv("CTNAS_LONG") == "" || os.Getenv("CTNAS_DATA") == "" {
+		t.Skip("trains 15 comparators; set CTNAS_LONG=1 and CTNAS_DATA to run it")
+	}
+	table, err := datasets.OpenNASBench101(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend, err := engine.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const seeds = 5
+	for _, preset := range []struct {
+		name    string
+		config  comparator.Config
+		atLeast float64
+	}{
+		{"Quick", comparator.Quick(), 0.70},
+		{"Paper", comparator.Paper(), 0.55},
+		{"Released", comparator.Released(), 0.72},
+	} {
+		mean := 0.0
+		for seed := range uint64(seeds) {
+			labelled, err := search.Label(table.Benchmark(), 423, seed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			archs, tests, err := table.Report().HeldOut(rand.New(rand.NewPCG(seed, 1)), 1000, comparator.Archs(labelled))
+			if err != nil {
+				t.Fatal(err)
+			}
+			config := preset.config
+			config.Seed = seed
+			trained, err := comparator.Train(t.Context(), t.TempDir(), comparator.Training{
+				Backend: backend, Space: nasbench101.Space{}, Labelled: labelled, Config: config,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tau, err := trained.NAC.KendallTau(archs, tests)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%s, seed %d: tau %.4f", preset.name, seed, tau)
+			mean += tau / seeds
+		}
+		t.Logf("%s: mean tau %.4f", preset.name, mean)
+		if mean < preset.atLeast {
+			t.Errorf("%s: mean tau %.4f, want at least %.2f", preset.name, mean, preset.atLeast)
+		}
+	}
+}
