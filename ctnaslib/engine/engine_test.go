@@ -58,7 +58,7 @@ func TestNoDeadlock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const steps = 200
+	const steps = 40
 	if n := stress(t, backend, steps, 2*time.Minute); n < steps {
 		t.Fatalf("the Go backend hung after %d of %d steps", n, steps)
 	}
