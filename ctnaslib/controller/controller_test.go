@@ -105,6 +105,30 @@ func TestLogProbByHand(t *testing.T) {
 	}
 }
 
+// With all weights zero every open choice is equally likely, so the probability of
+// a cell's sequence is the product of 1/choices. For 3 interior vertices: 5 counts;
+// predecessors among 1, 2, 3 and 4 vertices; 3 operations three times; and 10 ends of
+// edges among 5 vertices.
+func TestUniformPolicyOnACell(t *testing.T) {
+	c, err := New(backend(t), nasbench101.Space{}.Decisions(), Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for v := range c.store.IterVariables() {
+		if err := v.SetValue(tensors.FromScalarAndDimensions(float32(0), v.Shape().Dimensions...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	logProb, entropy, err := c.LogProb([][]int{{2, 0, 0, 1, 2, 0, 1, 2, 3, 4, 2, 2, 1, 0, 1, 4, 3, 4}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := math.Log(5) + math.Log(1*2*3*4) + 3*math.Log(3) + 10*math.Log(5)
+	if math.Abs(-logProb[0]-want) > 1e-4 || math.Abs(entropy[0]-want) > 1e-4 {
+		t.Errorf("log-probability %.5f and entropy %.5f, want ∓%.5f", logProb[0], entropy[0], want)
+	}
+}
+
 func TestGradientIsFiniteDifference(t *testing.T) {
 	config := Default()
 	config.Hidden, config.InitRange, config.EntropyBonus = 3, 0.8, 0.1
