@@ -141,8 +141,8 @@ func eachLine(ctx context.Context, r io.Reader, columns []string, add func(field
 	}
 	field := make([]string, len(columns))
 	for line := 2; ; line++ {
-		if line%poll == 0 && ctx.Err() != nil {
-			return ctx.Err()
+		if err := polled(ctx, line, line); err != nil {
+			return err
 		}
 		record, err := lines.Read()
 		if err == io.EOF {

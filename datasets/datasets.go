@@ -11,6 +11,11 @@
 // is kept in a compact cache file, so the next opening takes a fraction of a
 // second. Damaged or foreign files give one error that names the file, the
 // record and what to do.
+//
+// [Assets] are the published files that the library can use. [Find] looks for one
+// in the same places for all of them; nothing is downloaded unless the caller or
+// the user allows it. [Fetch] downloads one: it resumes, tries again, checks, and
+// leaves a whole file or none.
 package datasets
 
 import (
@@ -55,12 +60,14 @@ var ErrNoData = errors.New("no data found")
 
 // The environment variables that say where data lies.
 const (
-	envData  = "CTNAS_DATA"  // a folder of data sets, such as nasbench101/nasbench_only108.tfrecord
-	envCache = "CTNAS_CACHE" // instead of the folder ctnas in the user's cache
+	envData     = "CTNAS_DATA"     // a folder of data sets, such as nasbench101/nasbench_only108.tfrecord
+	envCache    = "CTNAS_CACHE"    // instead of the folder ctnas in the user's cache
+	envDownload = "CTNAS_DOWNLOAD" // 1 allows downloads, as AllowDownload does
+	envMirror   = "CTNAS_MIRROR"   // the URL of a data folder, asked before the official sources
 )
 
-// cacheDir is the folder for what this package derives from data. It is laid out
-// like the folder of CTNAS_DATA, and need not exist.
+// cacheDir is the folder for what this package fetches and derives from data. It is
+// laid out like the folder of CTNAS_DATA, and need not exist.
 func cacheDir() (string, error) {
 	if dir := os.Getenv(envCache); dir != "" {
 		return filepath.Abs(dir)

@@ -43,8 +43,8 @@ func readJSON(ctx context.Context, r io.Reader) ([]Row, error) {
 		return nil, fmt.Errorf("it is not a JSON list of cells: it starts with %v", open)
 	}
 	for number := 1; list.More(); number++ {
-		if number%poll == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
+		if err := polled(ctx, number, len(rows)); err != nil {
+			return nil, err
 		}
 		var object jsonRow
 		if err := list.Decode(&object); err != nil {

@@ -85,25 +85,41 @@ func newNASBench101(rows []Row, source Source) *NASBench101 {
 // If path is empty, the table is looked for in the folder that CTNAS_DATA names,
 // then in the user's cache (the folder ctnas of [os.UserCacheDir], or the one that
 // CTNAS_CACHE names), where a table opened earlier serves even if its source is
-// gone. If there is none, the error is an [ErrNoData] that says how to get one.
+// gone. If there is none and [AllowDownload] or CTNAS_DOWNLOAD=1 allows it, the
+// official file is fetched into the cache; else the error is an [ErrNoData] that
+// says how to get one.
 //
 // The first opening reads and verifies everything, which takes some seconds, and
 // leaves a compact copy in the cache; the next one reads that. The copy is made
 // anew when it is damaged, or when the source has another size or time.
-func OpenNASBench101(ctx context.Context, path string) (*NASBench101, error) {
-	return openNASBench101(ctx, path, checkWhole)
+func OpenNASBench101(ctx context.Context, path string, all ...Option) (*NASBench101, error) {
+	return openNASBench101(ctx, path, checkWhole, all...)
 }
 
 // openNASBench101 opens a table that passes the given check.
-func openNASBench101(ctx context.Context, path string, check func([]Row) error) (*NASBench101, error) {
+func openNASBench101(ctx context.Context, path string, check func([]Row) error, all ...Option) (*NASBench101, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("datasets: opening NAS-Bench-101: %w", err)
 	}
+	o, err := collect(all)
+	if err != nil {
+		return nil, err
+	}
+	ctx = watched(ctx, "NAS-Bench-101", o.progress)
 	cache, cacheErr := cacheDir()
 	from, notes, err := locate(path, cache)
 	if errors.Is(err, ErrNoData) && cacheErr == nil {
-		return openCached(cache, check, notes, err)
+		var t *NASBench101
+		if t, err = openCached(cache, check, notes, err); err == nil {
+			return t, nil
+		}
 	}
+	if errors.Is(err, ErrNoData) && o.download {
+		var found Found
+		found, err = Find(ctx, only108File, "", all...)
+		from, notes = origin{[]string{found.Path}, readTFRecordFile}, append(notes, found.Notes...)
+	}
+	// If it is still an ErrNoData, this is the place of the embedded surrogate.
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +160,7 @@ func readOrigin(ctx context.Context, from origin, check func([]Row) error) (*NAS
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(rows, func(a, b Row) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
+	sortRows(rows)
 	if err := check(rows); err != nil {
 		return nil, badFile(from.files[0], err)
 	}
@@ -200,13 +216,21 @@ func findRow(rows []Row, hash [16]byte) (int, bool) {
 // hashRows computes the hashes of all rows, on all cores.
 func hashRows(ctx context.Context, rows []Row) error {
 	var workers sync.WaitGroup
+	var mu sync.Mutex
+	done := 0
 	for part := range slices.Chunk(rows, len(rows)/runtime.GOMAXPROCS(0)+1) {
 		workers.Go(func() {
-			for i := range part {
-				if i%poll == 0 && ctx.Err() != nil {
+			for block := range slices.Chunk(part, poll) {
+				if ctx.Err() != nil {
 					return
 				}
-				part[i].Hash = part[i].Cell.Hash()
+				for i := range block {
+					block[i].Hash = block[i].Cell.Hash()
+				}
+				mu.Lock()
+				done += len(block)
+				report(ctx, Verifying, int64(done), int64(len(rows)))
+				mu.Unlock()
 			}
 		})
 	}
@@ -214,8 +238,18 @@ func hashRows(ctx context.Context, rows []Row) error {
 	return ctx.Err()
 }
 
-// poll is the number of records after which a reader looks whether to stop.
+// poll is the number of records after which a reader says how far it is and looks
+// whether to stop.
 const poll = 1024
+
+// polled is called for each record, and looks after each poll of them.
+func polled(ctx context.Context, number, cells int) error {
+	if number%poll != 0 {
+		return nil
+	}
+	report(ctx, Reading, int64(cells), nasbench101.NumCells)
+	return ctx.Err()
+}
 
 // checkHashes compares the rows' hashes with those that the file claims. With an
 // error, it gives the index of the first that differs.

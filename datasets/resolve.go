@@ -24,9 +24,9 @@ const (
 	validationFile = "val_sample.csv.gz"
 )
 
-const howToGet = "set " + envData + " to a folder that holds " + nasbenchFolder + "/" + only108File +
-	" (from https://storage.googleapis.com/nasbench/nasbench_only108.tfrecord) or " + nasbenchFolder + "/" + jsonFile +
-	" (from https://github.com/chenyaofo/CTNAS/releases/download/data/nas_bench.json), or pass the path of such a file"
+const howToGet = "fetch it with \"go run ./kernel-setup data " + only108File + "\", or set " + envDownload + "=1, or set " +
+	envData + " to a folder that holds " + nasbenchFolder + "/" + only108File + " or " + nasbenchFolder + "/" + jsonFile +
+	", or pass the path of such a file"
 
 // origin is a table on disk: its files, and the reader of their format.
 type origin struct {
@@ -91,7 +91,7 @@ func locate(path, cache string) (o origin, notes []string, err error) {
 	if data := os.Getenv(envData); data != "" {
 		o, err := locateIn(data)
 		if err != nil {
-			return origin{}, nil, fmt.Errorf("datasets: %s is set to %s, which cannot be used: %w; correct it", envData, data, err)
+			return origin{}, nil, badDataFolder(data, err)
 		}
 		if o.files != nil {
 			return o, nil, nil

@@ -83,7 +83,7 @@ func TestResolveOrder(t *testing.T) {
 
 	t.Setenv(envData, "")
 	_, err := openAny()
-	wantError(t, err, "no data found for NAS-Bench-101", envData, only108File, jsonFile, "https://")
+	wantError(t, err, "no data found for NAS-Bench-101", envData, only108File, jsonFile, "go run ./kernel-setup data "+only108File, envDownload)
 	if !errors.Is(err, ErrNoData) {
 		t.Errorf("error %v is not ErrNoData", err)
 	}

@@ -68,8 +68,8 @@ func readTFRecord(ctx context.Context, r io.Reader) ([]Row, error) {
 
 	records := recordReader{r: r}
 	for number := 1; ; number++ {
-		if number%poll == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
+		if err := polled(ctx, number, len(sums)); err != nil {
+			return nil, err
 		}
 		record, err := records.next()
 		if err == io.EOF {

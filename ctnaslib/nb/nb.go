@@ -3,7 +3,7 @@
 // far as a terminal can. It is the only package that knows GoNB.
 //
 //	%%
-//	table := nb.Must(datasets.OpenNASBench101(nb.Context(), ""))
+//	table := nb.Must(datasets.OpenNASBench101(nb.Context(), "", nb.DataProgress()))
 //	nb.Markdown("**%s**", table.Source().Description)
 package nb
 
@@ -24,6 +24,7 @@ import (
 
 	"github.com/ctnas/ctnas/ctnaslib/report"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/datasets"
 )
 
 // Must returns value, or ends the cell with the error's one sentence.
@@ -111,40 +112,62 @@ func Charts(charts ...report.Chart) {
 // a line every ten seconds in a terminal.
 func Progress(what string) rundir.Watch {
 	start := time.Now()
-	var shown time.Time
-	first := 0 // steps that were done before this process
-	id := gonbui.UniqueID()
+	first := -1 // steps that were done before this process
 	last := make(map[string]float64)
+	line := newLine()
 	return func(done, total int, values map[string]float64) {
-		for name, v := range values {
-			last[name] = v
-		}
-		if shown.IsZero() {
+		maps.Copy(last, values)
+		if first < 0 {
 			first = done - 1
 		}
-		pause := 10 * time.Second
-		if gonbui.IsNotebook {
-			pause = 300 * time.Millisecond
-		}
-		if done < total && time.Since(shown) < pause {
-			return
-		}
-		shown = time.Now()
 		each := time.Since(start) / time.Duration(done-first)
-		line := fmt.Sprintf("%s %d/%d, %s left%s", what, done, total, (each * time.Duration(total-done)).Round(time.Second), listed(last))
+		text := fmt.Sprintf("%s %d/%d, %s left%s", what, done, total, (each * time.Duration(total-done)).Round(time.Second), listed(last))
 		if done == total {
-			line = fmt.Sprintf("%s %d/%d in %s%s", what, done, total, time.Since(start).Round(time.Second), listed(last))
+			text = fmt.Sprintf("%s %d/%d in %s%s", what, done, total, time.Since(start).Round(time.Second), listed(last))
 		}
-		if !gonbui.IsNotebook {
-			fmt.Fprintln(os.Stderr, line)
-			return
+		line.show(text, int64(done), int64(total))
+	}
+}
+
+// DataProgress shows how far a download, or the first opening of a table, is.
+func DataProgress() datasets.Option {
+	lines := make(map[datasets.Step]*line)
+	return datasets.OnProgress(func(p datasets.Progress) {
+		if lines[p.Step] == nil {
+			lines[p.Step] = newLine()
 		}
-		gonbui.UpdateHTML(id, fmt.Sprintf(`<progress value="%d" max="%d"></progress> <code>%s</code>`, done, total, html.EscapeString(line)))
-		if done == total {
-			gonbui.UpdateHTML(id, "")
-			gonbui.DisplayHTML("<code>" + html.EscapeString(line) + "</code>")
-			gonbui.Sync()
-		}
+		lines[p.Step].show(fmt.Sprintf("%s %s", p.Step, p.Name), p.Done, p.Total)
+	})
+}
+
+// line is a line of progress that changes in place.
+type line struct {
+	id    string
+	shown time.Time
+}
+
+func newLine() *line { return &line{id: gonbui.UniqueID()} }
+
+// show shows the text, unless it did so a moment ago and there is more to come. The
+// last text, when done is total, stays.
+func (l *line) show(text string, done, total int64) {
+	pause := 10 * time.Second
+	if gonbui.IsNotebook {
+		pause = 300 * time.Millisecond
+	}
+	if done != total && time.Since(l.shown) < pause {
+		return
+	}
+	l.shown = time.Now()
+	switch {
+	case !gonbui.IsNotebook:
+		fmt.Fprintln(os.Stderr, text)
+	case done == total:
+		gonbui.UpdateHTML(l.id, "")
+		gonbui.DisplayHTML("<code>" + html.EscapeString(text) + "</code>")
+		gonbui.Sync()
+	default:
+		gonbui.UpdateHTML(l.id, fmt.Sprintf(`<progress value="%d" max="%d"></progress> <code>%s</code>`, done, total, html.EscapeString(text)))
 	}
 }
 
