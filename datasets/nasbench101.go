@@ -86,14 +86,23 @@ func newNASBench101(rows []Row, source Source) *NASBench101 {
 // then in the user's cache (the folder ctnas of [os.UserCacheDir], or the one that
 // CTNAS_CACHE names), where a table opened earlier serves even if its source is
 // gone. If there is none and [AllowDownload] or CTNAS_DOWNLOAD=1 allows it, the
-// official file is fetched into the cache; else the error is an [ErrNoData] that
-// says how to get one.
+// official file is fetched into the cache. Else the table is the one that
+// [OpenSurrogate] opens, with a note that says how to get the real one.
 //
 // The first opening reads and verifies everything, which takes some seconds, and
 // leaves a compact copy in the cache; the next one reads that. The copy is made
 // anew when it is damaged, or when the source has another size or time.
 func OpenNASBench101(ctx context.Context, path string, all ...Option) (*NASBench101, error) {
-	return openNASBench101(ctx, path, checkWhole, all...)
+	t, err := openNASBench101(ctx, path, checkWhole, all...)
+	if path != "" || !errors.Is(err, ErrNoData) {
+		return t, err
+	}
+	noData := strings.TrimPrefix(err.Error(), "datasets: ")
+	if t, err = OpenSurrogate(ctx, all...); err != nil {
+		return nil, err
+	}
+	t.source.Notes = append(t.source.Notes, noData)
+	return t, nil
 }
 
 // openNASBench101 opens a table that passes the given check.
@@ -119,7 +128,6 @@ func openNASBench101(ctx context.Context, path string, check func([]Row) error, 
 		found, err = Find(ctx, only108File, "", all...)
 		from, notes = origin{[]string{found.Path}, readTFRecordFile}, append(notes, found.Notes...)
 	}
-	// If it is still an ErrNoData, this is the place of the embedded surrogate.
 	if err != nil {
 		return nil, err
 	}
@@ -193,8 +201,8 @@ const (
 // checkWhole says whether rows, in ascending order of hash and each one checked,
 // are all of NAS-Bench-101.
 func checkWhole(rows []Row) error {
-	if len(rows) != nasbench101.NumCells {
-		return fmt.Errorf("it has %s cells, but NAS-Bench-101 has %s", thousands(len(rows)), thousands(nasbench101.NumCells))
+	if err := checkCount(rows); err != nil {
+		return err
 	}
 	var best [16]byte
 	if _, err := hex.Decode(best[:], []byte(bestHash)); err != nil {
@@ -204,6 +212,13 @@ func checkWhole(rows []Row) error {
 	i, found := findRow(rows, best)
 	if !found || math.Abs(rows[i].Test-bestTest) > 0.005 {
 		return fmt.Errorf("the cell %s does not have its published test accuracy, about %.4f", bestHash, bestTest)
+	}
+	return nil
+}
+
+func checkCount(rows []Row) error {
+	if len(rows) != nasbench101.NumCells {
+		return fmt.Errorf("it has %s cells, but NAS-Bench-101 has %s", thousands(len(rows)), thousands(nasbench101.NumCells))
 	}
 	return nil
 }
