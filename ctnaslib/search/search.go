@@ -138,7 +138,10 @@ func CTNAS(ctx context.Context, root string, p Problem, config Config) (*Found, 
 	if found.Metrics, err = run.Metrics(); err != nil {
 		return nil, err
 	}
-	return found, run.Finish(map[string]any{"best": found.Best.String(), "id": found.Best.ID(), "queries": found.Queries})
+	return found, run.Finish(map[string]any{
+		"best": found.Best.String(), "id": found.Best.ID(), "queries": found.Queries,
+		"source": p.Benchmark.Source(), "backend": engine.Describe(p.Backend),
+	})
 }
 
 // algorithm is the state of Alg. 1 between two iterations.
