@@ -14,7 +14,7 @@ import (
 // labVerb opens JupyterLab on the repository, showing the notebooks first, so
 // that their links to the library's files work.
 func labVerb(ctx context.Context, args []string, out io.Writer) error {
-	env, err := install(ctx, out, true)
+	env, err := install(ctx, out, extent{editor: true})
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,13 @@
-// Kernel-setup installs what the notebooks need and runs them.
+// Kernel-setup installs what the notebooks need, runs them, and fetches data.
 //
 //	go run ./kernel-setup                  explains itself
 //	go run ./kernel-setup run NOTEBOOK     runs a notebook without a browser
 //	go run ./kernel-setup lab              opens JupyterLab with the Go kernel ready
-//	go run ./kernel-setup install          only installs
+//	go run ./kernel-setup install          only installs; -xla and -cuda add faster backends
+//	go run ./kernel-setup check            says what is usable, and what to do where it is not
+//	go run ./kernel-setup data [NAME...]   lists the data there is, or fetches some
+//	go run ./kernel-setup reset            brings notebooks back to their first state
+//	go run ./kernel-setup uninstall        removes what was installed
 //
 // Everything it installs lies in the folder .ctnas at the root of the
 // repository: GoNB and its helpers, a private Python environment with
@@ -21,7 +25,7 @@ import (
 	"syscall"
 )
 
-const usage = `kernel-setup installs what the notebooks need and runs them.
+const usage = `kernel-setup installs what the notebooks need, runs them, and fetches data.
 
 Usage:
   go run ./kernel-setup run NOTEBOOK [-o FILE] [-timeout 30m]
@@ -30,11 +34,26 @@ Usage:
         Ends with an error when a cell fails or takes longer than -timeout.
   go run ./kernel-setup lab [JupyterLab's own arguments]
         Opens JupyterLab in the browser, with the kernel "Go (CTNAS)" ready.
-  go run ./kernel-setup install
+  go run ./kernel-setup install [-xla] [-cuda] [-dry-run]
         Only installs. The other two do so as well, when something is missing.
+        -xla and -cuda add GoMLX's XLA backend for the CPU and for NVIDIA GPUs, if it
+        trains to the same numbers as pure Go here; notebooks then use it.
+  go run ./kernel-setup check [-bench] [-cells]
+        Says what is installed and usable, and what to do where something is not.
+        -bench compares XLA and pure Go instead, and writes figures/backends; -cells
+        measures how long cells take, and writes figures/celltimes.
+  go run ./kernel-setup data [NAME...] [-to FOLDER]
+        Lists the data that can be had: what it is, its size and licence, whether it
+        is here. Fetches what is named, into the user's cache or the folder after -to;
+        an interrupted download continues. CTNAS_MIRROR may name a place to ask first.
+  go run ./kernel-setup reset [-edits] [-yes] [-dry-run]
+        Clears the notebooks' outputs and deletes their run directories, after asking.
+        -edits also undoes every edit of the notebooks that came with the repository.
+  go run ./kernel-setup uninstall [-yes] [-dry-run]
+        Removes all that was installed, after asking.
 
 Needs Go and, unless JupyterLab is already installed, Python ` + oldestPython + ` or newer.
-Everything it installs lies in the folder .ctnas; delete that to start afresh.
+Everything it installs lies in the folder .ctnas.
 `
 
 func main() {
@@ -76,11 +95,15 @@ func dispatch(ctx context.Context, args []string, out io.Writer) error {
 	case "lab":
 		return labVerb(ctx, args, out)
 	case "install":
-		if len(args) > 0 {
-			return fmt.Errorf("install takes no arguments, but got %q", args[0])
-		}
-		_, err := install(ctx, out, true)
-		return err
+		return installVerb(ctx, args, out)
+	case "check":
+		return checkVerb(ctx, args, out)
+	case "reset":
+		return resetVerb(ctx, args, os.Stdin, out)
+	case "uninstall":
+		return uninstallVerb(args, os.Stdin, out)
+	case "data":
+		return dataVerb(ctx, args, out)
 	}
-	return fmt.Errorf("unknown verb %q: use run, lab or install (\"go run ./kernel-setup\" explains them)", verb)
+	return fmt.Errorf("unknown verb %q: use run, lab, install, check, data, reset or uninstall (\"go run ./kernel-setup\" explains them)", verb)
 }

@@ -52,7 +52,7 @@ func runVerb(ctx context.Context, args []string, out io.Writer) error {
 	if err := checkNotebook(notebook); err != nil {
 		return err
 	}
-	env, err := install(ctx, out, false)
+	env, err := install(ctx, out, extent{})
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,8 @@ func runVerb(ctx context.Context, args []string, out io.Writer) error {
 	if err := os.MkdirAll(filepath.Dir(*output), 0o755); err != nil {
 		return fmt.Errorf("cannot write the executed copy: %w", err)
 	}
-	return env.execute(ctx, out, notebook, *output, *timeout)
+	_, err = env.execute(ctx, out, notebook, *output, *timeout)
+	return err
 }
 
 // checkNotebook tells early, and in plain words, why a file cannot be run.
@@ -125,24 +126,24 @@ type event struct {
 	Seconds float64
 }
 
-// execute runs the notebook and shows what happens.
-func (e *environment) execute(ctx context.Context, out io.Writer, notebook, output string, timeout time.Duration) error {
+// execute runs the notebook and shows what happens. It returns the time of each cell.
+func (e *environment) execute(ctx context.Context, out io.Writer, notebook, output string, timeout time.Duration) (seconds []float64, err error) {
 	arg, err := json.Marshal(job{
 		Notebook: notebook, Output: output, Folder: filepath.Dir(notebook),
 		Kernel: kernelName, Timeout: int(timeout.Seconds()), Hide: e.machinePaths(),
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	log, err := os.Create(e.repo.private("kernel.log"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer log.Close()
 
 	script := e.repo.private("driver.py")
 	if err := writeFile(script, []byte(driver)); err != nil {
-		return err
+		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, e.jupyter.python, script, string(arg))
 	cmd.Dir = e.repo.private()
@@ -150,19 +151,19 @@ func (e *environment) execute(ctx context.Context, out io.Writer, notebook, outp
 	cmd.Stderr = log
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// Closing its input asks the driver to stop; it also stops should this program be killed.
 	cmd.Cancel = stdin.Close
 	cmd.WaitDelay = 30 * time.Second
 	events, err := cmd.StdoutPipe()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	fmt.Fprintf(out, "%s\n", e.repo.rel(notebook))
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("cannot start %s: %w", e.jupyter.python, err)
+		return nil, fmt.Errorf("cannot start %s: %w", e.jupyter.python, err)
 	}
 	v := view{out: out, timeout: timeout}
 	readErr := v.read(events)
@@ -172,17 +173,17 @@ func (e *environment) execute(ctx context.Context, out io.Writer, notebook, outp
 		fmt.Fprintf(out, "  %.1f s, executed copy in %s\n", time.Since(start).Seconds(), e.repo.rel(output))
 	}
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 	if v.end == nil {
 		said, _ := os.ReadFile(log.Name())
-		return fmt.Errorf("the notebook could not be run to its end (%s; more in %s): %w",
+		return nil, fmt.Errorf("the notebook could not be run to its end (%s; more in %s): %w",
 			lastLine(said), e.repo.rel(log.Name()), errors.Join(readErr, waitErr))
 	}
 	if err := v.verdict(); err != nil {
-		return fmt.Errorf("%s: %w", e.repo.rel(notebook), err)
+		return nil, fmt.Errorf("%s: %w", e.repo.rel(notebook), err)
 	}
-	return nil
+	return v.seconds, nil
 }
 
 // machinePaths are the patterns that make an executed copy the same on every machine.
@@ -207,6 +208,7 @@ type view struct {
 	stderr  strings.Builder // of this cell
 	output  bool            // this cell has shown something
 	shown   time.Time       // when it last did
+	seconds []float64       // of each cell
 	end     *event          // how the run ended
 }
 
@@ -248,6 +250,7 @@ func (v *view) show(e event) {
 		v.flush()
 		v.print(fmt.Sprintf("(%s, %d bytes)", e.Text, e.Bytes))
 	case "time":
+		v.seconds = append(v.seconds, e.Seconds)
 		v.flush()
 		if v.output {
 			fmt.Fprintf(v.out, "    ")

@@ -136,7 +136,7 @@ func TestExecute(t *testing.T) {
 	run := func(ctx context.Context, script string) (string, error) {
 		write(t, python, "#!/bin/sh\n"+script+"\n")
 		var out bytes.Buffer
-		err := env.execute(ctx, &out, r.path("notebooks", "a.ipynb"), r.path("x.ipynb"), time.Minute)
+		_, err := env.execute(ctx, &out, r.path("notebooks", "a.ipynb"), r.path("x.ipynb"), time.Minute)
 		return out.String(), err
 	}
 	write(t, r.private("keep"), "")

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -20,10 +22,19 @@ const goplsVersion = "v0.21.0"
 
 // setup installs, step by step, what notebooks need.
 type setup struct {
-	repo repo
-	go_  goTool
-	out  io.Writer
-	log  *os.File // what the installing programs print
+	repo   repo
+	go_    goTool
+	python string // to run pip with
+	dry    bool   // only say what would be done
+	out    io.Writer
+	log    *os.File // what the installing programs print
+}
+
+// extent says how much to install.
+type extent struct {
+	editor bool           // also gopls, which only the editor needs, for completion
+	add    []*accelerator // also these; those that are there already stay
+	dry    bool           // nothing, only say what would be done
 }
 
 // environment is what a finished set-up gives to the verbs.
@@ -33,9 +44,36 @@ type environment struct {
 	environ []string // for Jupyter and the kernel
 }
 
-// install sets up what is missing and does nothing where all is there. Only
-// the editor needs gopls, for completion, so a run without a browser skips it.
-func install(ctx context.Context, out io.Writer, editor bool) (*environment, error) {
+// installVerb only installs.
+func installVerb(ctx context.Context, args []string, out io.Writer) error {
+	what := extent{editor: true}
+	flags := flag.NewFlagSet("install", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.BoolVar(&what.dry, "dry-run", false, "only say what would be done")
+	wanted := make([]*bool, len(accelerators))
+	for i, a := range accelerators {
+		wanted[i] = flags.Bool(a.name, false, "also "+a.title)
+	}
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(out, usage)
+		return nil
+	case err != nil:
+		return err
+	case flags.NArg() > 0:
+		return fmt.Errorf("install takes no arguments, but got %q", flags.Arg(0))
+	}
+	for i, a := range accelerators {
+		if *wanted[i] {
+			what.add = append(what.add, a)
+		}
+	}
+	_, err := install(ctx, out, what)
+	return err
+}
+
+// install sets up what is missing and does nothing where all is there.
+func install(ctx context.Context, out io.Writer, what extent) (*environment, error) {
 	if runtime.GOOS == "windows" {
 		return nil, errors.New("the Go kernel does not run on Windows itself: use WSL or a container")
 	}
@@ -47,8 +85,12 @@ func install(ctx context.Context, out io.Writer, editor bool) (*environment, err
 	if err != nil {
 		return nil, err
 	}
+	if what.dry {
+		s := &setup{repo: r, go_: g, dry: true, out: out}
+		return s.run(ctx, what)
+	}
 	if err := os.MkdirAll(r.private(), 0o755); err != nil {
-		return nil, fmt.Errorf("cannot install anything: %w", err)
+		return nil, fmt.Errorf("cannot install anything: %w (everything goes into that folder: make the repository writable, or copy it to where you may write)", err)
 	}
 	unlock, err := lock(ctx, r, out)
 	if err != nil {
@@ -62,7 +104,7 @@ func install(ctx context.Context, out io.Writer, editor bool) (*environment, err
 	}
 	defer log.Close()
 	s := &setup{repo: r, go_: g, out: out, log: log}
-	return s.run(ctx, editor)
+	return s.run(ctx, what)
 }
 
 // lock keeps two set-ups of the same repository from running at once.
@@ -79,7 +121,8 @@ func lock(ctx context.Context, r repo, out io.Writer) (unlock func() error, err 
 	return l.Unlock, nil
 }
 
-func (s *setup) run(ctx context.Context, editor bool) (*environment, error) {
+// builds are the steps that compile the kernel and its helpers.
+func (s *setup) builds(editor bool) ([]step, error) {
 	mod, err := os.ReadFile(s.repo.path("go.mod"))
 	if err != nil {
 		return nil, err
@@ -89,7 +132,6 @@ func (s *setup) run(ctx context.Context, editor bool) (*environment, error) {
 		return nil, err
 	}
 	bin := func(name string) string { return s.repo.private("bin", name) }
-
 	steps := []step{{
 		name:  "gonb",
 		key:   hash(s.go_.GOVERSION, string(mod), string(sum)),
@@ -110,6 +152,14 @@ func (s *setup) run(ctx context.Context, editor bool) (*environment, error) {
 			optional: "there is no completion in the notebook",
 		})
 	}
+	return steps, nil
+}
+
+func (s *setup) run(ctx context.Context, what extent) (*environment, error) {
+	steps, err := s.builds(what.editor)
+	if err != nil {
+		return nil, err
+	}
 	for _, st := range steps {
 		if err := s.step(ctx, st); err != nil {
 			return nil, err
@@ -119,13 +169,21 @@ func (s *setup) run(ctx context.Context, editor bool) (*environment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := writeKernelSpec(s.repo, s.go_); err != nil {
-		return nil, fmt.Errorf("cannot write the kernel's description: %w", err)
+	s.python = j.python
+	if !s.dry {
+		if err := writeKernelSpec(s.repo, s.go_); err != nil {
+			return nil, fmt.Errorf("cannot write the kernel's description: %w", err)
+		}
 	}
 	// Cells start fast when everything that they import is compiled already.
 	err = s.step(ctx, step{name: "build cache", do: s.warm, optional: "cells that import this package do not compile"})
 	if err != nil {
 		return nil, err
+	}
+	for _, a := range what.add {
+		if err := s.step(ctx, s.accelerate(a)); err != nil {
+			return nil, err
+		}
 	}
 	env, err := s.go_.environ(s.repo, j)
 	if err != nil {
@@ -147,16 +205,16 @@ type step struct {
 // removed first and written last: what was interrupted is done again.
 func (s *setup) step(ctx context.Context, st step) error {
 	stamp := s.repo.private("stamps", st.name)
-	if st.key != "" {
-		have, _ := os.ReadFile(stamp)
-		_, err := os.Stat(st.leave)
-		if err == nil && string(have) == st.key {
-			fmt.Fprintf(s.out, "  %-12s ok\n", st.name)
-			return nil
-		}
-		if err := os.Remove(stamp); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
+	if s.done(st) {
+		fmt.Fprintf(s.out, "  %-12s ok\n", st.name)
+		return nil
+	}
+	if s.dry {
+		fmt.Fprintf(s.out, "  %-12s to do\n", st.name)
+		return nil
+	}
+	if err := os.Remove(stamp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
 	fmt.Fprintf(s.out, "  %-12s ", st.name)
 	start := time.Now()
@@ -177,7 +235,14 @@ func (s *setup) step(ctx context.Context, st step) error {
 	return writeFile(stamp, []byte(st.key))
 }
 
-// buildTool compiles a tool of go.mod in the version pinned there.
+// done says whether a step's stamp and what it leaves are there.
+func (s *setup) done(st step) bool {
+	stamp, _ := os.ReadFile(s.repo.private("stamps", st.name))
+	_, err := os.Stat(st.leave)
+	return st.key != "" && string(stamp) == st.key && err == nil
+}
+
+// buildTool compiles a tool of go.mod in the version pinned there, or a program of this module.
 func (s *setup) buildTool(pkg string) func(context.Context, string) error {
 	return func(ctx context.Context, leave string) error {
 		part := leave + ".part"
@@ -237,10 +302,32 @@ func (s *setup) goCommand(ctx context.Context, env []string, args ...string) err
 	out, err := s.output(cmd)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return fmt.Errorf("%s (all of it in %s)", complaint(string(out)), s.repo.rel(s.log.Name()))
+		what := complaint(string(out))
+		return fmt.Errorf("%s%s (all of it in %s)", what, remedy(what), s.repo.rel(s.log.Name()))
 	}
 	return err
 }
+
+// remedy is what to do about the go command's commonest complaints.
+func remedy(complaint string) string {
+	for _, r := range []struct {
+		pattern *regexp.Regexp
+		text    string
+	}{
+		{noModules, ": connect to the network, or set GOPROXY to a place that has Go's modules, then run this again"},
+		{noCache, ": set GOCACHE and GOMODCACHE to folders that you may write, then run this again"},
+	} {
+		if r.pattern.MatchString(complaint) {
+			return r.text
+		}
+	}
+	return ""
+}
+
+var (
+	noModules = regexp.MustCompile(`dial tcp|no such host|i/o timeout|module lookup disabled`)
+	noCache   = regexp.MustCompile(`GOCACHE|GOMODCACHE|build cache|module cache|read-only file system|permission denied`)
+)
 
 // complaint is the line of the go command's output that says what is wrong:
 // the first that is no heading and no progress.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -168,7 +169,7 @@ func TestKernelSpec(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"GOEXPERIMENT": "newinliner,simd",
-		"GOFLAGS":      "-mod=readonly -trimpath -ldflags=-s",
+		"GOFLAGS":      "-mod=readonly -trimpath " + linkFlags(),
 		"PATH":         string(r) + "/.ctnas/bin:/opt/go/bin:${PATH}",
 	} {
 		if spec.Env[name] != want {
@@ -276,5 +277,34 @@ func TestRequirementsArePinned(t *testing.T) {
 		if !strings.HasPrefix(line, "#") && !strings.Contains(line, "==") {
 			t.Errorf("not pinned: %s", line)
 		}
+	}
+}
+
+// What the go command says of a missing network and a home that cannot be written
+// gets a remedy.
+func TestGoCommandFails(t *testing.T) {
+	for _, c := range []struct{ says, want string }{
+		{`go: example.com/m@v1.0.0: Get "https://proxy/": dial tcp: lookup proxy: no such host`, "connect to the network"},
+		{"failed to initialize build cache at /home/x/.cache/go-build: mkdir /home/x/.cache: read-only file system", "set GOCACHE and GOMODCACHE"},
+		{"go: module cache not found: neither GOMODCACHE nor GOPATH is set", "set GOCACHE and GOMODCACHE"},
+		{"a.go:1:1: syntax error", "syntax error (all of it in"},
+	} {
+		s, _ := newSetup(t)
+		fakePath(t, map[string]string{"go": "echo '" + c.says + "' >&2; exit 1"})
+		wantError(t, s.buildTool("example.com/m")(t.Context(), s.repo.private("bin", "m")), "cannot build m", c.want)
+	}
+}
+
+// Jupyter looks for kernels in our folder before all others.
+func TestForeignKernel(t *testing.T) {
+	t.Setenv("JUPYTER_PATH", "/foreign")
+	r := newRepo(t)
+	env, err := goTool{}.environ(r, jupyter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "JUPYTER_PATH=" + r.private("jupyter") + string(os.PathListSeparator) + "/foreign"
+	if !slices.Contains(env, want) {
+		t.Errorf("the environment lacks %s", want)
 	}
 }

@@ -28,18 +28,25 @@ const goBackend = "go" // as in $GOMLX_BACKEND
 func Open() (compute.Backend, error) { return opened() }
 
 var opened = sync.OnceValues(func() (compute.Backend, error) {
-	xla.EnableAutoInstall(false)
-	config := os.Getenv(compute.ConfigEnvVar)
-	if config == "" {
-		config = goBackend
-		if len(xla.GetAvailablePlugins()) > 0 {
-			config = xla.BackendName
-		}
+	if config := os.Getenv(compute.ConfigEnvVar); config != "" {
+		return OpenConfig(config)
 	}
-	return open(config)
+	xla.EnableAutoInstall(false)
+	plugins := 0
+	// A file that is called a plugin and is none makes go-xla v0.4.1 panic.
+	if err := Try(func() { plugins = len(xla.GetAvailablePlugins()) }); err != nil {
+		return nil, fmt.Errorf("engine: an installed plugin for xla cannot be loaded (set $%s to go, or remove it): %w", compute.ConfigEnvVar, err)
+	}
+	if plugins > 0 {
+		return OpenConfig(xla.BackendName)
+	}
+	return OpenConfig(goBackend)
 })
 
-func open(config string) (backend compute.Backend, err error) {
+// OpenConfig opens the backend that config names in the way of $GOMLX_BACKEND,
+// anew at each call: for programs that compare backends. Others call [Open].
+func OpenConfig(config string) (backend compute.Backend, err error) {
+	xla.EnableAutoInstall(false)
 	full := config
 	name, options, _ := strings.Cut(config, ":")
 	if name == goBackend && !strings.Contains(options, "parallelism=") {

@@ -54,7 +54,7 @@ func stress(t *testing.T, backend compute.Backend, steps int, limit time.Duratio
 }
 
 func TestNoDeadlock(t *testing.T) {
-	backend, err := open("go")
+	backend, err := OpenConfig("go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,15 +66,15 @@ func TestNoDeadlock(t *testing.T) {
 
 func TestOpenErrors(t *testing.T) {
 	for _, config := range []string{"abacus", "go:colour=red", "go:parallelism=many", "xla:/nowhere/plugin.so"} {
-		_, err := open(config)
+		_, err := OpenConfig(config)
 		if err == nil || !strings.Contains(err.Error(), config) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("open(%q): error %v, want one line naming it", config, err)
+			t.Errorf("OpenConfig(%q): error %v, want one line naming it", config, err)
 		}
 	}
 }
 
 func TestDescribe(t *testing.T) {
-	backend, err := open("go")
+	backend, err := OpenConfig("go")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,185 @@
+"""Works with the notebooks in JupyterLab as a student does, in a headless Chromium.
+
+Usage: browser.py CHROMIUM PYTHON SCREENSHOTS
+
+PYTHON is a command that runs "kernel-setup lab" with further arguments. Every step
+leaves a screenshot; a step that fails leaves one called failed.png, and ends the test.
+"""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright, expect
+
+MINUTE = 60_000  # Playwright counts milliseconds.
+QUICKSTART = "notebooks/browser-test/quickstart.ipynb"
+INTERRUPT = "notebooks/browser-test/interrupt.ipynb"
+
+# A cell that runs until it is interrupted, and says that it stopped cleanly.
+LONG_CELL = """%noautoget
+import (
+	"fmt"
+	"time"
+
+	"github.com/ctnas/ctnas/ctnaslib/nb"
+)
+%%
+fmt.Println("started")
+select {
+case <-nb.Context().Done():
+	fmt.Println("stopped cleanly")
+case <-time.After(10 * time.Minute):
+	fmt.Println("nobody pressed the button")
+}"""
+
+
+class Lab:
+    """A JupyterLab that kernel-setup serves."""
+
+    def __init__(self, command, log):
+        self.log = open(log, "w+")
+        self.process = subprocess.Popen(
+            shlex.split(command) + ["--no-browser", "--ServerApp.port_retries=50"],
+            stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True)
+
+    def address(self):
+        for _ in range(300):
+            self.log.seek(0)
+            found = re.search(r"http://(?:localhost|127\.0\.0\.1):\d+/lab\S*token=\w+", self.log.read())
+            if found:
+                return re.sub(r"/lab[^?]*", "/lab", found[0])
+            if self.process.poll() is not None:
+                break
+            time.sleep(1)
+        raise SystemExit(f"JupyterLab did not start: {self.log.name} says why")
+
+    def stop(self):
+        try:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait(30)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            self.process.kill()
+
+
+class Notebook:
+    """The notebook that is open in the browser."""
+
+    def __init__(self, page, address, path):
+        self.page = page
+        base, query = address.split("?")
+        page.goto(f"{base}/tree/{path}?reset&{query}")
+        self.panel = page.locator(".jp-NotebookPanel:visible")
+        expect(self.panel).to_be_visible(timeout=2 * MINUTE)
+        # GoNB tells its state with the first cell only.
+        expect(page.locator("#jp-main-statusbar")).to_contain_text("Go (CTNAS) |", timeout=2 * MINUTE)
+
+    def idle(self, timeout=2 * MINUTE):
+        expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=timeout)
+
+    def button(self, name):
+        """Presses a button above the notebook."""
+        self.panel.locator(f"[data-jp-item-name='{name}']").click()
+
+    def run_all(self):
+        self.page.get_by_role("menuitem", name="Run", exact=True).click()
+        self.page.locator(".lm-Menu-item:visible", has_text=re.compile("^Run All Cells")).first.click()
+
+    def restart_and_run_all(self):
+        self.button("restart-and-run")
+        self.page.locator(".jp-Dialog button", has_text="Restart").click()
+
+    def errors(self):
+        return self.panel.locator("[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type='application/vnd.jupyter.error']").all_inner_texts()
+
+
+def run_quickstart(notebook, run, minutes):
+    """Runs all cells and looks at what they show."""
+    panel = notebook.panel
+    run()
+    table = panel.locator("table", has_text="test accuracy")
+    expect(table).to_have_count(0, timeout=MINUTE)  # that of an earlier run
+    try:
+        expect(table).to_be_visible(timeout=minutes * MINUTE)
+    except AssertionError:
+        raise AssertionError("no table of results; the cells said: " + " ".join(notebook.errors()))
+    assert re.search(r"\d\d\.\d\d %", table.inner_text()), table.inner_text()
+    # Cells out of sight are not drawn until one scrolls to them.
+    plot = panel.locator(".jp-OutputArea-output svg").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box and box["width"] > 50 and box["height"] > 20, f"the first picture is {box}"
+    assert plot.locator("path, line, rect, polyline, text").count() > 3, "the first picture is empty"
+    canvas = panel.locator("canvas").first
+    canvas.scroll_into_view_if_needed()
+    notebook.page.wait_for_timeout(1500)  # the chart's animation
+    drawn = canvas.evaluate("""c => {
+        const pixels = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+        return pixels.filter((v, i) => i % 4 == 3 && v > 0).length }""")
+    assert drawn > 100, f"the chart has only {drawn} pixels that are not empty"
+    assert not notebook.errors(), notebook.errors()
+
+
+def interrupt(notebook):
+    """Presses the button in a long cell."""
+    panel = notebook.panel
+    panel.locator(".jp-CodeCell .jp-InputArea-editor").first.click()
+    notebook.page.keyboard.press("Control+Enter")
+    expect(panel.locator(".jp-OutputArea-output", has_text="started")).to_be_visible(timeout=2 * MINUTE)
+    notebook.button("interrupt")
+    expect(panel.locator(".jp-OutputArea-output", has_text="stopped cleanly")).to_be_visible(timeout=MINUTE)
+    notebook.idle(MINUTE)
+
+
+def make_notebooks(root):
+    folder = root / "notebooks" / "browser-test"
+    folder.mkdir(exist_ok=True)
+    quickstart = (root / "notebooks" / "00-quickstart.ipynb").read_text()
+    (root / QUICKSTART).write_text(quickstart)
+    metadata = json.loads(quickstart)["metadata"]
+    cell = {"cell_type": "code", "id": "long", "metadata": {}, "outputs": [], "execution_count": None, "source": LONG_CELL}
+    (root / INTERRUPT).write_text(json.dumps({"cells": [cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}))
+    return folder
+
+
+def main(chromium, command, screenshots):
+    root = Path(__file__).resolve().parent.parent
+    shots = Path(screenshots)
+    shots.mkdir(parents=True, exist_ok=True)
+    make_notebooks(root)
+    start = time.monotonic()
+    lab = Lab(command, shots / "lab.log")
+    try:
+        with sync_playwright() as p:
+            browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+            page = browser.new_page(viewport={"width": 1400, "height": 1000})
+
+            def step(name, action):
+                try:
+                    result = action()
+                except BaseException:
+                    page.screenshot(path=shots / "failed.png")
+                    raise
+                page.screenshot(path=shots / f"{name}.png")
+                print(f"{time.monotonic() - start:6.1f} s  {name}", flush=True)
+                return result
+
+            address = lab.address()
+            notebook = step("1-opened", lambda: Notebook(page, address, QUICKSTART))
+            step("2-quickstart", lambda: run_quickstart(notebook, notebook.run_all, 8))
+            step("3-restarted-and-run-again", lambda: run_quickstart(notebook, notebook.restart_and_run_all, 4))
+            notebook = step("4-opened-long-cell", lambda: Notebook(page, address, INTERRUPT))
+            step("5-interrupted", lambda: interrupt(notebook))
+            browser.close()
+    finally:
+        lab.stop()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// timedDeclarations is the first cell, as notebooks begin. GoNB keeps what it
+// declares, so every later cell is compiled with all of it.
+const timedDeclarations = `%noautoget
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/nb"
+	"github.com/ctnas/ctnas/ctnaslib/report"
+	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/ctnas/ctnas/datasets"
+)
+
+func sample(seed uint64) nasbench101.Cell {
+	return nasbench101.Space{}.Sample(rand.New(rand.NewPCG(seed, 0))).(nasbench101.Cell)
+}
+
+func table() *datasets.NASBench101 { return nb.Must(datasets.OpenNASBench101(nb.Context(), "")) }
+
+func find() (*search.Found, error) {
+	problem := search.Problem{Backend: nb.Must(engine.Open()), Benchmark: table().Benchmark()}
+	return search.CTNAS(nb.Context(), nb.Runs(), problem, search.Quick())
+}
+`
+
+// timedCells are the cells to time. %d makes each one new, so that it is compiled.
+var timedCells = []struct{ name, source string }{
+	{"prints a line", "%%%%\nfmt.Println(%d)"},
+	{"draws a cell", "%%%%\nnb.Pictures(nb.Picture{SVG: sample(%d).SVG()})"},
+	{"draws a chart, and one to zoom into", "%%%%\nchart := report.Chart{Title: \"t\", Series: []report.Series{{X: []float64{0, 1}, Y: []float64{0, %d}}}}\nnb.Charts(chart)\nnb.Explore(chart)"},
+	{"opens the table", "%%%%\nfmt.Println(%d, table().Report().Len())"},
+	{"makes a comparator and asks it", "%%%%\nnac := nb.Must(comparator.New(nb.Must(engine.Open()), nasbench101.Space{}, comparator.Quick()))\nfmt.Println(nac.Compare(sample(%d), sample(0)))"},
+}
+
+const (
+	timedKernels = 3 // fresh kernels
+	timedEdits   = 3 // cells of each kind in each kernel
+)
+
+// timeCells measures the time from sending a cell to the end of its output, and
+// writes figures/celltimes.
+func timeCells(ctx context.Context, out io.Writer) error {
+	env, err := install(ctx, out, extent{})
+	if err != nil {
+		return err
+	}
+	folder, err := os.MkdirTemp("", "ctnas-cells-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	path := filepath.Join(folder, "cells.ipynb")
+	load, start := loadAverage(), time.Now()
+	firsts, edits := []float64{}, make([][]float64, len(timedCells))
+	for kernel := range timedKernels {
+		if err := writeFile(path, timedNotebook(kernel)); err != nil {
+			return err
+		}
+		seconds, err := env.execute(ctx, io.Discard, path, filepath.Join(folder, "executed.ipynb"), time.Minute)
+		if err != nil {
+			return err
+		}
+		firsts = append(firsts, seconds[0])
+		for i, s := range seconds[1:] {
+			kind := i % len(timedCells)
+			edits[kind] = append(edits[kind], s)
+		}
+		fmt.Fprintf(out, "  kernel %d of %d: first cell %.1f s\n", kernel+1, timedKernels, seconds[0])
+	}
+
+	type row struct {
+		Method  string             `json:"method"`
+		Metrics map[string]float64 `json:"metrics"`
+	}
+	var rows []row
+	text := fmt.Sprintf("Time from sending a cell to the end of its output, on %d CPUs (load average before it: %s). Each cell is new, so it is compiled. "+
+		"Written by `go run ./kernel-setup check -cells`.\n\n| cell | median | slowest | cells |\n| --- | ---: | ---: | ---: |\n", runtime.NumCPU(), load)
+	add := func(name string, seconds []float64) {
+		slices.Sort(seconds)
+		median, slowest := seconds[len(seconds)/2], seconds[len(seconds)-1]
+		rows = append(rows, row{name, map[string]float64{"time_ms": 1000 * median, "slowest_ms": 1000 * slowest, "cells": float64(len(seconds))}})
+		line := fmt.Sprintf("| %s | %.2f s | %.2f s | %d |\n", name, median, slowest, len(seconds))
+		fmt.Fprint(out, line)
+		text += line
+	}
+	add("first cell of a fresh kernel: imports and declarations", firsts)
+	for i, c := range timedCells {
+		add(c.name, edits[i])
+	}
+	add("all of these but the first", slices.Concat(edits...))
+	result, err := json.MarshalIndent(map[string]any{
+		"id": "celltimes", "kernels": timedKernels, "elapsed_s": time.Since(start).Seconds(),
+		"config": map[string]any{"go": runtime.Version(), "cpus": runtime.NumCPU(), "load_average": load}, "rows": rows,
+	}, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := writeFile(env.repo.path("figures", "celltimes", "table.md"), []byte(text)); err != nil {
+		return err
+	}
+	return writeFile(env.repo.path("figures", "celltimes", "result.json"), append(result, '\n'))
+}
+
+// timedNotebook has every kind of cell in turns, with numbers that no other kernel had.
+func timedNotebook(kernel int) []byte {
+	type cell map[string]any
+	code := func(source string) cell {
+		return cell{"cell_type": "code", "metadata": cell{}, "outputs": []any{}, "execution_count": nil, "source": source}
+	}
+	cells := []cell{code(timedDeclarations)}
+	for edit := range timedEdits {
+		for _, c := range timedCells {
+			cells = append(cells, code(fmt.Sprintf(c.source, 1+kernel*timedEdits+edit)))
+		}
+	}
+	content, err := json.Marshal(cell{"cells": cells, "metadata": cell{}, "nbformat": 4, "nbformat_minor": 4})
+	if err != nil {
+		panic(err) // It holds nothing that JSON cannot.
+	}
+	return content
+}
+
+// loadAverage is that of the last minute, or "" where the system does not say.
+func loadAverage() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	load, _, _ := strings.Cut(string(text), " ")
+	return load
+}

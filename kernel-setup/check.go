@@ -1,0 +1,255 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+
+	"github.com/gomlx/go-xla/installer"
+
+	"github.com/ctnas/ctnas/datasets"
+)
+
+// checkVerb says what is there, what is missing and what to do about it. With -bench
+// or -cells it measures how fast they are instead.
+func checkVerb(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("check", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	bench := flags.Bool("bench", false, "compare the backends")
+	cells := flags.Bool("cells", false, "measure how long cells take")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(out, usage)
+		return nil
+	case err != nil:
+		return err
+	case flags.NArg() > 0:
+		return fmt.Errorf("check takes no arguments, but got %q", flags.Arg(0))
+	}
+	if *cells {
+		return timeCells(ctx, out)
+	}
+	r, err := findRepo(".")
+	if err != nil {
+		return err
+	}
+	c := &checkup{setup: setup{repo: r, out: out}}
+	if *bench {
+		return c.bench(ctx)
+	}
+	c.tools(ctx)
+	c.data(ctx)
+	c.backends(ctx)
+	if c.missing {
+		return exitCode(1)
+	}
+	return nil
+}
+
+// checkup looks at each part of a set-up.
+type checkup struct {
+	setup
+	missing bool // something is that notebooks cannot do without
+}
+
+func (c *checkup) ok(name, format string, args ...any) {
+	fmt.Fprintf(c.out, "  %-12s ok: %s\n", name, fmt.Sprintf(format, args...))
+}
+
+// no says what is wrong, in one sentence that ends with what to do.
+func (c *checkup) no(needed bool, name, format string, args ...any) {
+	c.missing = c.missing || needed
+	mark := "no"
+	if needed {
+		mark = "MISSING"
+	}
+	fmt.Fprintf(c.out, "  %-12s %s: %s\n", name, mark, fmt.Sprintf(format, args...))
+}
+
+const (
+	runInstall  = "go run ./kernel-setup install"
+	notUpToDate = "not installed, or not in the version that is needed now: " + runInstall
+)
+
+// tools checks what runs a notebook.
+func (c *checkup) tools(ctx context.Context) {
+	var err error
+	if c.go_, err = findGo(ctx, c.repo); err != nil {
+		c.no(true, "Go", "%v", err)
+		return // Nothing else can be said without it.
+	}
+	c.ok("Go", "%s in %s", c.go_.GOVERSION, c.go_.GOROOT)
+
+	j := jupyter{python: venvPython(c.repo), private: true}
+	have := usable(ctx, j.python) != ""
+	if !have {
+		j, have = machineJupyter(ctx)
+	}
+	version, err := exec.CommandContext(ctx, "python3", "-c", "import sys; print('%d.%d.%d in %s' % (*sys.version_info[:3], sys.executable))").Output()
+	switch {
+	case err == nil:
+		c.ok("Python", "%s", firstLine(version))
+	case have:
+		c.no(false, "Python", "python3 is not on the PATH, but JupyterLab is there already: nothing to do")
+	default:
+		c.no(true, "Python", "python3 is not on the PATH: install Python %s or newer (on Debian and Ubuntu: apt install python3 python3-venv)", oldestPython)
+	}
+	if have {
+		c.ok("JupyterLab", "that of %s", c.repo.rel(j.python))
+	} else {
+		c.no(true, "JupyterLab", "not installed: %s", runInstall)
+	}
+	steps, err := c.builds(true)
+	if err != nil {
+		c.no(true, "go.mod", "%v", err)
+		return
+	}
+	for _, st := range steps {
+		if c.done(st) {
+			c.ok(st.name, "%s", c.repo.rel(st.leave))
+		} else {
+			c.no(st.optional == "", st.name, "%s", notUpToDate)
+		}
+	}
+	c.kernel(ctx, j, have)
+}
+
+// listKernels prints where Jupyter finds kernels of a name, the one it takes first.
+const listKernels = `
+import sys
+from pathlib import Path
+from jupyter_client.kernelspec import KernelSpecManager
+for folder in KernelSpecManager().kernel_dirs:
+    kernel = Path(folder, sys.argv[1])
+    if (kernel / "kernel.json").is_file():
+        print(kernel)
+`
+
+// kernel checks that Jupyter takes our kernel, and tells of others of its name.
+func (c *checkup) kernel(ctx context.Context, j jupyter, haveJupyter bool) {
+	const name = "kernel"
+	ours := c.repo.private("jupyter", "kernels", kernelName)
+	if _, err := os.Stat(ours); err != nil || !haveJupyter {
+		c.no(true, name, "%q is not installed: %s", kernelDisplay, runInstall)
+		return
+	}
+	cmd := exec.CommandContext(ctx, j.python, "-c", listKernels, kernelName)
+	var err error
+	if cmd.Env, err = c.go_.environ(c.repo, j); err != nil {
+		c.no(true, name, "%v", err)
+		return
+	}
+	list, err := cmd.Output()
+	if err != nil {
+		c.no(true, name, "%s cannot list its kernels (%v): go run ./kernel-setup uninstall, then install", j.python, err)
+		return
+	}
+	found := strings.Fields(string(list)) // A folder with a space only makes the note below less exact.
+	c.ok(name, "%q in %s", kernelDisplay, c.repo.rel(ours))
+	for _, other := range found {
+		if other != ours {
+			fmt.Fprintf(c.out, "  %-12s note: another kernel is called %q too, in %s; run and lab take ours, other programs may not: jupyter kernelspec remove %s\n",
+				"", kernelName, other, kernelName)
+			break
+		}
+	}
+}
+
+// data says what the notebooks will run on.
+func (c *checkup) data(ctx context.Context) {
+	const name = "data"
+	table, err := datasets.OpenNASBench101(ctx, "")
+	if err != nil {
+		c.no(true, name, "%v", err)
+		return
+	}
+	source := table.Source()
+	c.ok(name, "%s: %s", source.Kind, source.Description)
+	for _, note := range source.Notes {
+		fmt.Fprintf(c.out, "  %-12s note: %s\n", "", note)
+	}
+}
+
+// backends says which backends can be used, and which one notebooks will use.
+func (c *checkup) backends(ctx context.Context) {
+	simd := ", with SIMD"
+	if runtime.GOARCH != "amd64" {
+		simd = ""
+	}
+	c.ok("pure Go", "everywhere%s", simd)
+	use := "pure Go"
+	for i := len(accelerators) - 1; i >= 0; i-- { // the better one last
+		a := accelerators[i]
+		if why := c.unusable(ctx, a); why != nil {
+			c.no(false, a.title, "%v", why)
+		} else {
+			use = a.title
+			c.ok(a.title, "trains a comparator to the same numbers as pure Go")
+		}
+	}
+	if own := os.Getenv("GOMLX_BACKEND"); own != "" {
+		use = fmt.Sprintf("what GOMLX_BACKEND=%s says", own)
+	} else if own, ok := os.LookupEnv(pluginVariable); ok {
+		use = fmt.Sprintf("a plugin in %s=%s if there is one, else pure Go", pluginVariable, own)
+	}
+	fmt.Fprintf(c.out, "Notebooks use %s.\n", use)
+}
+
+// unusable says why an accelerator cannot be used, and what to do; nil if it can.
+func (c *checkup) unusable(ctx context.Context, a *accelerator) error {
+	install := runInstall + " -" + a.name
+	if a == xlaCUDA && !installer.HasNvidiaGPU() {
+		return errNoGPU
+	}
+	if !a.proven(c.repo) {
+		return errors.New("no plugin is installed: " + install)
+	}
+	log, err := os.OpenFile(c.repo.private("setup.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	c.log = log
+	if err := c.prove(ctx, a); err != nil {
+		return fmt.Errorf("%w: delete %s, then %s", err, c.repo.rel(c.repo.private(a.name)), install)
+	}
+	return nil
+}
+
+// bench compares the speeds of the best accelerator and of pure Go, and writes figures/backends.
+func (c *checkup) bench(ctx context.Context) error {
+	var err error
+	if c.go_, err = findGo(ctx, c.repo); err != nil {
+		return err
+	}
+	for _, a := range accelerators {
+		if !a.proven(c.repo) {
+			continue
+		}
+		if c.log, err = os.Create(c.repo.private("bench.log")); err != nil {
+			return err
+		}
+		defer c.log.Close()
+		program, err := c.buildBackends(ctx)
+		if err != nil {
+			return err
+		}
+		cmd := exec.CommandContext(ctx, program, "-backend", a.backend, "-o", c.repo.path("figures", "backends"))
+		cmd.Env = a.environ(c.repo)
+		cmd.Stdout = c.out
+		var said bytes.Buffer
+		cmd.Stderr = &said
+		if err := cmd.Run(); err != nil {
+			return errors.New(testimony(said.Bytes(), err))
+		}
+		return nil
+	}
+	return errors.New("there is no XLA plugin to compare with: " + runInstall + " -xla")
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ctnas/ctnas/datasets"
+)
+
+// alone hides the data of whoever runs the tests, and returns an empty cache.
+func alone(t *testing.T) (cache string) {
+	t.Helper()
+	for _, name := range []string{"CTNAS_DATA", "CTNAS_DOWNLOAD", "CTNAS_MIRROR"} {
+		t.Setenv(name, "")
+	}
+	cache = t.TempDir()
+	t.Setenv("CTNAS_CACHE", cache)
+	return cache
+}
+
+func TestDataList(t *testing.T) {
+	cache, data := alone(t), t.TempDir()
+	t.Setenv("CTNAS_DATA", data)
+	t.Setenv("CTNAS_DOWNLOAD", "1") // A list downloads nothing all the same.
+	where := map[string]string{}
+	for _, a := range datasets.Assets() {
+		switch a.ID {
+		case datasets.OFAPredictor:
+			where[a.ID] = filepath.Join(data, a.Path)
+			write(t, where[a.ID], "")
+			if err := os.Truncate(where[a.ID], a.Size); err != nil {
+				t.Fatal(err)
+			}
+		case datasets.OFAWeights:
+			where[a.ID] = filepath.Join(cache, a.Path)
+			write(t, where[a.ID], "weights")
+		case datasets.CIFAR10:
+			write(t, filepath.Join(data, a.Path), "cut off")
+		}
+	}
+	out := new(bytes.Buffer)
+	if err := dispatch(t.Context(), []string{"data"}, out); err != nil {
+		t.Fatal(err)
+	}
+	text := out.String()
+	for _, a := range datasets.Assets() {
+		for _, part := range []string{a.ID, a.About, a.Licence, a.URL} {
+			if !strings.Contains(text, part) {
+				t.Errorf("the list does not have %q", part)
+			}
+		}
+		if path := where[a.ID]; path != "" && !strings.Contains(text, "yes, in "+path+"\n") {
+			t.Errorf("the list does not say that there is %s", path)
+		}
+	}
+	for part, times := range map[string]int{"here:": 5, "here:    yes": 2, "here:    no\n": 2, "here:    unusable: datasets: " + data: 1, "522.8 MB": 1, "170.1 MB": 1, "not published": 2} {
+		if n := strings.Count(text, part); n != times {
+			t.Errorf("%q is %d times in the list, want %d:\n%s", part, n, times, text)
+		}
+	}
+}
+
+func TestDataFetch(t *testing.T) {
+	cache := alone(t)
+	content := []byte(strings.Repeat("data ", 100_000))
+	requests := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests++
+		if r.URL.Path != "/mirror/test/a.bin" && r.URL.Path != "/b.bin" {
+			http.NotFound(w, r)
+			return
+		}
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+	}))
+	defer server.Close()
+	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(content))
+	assets := []datasets.Asset{
+		{ID: "a.bin", Path: "test/a.bin", URL: server.URL + "/gone", Size: int64(len(content)), Digest: digest},
+		{ID: "b.bin", Path: "test/b.bin", URL: server.URL + "/b.bin", Digest: digest},
+	}
+	fetch := func(to string, ids ...string) (string, error) {
+		t.Helper()
+		out := new(bytes.Buffer)
+		err := fetchData(t.Context(), out, assets, ids, to)
+		return out.String(), err
+	}
+
+	_, err := fetch("", "a.bin", "c.bin")
+	wantError(t, err, `"c.bin"`, "go run ./kernel-setup data")
+	if requests > 0 {
+		t.Error("something was fetched, though a name is wrong")
+	}
+	_, err = fetch("", "a.bin")
+	wantError(t, err, "cannot fetch a.bin", server.URL+"/gone", "404")
+
+	// With a mirror that has the one and not the other.
+	t.Setenv("CTNAS_MIRROR", server.URL+"/mirror")
+	text, err := fetch("", "a.bin")
+	if path := filepath.Join(cache, "test", "a.bin"); err != nil || !strings.HasSuffix(text, "a.bin is now in "+path+"\n") || !strings.HasPrefix(text, "downloading a.bin: 0.") {
+		t.Errorf("output %q, %v; want that it is now in %s", text, err, path)
+	}
+	folder := t.TempDir()
+	text, err = fetch(folder, "b.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{
+		"note: " + server.URL + "/mirror/test/b.bin did not give it: 404 Not Found\n",
+		"b.bin is now in " + filepath.Join(folder, "test", "b.bin") + "\n",
+		"To use it, set CTNAS_DATA=" + folder + "\n",
+	} {
+		if !strings.Contains(text, part) {
+			t.Errorf("output %q does not have %q", text, part)
+		}
+	}
+	t.Setenv("CTNAS_MIRROR", "")
+
+	requests = 0
+	t.Setenv("CTNAS_DATA", folder)
+	text, err = fetch(folder, "b.bin")
+	if want := fmt.Sprintf("b.bin was already in %s\n", filepath.Join(folder, "test", "b.bin")); err != nil || text != want || requests > 0 {
+		t.Errorf("output %q, %v after %d requests; want %q", text, err, requests, want)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err = fetchData(ctx, new(bytes.Buffer), assets, []string{"b.bin"}, t.TempDir())
+	wantError(t, err, "stopped fetching b.bin")
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v is not that of the context", err)
+	}
+}
+
+func TestDataArguments(t *testing.T) {
+	alone(t)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"data", "photo"}, `"photo"`},
+		{[]string{"data", "-to", "folder", "photo", "-to", "other"}, `"photo"`},
+		{[]string{"data", "-to", "folder"}, "names of what to fetch"},
+		{[]string{"data", "-to"}, "needs an argument"},
+		{[]string{"data", "-all"}, "-all"},
+	} {
+		wantError(t, dispatch(t.Context(), c.args, new(bytes.Buffer)), c.want)
+	}
+	out := new(bytes.Buffer)
+	if err := dispatch(t.Context(), []string{"data", "-h"}, out); err != nil || out.String() != usage {
+		t.Errorf("%v, %s", err, out)
+	}
+}
+
+func TestDataProgress(t *testing.T) {
+	for want, c := range map[string]struct {
+		p    datasets.Progress
+		did  int64
+		took time.Duration
+	}{
+		"downloading a: 0.0 of 522.8 MB":                         {datasets.Progress{Step: datasets.Downloading, Name: "a", Total: 522_767_376}, 0, 0},
+		"downloading a: 1.5 MB, 0.5 MB/s":                        {datasets.Progress{Step: datasets.Downloading, Name: "a", Done: 1_500_000}, 1_000_000, 2 * time.Second},
+		"downloading a: 100.0 of 190.0 MB, 1.0 MB/s, 1m30s left": {datasets.Progress{Step: datasets.Downloading, Name: "a", Done: 100_000_000, Total: 190_000_000}, 5_000_000, 5 * time.Second},
+		"verifying a: 1024 of 423624 cells":                      {datasets.Progress{Step: datasets.Verifying, Name: "a", Done: 1024, Total: 423_624}, 1024, 2 * time.Second},
+	} {
+		if got := describe(c.p, c.did, c.took); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	out := new(bytes.Buffer)
+	bar := progressLine{out: out, live: true}
+	bar.show(datasets.Progress{Step: datasets.Downloading, Name: "a", Done: 1e6, Total: 2e6})
+	bar.show(datasets.Progress{Step: datasets.Downloading, Name: "a", Done: 2e6, Total: 2e6})
+	bar.end()
+	if want := "\r\x1b[Kdownloading a: 1.0 of 2.0 MB\r\x1b[Kdownloading a: 2.0 of 2.0 MB\n"; out.String() != want {
+		t.Errorf("the terminal got %q, want %q", out, want)
+	}
+}
