@@ -30,7 +30,6 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/layers/activation"
 	"github.com/gomlx/gomlx/ml/model"
-	"github.com/gomlx/gomlx/ml/train/optimizer"
 )
 
 // NAC is a comparator for the architectures of one search space. It is not safe
@@ -66,16 +65,8 @@ func New(backend compute.Backend, s space.Space, config Config) (*NAC, error) {
 	scope := store.RootScope().At(scopeNAC)
 	var err error
 	create := func(name string, draw func() float64, dims ...int) {
-		size := 1
-		for _, d := range dims {
-			size *= d
-		}
-		values := make([]float32, size)
-		for i := range values {
-			values[i] = float32(draw())
-		}
 		if err == nil {
-			_, err = scope.CreateVariable(name, tensors.FromFlatDataAndDimensions(values, dims...))
+			err = engine.NewVariable(scope, name, draw, dims...)
 		}
 	}
 	within := func(inputs int) func() float64 {
@@ -158,22 +149,13 @@ func (n *NAC) scoreGraph(root *model.Scope, adjacency, ops *Node) (first, second
 // with label y[k] and weight[k]: all are [pairs].
 func (n *NAC) stepGraph(root *model.Scope, inputs []*Node) []*Node {
 	adjacency, ops, left, right, y, weight := inputs[0], inputs[1], inputs[2], inputs[3], inputs[4], inputs[5]
-	g := ops.Graph()
 	first, second, bias := n.scoreGraph(root, adjacency, ops)
 	logits := Add(Add(Gather(first, ExpandAxes(left, -1)), Gather(second, ExpandAxes(right, -1))), bias)
 	// −y·log σ(l) − (1−y)·log(1−σ(l)) = softplus(l) − y·l
 	loss := Div(ReduceAllSum(Mul(weight, Sub(Softplus(logits), Mul(y, logits)))), ReduceAllSum(weight))
 
-	penalty := ScalarZero(g, dtypes.Float32)
-	for v := range root.At(scopeNAC).IterVariables() {
-		penalty = Add(penalty, ReduceAllSum(Square(v.NodeValue(g))))
-	}
-	optimizer.Adam().
-		LearningRate(n.config.LearningRate).
-		Betas(n.config.Beta1, n.config.Beta2).
-		Epsilon(1e-8).
-		Done().
-		UpdateGraph(root, g, Add(loss, MulScalar(penalty, n.config.WeightDecay/2)))
+	adam := engine.Adam{LearningRate: n.config.LearningRate, Beta1: n.config.Beta1, Beta2: n.config.Beta2, WeightDecay: n.config.WeightDecay}
+	adam.Minimize(root, scopeNAC, loss)
 	return []*Node{loss}
 }
 

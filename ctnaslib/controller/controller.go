@@ -23,7 +23,6 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
-	"github.com/gomlx/gomlx/ml/train/optimizer"
 )
 
 // Config describes a policy and how it learns.
@@ -81,17 +80,10 @@ func New(backend compute.Backend, d *space.Decisions, config Config) (*Controlle
 	store := model.NewStore()
 	scope := store.RootScope().At(scopePolicy)
 	var err error
+	draw := func() float64 { return config.InitRange * (2*rng.Float64() - 1) }
 	create := func(name string, dims ...int) {
-		size := 1
-		for _, n := range dims {
-			size *= n
-		}
-		values := make([]float32, size)
-		for i := range values {
-			values[i] = float32(config.InitRange * (2*rng.Float64() - 1))
-		}
 		if err == nil {
-			_, err = scope.CreateVariable(name, tensors.FromFlatDataAndDimensions(values, dims...))
+			err = engine.NewVariable(scope, name, draw, dims...)
 		}
 	}
 	h, choices := config.Hidden, d.MaxChoices()
@@ -291,19 +283,10 @@ func (c *Controller) evaluateGraph(root *model.Scope, inputs []*Node) []*Node {
 // stepGraph takes choices [batch, steps] and rewards [batch], builds one step of
 // Adam on the loss of REINFORCE, and returns that loss and the mean entropy.
 func (c *Controller) stepGraph(root *model.Scope, inputs []*Node) []*Node {
-	g := inputs[0].Graph()
 	out := c.evaluateGraph(root, inputs[:1])
 	loss := c.loss(out[0], out[1], inputs[1])
-	penalty := ScalarZero(g, dtypes.Float32)
-	for v := range root.At(scopePolicy).IterVariables() {
-		penalty = Add(penalty, ReduceAllSum(Square(v.NodeValue(g))))
-	}
-	optimizer.Adam().
-		LearningRate(c.config.LearningRate).
-		Betas(c.config.Beta1, c.config.Beta2).
-		Epsilon(1e-8).
-		Done().
-		UpdateGraph(root, g, Add(loss, MulScalar(penalty, c.config.WeightDecay/2)))
+	adam := engine.Adam{LearningRate: c.config.LearningRate, Beta1: c.config.Beta1, Beta2: c.config.Beta2, WeightDecay: c.config.WeightDecay}
+	adam.Minimize(root, scopePolicy, loss)
 	return []*Node{loss, ReduceAllMean(out[1])}
 }
 

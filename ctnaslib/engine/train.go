@@ -1,0 +1,45 @@
+package engine
+
+import (
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+	"github.com/gomlx/gomlx/ml/train/optimizer"
+)
+
+// NewVariable creates a float32 variable whose values are drawn one by one, on the
+// host, so that they are the same on every backend.
+func NewVariable(scope *model.Scope, name string, draw func() float64, dims ...int) error {
+	size := 1
+	for _, d := range dims {
+		size *= d
+	}
+	values := make([]float32, size)
+	for i := range values {
+		values[i] = float32(draw())
+	}
+	_, err := scope.CreateVariable(name, tensors.FromFlatDataAndDimensions(values, dims...))
+	return err
+}
+
+// Adam is the optimiser of the authors' code: PyTorch's Adam, whose weight decay is
+// an L2 penalty, WeightDecay/2 · ‖w‖², on the loss.
+type Adam struct {
+	LearningRate, Beta1, Beta2, WeightDecay float64
+}
+
+// Minimize builds one step on the weights in a scope of root.
+func (a Adam) Minimize(root *model.Scope, scope string, loss *Node) {
+	g := loss.Graph()
+	penalty := ScalarZero(g, dtypes.Float32)
+	for v := range root.At("%s", scope).IterVariables() {
+		penalty = Add(penalty, ReduceAllSum(Square(v.NodeValue(g))))
+	}
+	optimizer.Adam().
+		LearningRate(a.LearningRate).
+		Betas(a.Beta1, a.Beta2).
+		Epsilon(1e-8).
+		Done().
+		UpdateGraph(root, g, Add(loss, MulScalar(penalty, a.WeightDecay/2)))
+}
