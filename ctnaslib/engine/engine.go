@@ -10,11 +10,14 @@ import (
 	"sync"
 
 	"github.com/gomlx/compute"
-	"github.com/gomlx/go-xla/compute/xla"
-	_ "github.com/gomlx/gomlx/backends/default" // registers "go" and "xla"
+	_ "github.com/gomlx/compute/gobackend" // registers "go"
 )
 
-const goBackend = "go" // as in $GOMLX_BACKEND
+// The backends, as in $GOMLX_BACKEND. XLA is there in programs built with cgo.
+const (
+	goBackend  = "go"
+	xlaBackend = "xla"
+)
 
 // Open opens the backend that everything in this process computes on, once; later
 // calls return the same one. $GOMLX_BACKEND chooses it, as for any GoMLX program:
@@ -31,14 +34,13 @@ var opened = sync.OnceValues(func() (compute.Backend, error) {
 	if config := os.Getenv(compute.ConfigEnvVar); config != "" {
 		return OpenConfig(config)
 	}
-	xla.EnableAutoInstall(false)
 	plugins := 0
 	// A file that is called a plugin and is none makes go-xla v0.4.1 panic.
-	if err := Try(func() { plugins = len(xla.GetAvailablePlugins()) }); err != nil {
+	if err := Try(func() { plugins = xlaPlugins() }); err != nil {
 		return nil, fmt.Errorf("engine: an installed plugin for xla cannot be loaded (set $%s to go, or remove it): %w", compute.ConfigEnvVar, err)
 	}
 	if plugins > 0 {
-		return OpenConfig(xla.BackendName)
+		return OpenConfig(xlaBackend)
 	}
 	return OpenConfig(goBackend)
 })
@@ -46,7 +48,6 @@ var opened = sync.OnceValues(func() (compute.Backend, error) {
 // OpenConfig opens the backend that config names in the way of $GOMLX_BACKEND,
 // anew at each call: for programs that compare backends. Others call [Open].
 func OpenConfig(config string) (backend compute.Backend, err error) {
-	xla.EnableAutoInstall(false)
 	full := config
 	name, options, _ := strings.Cut(config, ":")
 	if name == goBackend && !strings.Contains(options, "parallelism=") {
@@ -77,7 +78,7 @@ func newQuietly(config string) (compute.Backend, error) {
 
 // Describe names a backend for results, such as "go" or "xla:cpu".
 func Describe(b compute.Backend) string {
-	if b.Name() != xla.BackendName {
+	if b.Name() != xlaBackend {
 		return goBackend
 	}
 	description := strings.ToLower(b.Description())
