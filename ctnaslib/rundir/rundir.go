@@ -258,10 +258,18 @@ func ReadMetrics(dir string) ([]Metrics, error) {
 	}
 }
 
-// dropMetricsFrom removes what was logged at the given step and later.
+// dropMetricsFrom removes what was logged at the given step and later, and a last
+// line that was cut off. It leaves a file alone that has neither.
 func (r *Run) dropMetricsFrom(step int) error {
+	stored, err := os.ReadFile(r.path(metricsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("rundir: cannot read the metrics: %w", err)
+	}
 	all, err := r.Metrics()
-	if err != nil || len(all) == 0 {
+	if err != nil {
 		return err
 	}
 	var kept bytes.Buffer
@@ -274,6 +282,9 @@ func (r *Run) dropMetricsFrom(step int) error {
 			return fmt.Errorf("rundir: cannot rewrite the metrics: %w", err)
 		}
 		kept.Write(append(line, '\n'))
+	}
+	if bytes.Equal(stored, kept.Bytes()) {
+		return nil
 	}
 	return r.writeFile(metricsFile, kept.Bytes())
 }

@@ -131,3 +131,27 @@ func TestReadMetricsWhileWriting(t *testing.T) {
 		t.Errorf("%d metrics, want 1", len(metrics))
 	}
 }
+
+// A process that is killed while it writes a line, be it the first, leaves nothing
+// that the next one would write behind.
+func TestCutOffLine(t *testing.T) {
+	for _, whole := range []int{0, 2} {
+		root := t.TempDir()
+		r := mustOpen(t, root, config{2})
+		for step := range whole {
+			check(t, r.Log(step, map[string]float64{"loss": 1}))
+			check(t, r.Save(step+1, nil))
+		}
+		_, err := r.metrics.WriteString(`{"step":9,"val`)
+		check(t, err)
+		check(t, r.Close())
+
+		r = mustOpen(t, root, config{2})
+		check(t, r.Log(whole, map[string]float64{"loss": 2}))
+		metrics, err := r.Metrics()
+		check(t, err)
+		if len(metrics) != whole+1 || metrics[whole].Values["loss"] != 2 {
+			t.Errorf("after %d whole lines and a cut-off one: %v", whole, metrics)
+		}
+	}
+}
