@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -20,18 +19,11 @@ import (
 // checkVerb says what is there, what is missing and what to do about it. With -bench
 // or -cells it measures how fast they are instead.
 func checkVerb(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("check", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := newFlags("check")
 	bench := flags.Bool("bench", false, "compare the backends")
 	cells := flags.Bool("cells", false, "measure how long cells take")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(out, usage)
-		return nil
-	case err != nil:
+	if err := parseAll(flags, args); err != nil {
 		return err
-	case flags.NArg() > 0:
-		return fmt.Errorf("check takes no arguments, but got %q", flags.Arg(0))
 	}
 	if *cells {
 		return timeCells(ctx, out)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -16,18 +15,12 @@ import (
 
 // dataVerb lists the data that can be fetched, or fetches what args name.
 func dataVerb(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("data", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := newFlags("data")
 	to := flags.String("to", "", "the folder to fetch to")
 	// Flags may come before, between and after the names.
 	var ids []string
 	for {
-		err := flags.Parse(args)
-		if errors.Is(err, flag.ErrHelp) {
-			fmt.Fprint(out, usage)
-			return nil
-		}
-		if err != nil {
+		if err := flags.Parse(args); err != nil {
 			return err
 		}
 		if flags.NArg() == 0 {

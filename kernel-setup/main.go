@@ -18,6 +18,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -80,16 +81,26 @@ type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-// dispatch runs the verb that args starts with.
+// dispatch runs the verb that args starts with. Asking for help, also after a verb,
+// shows the usage.
 func dispatch(ctx context.Context, args []string, out io.Writer) error {
+	err := perform(ctx, args, out)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(out, usage)
+		return nil
+	}
+	return err
+}
+
+// perform runs a verb. The error is [flag.ErrHelp] where args ask for help.
+func perform(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 0 {
-		args = []string{"help"}
+		return flag.ErrHelp
 	}
 	verb, args := args[0], args[1:]
 	switch verb {
 	case "help", "-h", "-help", "--help":
-		fmt.Fprint(out, usage)
-		return nil
+		return flag.ErrHelp
 	case "run":
 		return runVerb(ctx, args, out)
 	case "lab":
@@ -106,4 +117,23 @@ func dispatch(ctx context.Context, args []string, out io.Writer) error {
 		return dataVerb(ctx, args, out)
 	}
 	return fmt.Errorf("unknown verb %q: use run, lab, install, check, data, reset or uninstall (\"go run ./kernel-setup\" explains them)", verb)
+}
+
+// newFlags makes the flags of a verb. What is wrong with them is in the error of
+// their Parse, and nowhere else.
+func newFlags(verb string) *flag.FlagSet {
+	flags := flag.NewFlagSet(verb, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	return flags
+}
+
+// parseAll parses the arguments of a verb that takes flags alone.
+func parseAll(flags *flag.FlagSet, args []string) error {
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%s takes no arguments, but got %q", flags.Name(), flags.Arg(0))
+	}
+	return nil
 }

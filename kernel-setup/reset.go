@@ -20,10 +20,10 @@ import (
 
 // resetVerb brings notebooks and run directories back to their first state.
 func resetVerb(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
-	flags := flag.NewFlagSet("reset", flag.ContinueOnError)
+	flags := newFlags("reset")
 	edits := flags.Bool("edits", false, "undo edits too")
 	c, err := parseChange(flags, args, in, out)
-	if err != nil || c == nil {
+	if err != nil {
 		return err
 	}
 	r, err := findRepo(".")
@@ -71,8 +71,8 @@ func resetVerb(ctx context.Context, args []string, in io.Reader, out io.Writer) 
 
 // uninstallVerb removes what kernel-setup installed.
 func uninstallVerb(args []string, in io.Reader, out io.Writer) error {
-	c, err := parseChange(flag.NewFlagSet("uninstall", flag.ContinueOnError), args, in, out)
-	if err != nil || c == nil {
+	c, err := parseChange(newFlags("uninstall"), args, in, out)
+	if err != nil {
 		return err
 	}
 	r, err := findRepo(".")
@@ -96,21 +96,13 @@ type change struct {
 	do       []func() error
 }
 
-// parseChange reads the arguments of a verb that deletes something. It returns nil
-// if they only ask for help.
+// parseChange reads the arguments of a verb that deletes something.
 func parseChange(flags *flag.FlagSet, args []string, in io.Reader, out io.Writer) (*change, error) {
 	c := &change{in: in, out: out}
-	flags.SetOutput(io.Discard)
 	flags.BoolVar(&c.dry, "dry-run", false, "only say what would be done")
 	flags.BoolVar(&c.yes, "yes", false, "do not ask")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(out, usage)
-		return nil, nil
-	case err != nil:
+	if err := parseAll(flags, args); err != nil {
 		return nil, err
-	case flags.NArg() > 0:
-		return nil, fmt.Errorf("%s takes no arguments, but got %q", flags.Name(), flags.Arg(0))
 	}
 	return c, nil
 }

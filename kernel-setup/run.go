@@ -7,7 +7,6 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -26,8 +25,7 @@ var driver string
 
 // runVerb runs a notebook without a browser.
 func runVerb(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("run", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := newFlags("run")
 	output := flags.String("o", "", "the executed copy")
 	timeout := flags.Duration("timeout", 30*time.Minute, "longest time for one cell")
 	// Flags may come before and after the notebook.
@@ -37,9 +35,6 @@ func runVerb(ctx context.Context, args []string, out io.Writer) error {
 		err = flags.Parse(flags.Args()[1:])
 	}
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(out, usage)
-		return nil
 	case err != nil:
 		return err
 	case notebook == "":

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -47,21 +46,14 @@ type environment struct {
 // installVerb only installs.
 func installVerb(ctx context.Context, args []string, out io.Writer) error {
 	what := extent{editor: true}
-	flags := flag.NewFlagSet("install", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
+	flags := newFlags("install")
 	flags.BoolVar(&what.dry, "dry-run", false, "only say what would be done")
 	wanted := make([]*bool, len(accelerators))
 	for i, a := range accelerators {
 		wanted[i] = flags.Bool(a.name, false, "also "+a.title)
 	}
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(out, usage)
-		return nil
-	case err != nil:
+	if err := parseAll(flags, args); err != nil {
 		return err
-	case flags.NArg() > 0:
-		return fmt.Errorf("install takes no arguments, but got %q", flags.Arg(0))
 	}
 	for i, a := range accelerators {
 		if *wanted[i] {

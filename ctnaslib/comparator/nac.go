@@ -35,12 +35,11 @@ import (
 // NAC is a comparator for the architectures of one search space. It is not safe
 // for concurrent use.
 type NAC struct {
-	config  Config
-	space   space.Space
-	backend compute.Backend
-	store   *model.Store // the weights ϖ and the optimiser's state
-	scores  *model.Exec  // scoreGraph
-	step    *model.Exec  // stepGraph
+	config Config
+	space  space.Space
+	store  *model.Store // the weights ϖ and the optimiser's state
+	scores *model.Exec  // scoreGraph
+	step   *model.Exec  // stepGraph
 }
 
 // The paths of the weights ϖ in the store.
@@ -90,7 +89,7 @@ func New(backend compute.Backend, s space.Space, config Config) (*NAC, error) {
 }
 
 func newNAC(backend compute.Backend, s space.Space, config Config, store *model.Store) (*NAC, error) {
-	n := &NAC{config: config, space: s, backend: backend, store: store}
+	n := &NAC{config: config, space: s, store: store}
 	var err error
 	if n.scores, err = model.NewExec(backend, store, n.scoreGraph); err != nil {
 		return nil, fmt.Errorf("comparator: %w", err)

@@ -62,14 +62,13 @@ func Train(ctx context.Context, root string, t Training) (*Trained, error) {
 		return nil, err
 	}
 	trained := &Trained{Status: rundir.Trained, Dir: run.Dir()}
-	switch {
-	case done == 0:
+	if done == 0 {
 		trained.NAC, err = New(t.Backend, t.Space, t.Config)
-	case done < t.Config.Epochs:
+	} else {
 		trained.Status = rundir.Resumed
-		trained.NAC, err = Decode(t.Backend, t.Space, t.Config, state)
-	default:
-		trained.Status = rundir.Loaded
+		if done >= t.Config.Epochs {
+			trained.Status = rundir.Loaded
+		}
 		trained.NAC, err = Decode(t.Backend, t.Space, t.Config, state)
 	}
 	if err != nil {
