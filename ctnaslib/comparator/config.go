@@ -1,6 +1,10 @@
 package comparator
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/ctnas/ctnas/ctnaslib/encoder"
+)
 
 // Pairing says which pairs of a batch of labelled architectures NAC learns from.
 type Pairing string
@@ -36,11 +40,11 @@ const (
 // and longer paths, and raise Kendall's tau on NAS-Bench-101 (the README's table of
 // results has the measured numbers).
 type Config struct {
-	Layers    int  // graph convolutions
-	Width     int  // of the embeddings and of every layer
-	Residual  bool // add a layer's input to its output
-	Bias      bool // add a learned bias in every layer
-	FinalReLU bool // apply ReLU after the last layer too
+	encoder.GCN
+
+	// Antisymmetric ties the two halves of the head, v = −u and b = 0, so that
+	// NAC(α, β) = 1 − NAC(β, α) by construction. In the paper it has to be learned.
+	Antisymmetric bool
 
 	Pairing      Pairing
 	Epochs       int     // passes over the labelled architectures
@@ -66,7 +70,7 @@ func Paper() Config {
 // Released is the comparator of the authors' published code, with its defaults.
 func Released() Config {
 	return Config{
-		Layers: 4, Width: 128, Residual: true, Bias: true, FinalReLU: true,
+		GCN:     encoder.GCN{Layers: 4, Width: 128, Residual: true, Bias: true, FinalReLU: true, Messages: encoder.Forward},
 		Pairing: Shuffled, Epochs: 1000, BatchSize: 256,
 		LearningRate: 2e-4, Beta1: 0.5, Beta2: 0.999, WeightDecay: 5e-4,
 	}
@@ -82,9 +86,10 @@ func Quick() Config {
 }
 
 func (c Config) check() error {
+	if err := c.GCN.Check(); err != nil {
+		return fmt.Errorf("comparator: %w", err)
+	}
 	switch {
-	case c.Layers < 1 || c.Width < 1:
-		return fmt.Errorf("comparator: a NAC needs at least one layer of width one, not %d of %d", c.Layers, c.Width)
 	case c.Pairing != AllPairs && c.Pairing != Shuffled:
 		return fmt.Errorf("comparator: unknown pairing %q; use comparator.AllPairs or comparator.Shuffled", c.Pairing)
 	case c.Epochs < 0 || c.BatchSize < 2:

@@ -21,14 +21,15 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/ctnas/ctnas/ctnaslib/encoder"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/metric"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
-	"github.com/gomlx/gomlx/ml/layers/activation"
 	"github.com/gomlx/gomlx/ml/model"
 )
 
@@ -42,19 +43,15 @@ type NAC struct {
 	step   *model.Exec  // stepGraph
 }
 
-// The paths of the weights ϖ in the store.
+// The paths of the weights ϖ in the store, beside those of the encoder.
 const (
-	scopeNAC      = "nac"
-	nameEmbedding = "embedding" // [ops, width]
-	nameWeight    = "weight_%d" // of each layer, [width, width]
-	nameBias      = "bias_%d"   // of each layer, [width]
-	nameHead      = "head"      // W^FC, [2·width, 1]
-	nameHeadBias  = "head_bias" // [1]
+	scopeNAC     = "nac"
+	nameHead     = "head"      // W^FC, [2·width, 1]; u alone, [width, 1], if antisymmetric
+	nameHeadBias = "head_bias" // [1], none if antisymmetric
 )
 
-// New makes a NAC with random weights, drawn as in the authors' code: standard
-// normal embeddings, and uniform ±1/√n for the rest, with n the number of inputs.
-// The error says what is wrong in the configuration.
+// New makes a NAC with random weights, drawn as in the authors' code (see
+// [encoder.GCN.Create]). The error says what is wrong in the configuration.
 func New(backend compute.Backend, s space.Space, config Config) (*NAC, error) {
 	if err := config.check(); err != nil {
 		return nil, err
@@ -62,26 +59,18 @@ func New(backend compute.Backend, s space.Space, config Config) (*NAC, error) {
 	rng := rand.New(rand.NewPCG(config.Seed, seedWeights))
 	store := model.NewStore()
 	scope := store.RootScope().At(scopeNAC)
-	var err error
-	create := func(name string, draw func() float64, dims ...int) {
+	err := config.GCN.Create(scope, s.Ops(), rng)
+	create := func(name string, inputs int, dims ...int) {
 		if err == nil {
-			err = engine.NewVariable(scope, name, draw, dims...)
+			err = engine.NewVariable(scope, name, encoder.Uniform(rng, inputs), dims...)
 		}
 	}
-	within := func(inputs int) func() float64 {
-		bound := 1 / math.Sqrt(float64(inputs))
-		return func() float64 { return bound * (2*rng.Float64() - 1) }
+	if w := config.Width; config.Antisymmetric {
+		create(nameHead, w, w, 1)
+	} else {
+		create(nameHead, 2*w, 2*w, 1)
+		create(nameHeadBias, 2*w, 1)
 	}
-	w := config.Width
-	create(nameEmbedding, rng.NormFloat64, s.Ops(), w)
-	for l := range config.Layers {
-		create(fmt.Sprintf(nameWeight, l), within(w), w, w)
-		if config.Bias {
-			create(fmt.Sprintf(nameBias, l), within(w), w)
-		}
-	}
-	create(nameHead, within(2*w), 2*w, 1)
-	create(nameHeadBias, within(2*w), 1)
 	if err != nil {
 		return nil, fmt.Errorf("comparator: %w", err)
 	}
@@ -105,38 +94,16 @@ func newNAC(backend compute.Backend, s space.Space, config Config, store *model.
 // Config returns what the NAC was made with.
 func (n *NAC) Config() Config { return n.config }
 
-// encode builds Z: from adjacency [batch, nodes, nodes], 1 for an edge i → j, and
-// ops [batch, nodes], int32, to the features [batch, width] (Eq. 7).
-func (n *NAC) encode(scope *model.Scope, adjacency, ops *Node) *Node {
-	g := ops.Graph()
-	variable := func(format string, args ...any) *Node {
-		return scope.GetVariable(fmt.Sprintf(format, args...)).NodeValue(g)
-	}
-	nodes := ops.Shape().Dim(1)
-	// Row j of Â selects the predecessors of node j, and j itself.
-	hears := Add(Transpose(adjacency, 1, 2), ExpandAxes(DiagonalWithValue(ScalarOne(g, dtypes.Float32), nodes), 0))
-	x := Gather(variable(nameEmbedding), ExpandAxes(ops, -1)) // [batch, nodes, width]
-	for l := range n.config.Layers {
-		h := Einsum("bij,bjw->biw", hears, MatMul(x, variable(nameWeight, l)))
-		if n.config.Residual {
-			h = Add(h, x)
-		}
-		if n.config.Bias {
-			h = Add(h, ExpandLeftToRank(variable(nameBias, l), 3))
-		}
-		if l < n.config.Layers-1 || n.config.FinalReLU {
-			h = activation.Relu(h)
-		}
-		x = h
-	}
-	return ReduceMean(x, 1)
-}
-
 // scoreGraph builds u·Z and v·Z, each [batch], and the bias b, [1].
 func (n *NAC) scoreGraph(root *model.Scope, adjacency, ops *Node) (first, second, bias *Node) {
 	scope := root.At(scopeNAC)
-	z := n.encode(scope, adjacency, ops)
-	head := Reshape(scope.GetVariable(nameHead).NodeValue(z), 2, n.config.Width) // rows u and v
+	z := n.config.GCN.Encode(scope, adjacency, ops)
+	weights := scope.GetVariable(nameHead).NodeValue(z)
+	if n.config.Antisymmetric {
+		first = Squeeze(MatMul(z, weights), 1)
+		return first, Neg(first), Zeros(z.Graph(), shapes.Make(dtypes.Float32, 1))
+	}
+	head := Reshape(weights, 2, n.config.Width) // rows u and v
 	both := Einsum("bw,kw->kb", z, head)
 	first = Squeeze(Slice(both, AxisElem(0)), 0)
 	second = Squeeze(Slice(both, AxisElem(1)), 0)
@@ -171,45 +138,19 @@ func Probability(a, b Score) float64 { return 1 / (1 + math.Exp(-(a.First + b.Se
 
 // Scores runs the GCN once for each architecture.
 func (n *NAC) Scores(archs []space.Arch) ([]Score, error) {
-	const chunk = 1024
 	scores := make([]Score, 0, len(archs))
-	for part := range slices.Chunk(archs, chunk) {
-		batch, err := space.NewBatch(part, n.space.Nodes())
+	err := encoder.Chunks(archs, n.space.Nodes(), func(part []space.Arch, adjacency, ops *tensors.Tensor) error {
+		first, second, bias, err := n.scores.Call3(adjacency, ops)
 		if err != nil {
-			return nil, err
-		}
-		batch = padded(batch)
-		first, second, bias, err := n.scores.Call3(adjacencyTensor(batch), opsTensor(batch))
-		if err != nil {
-			return nil, fmt.Errorf("comparator: cannot compute scores: %w", err)
+			return fmt.Errorf("comparator: cannot compute scores: %w", err)
 		}
 		u, v, b := tensors.MustCopyFlatData[float32](first), tensors.MustCopyFlatData[float32](second), tensors.MustCopyFlatData[float32](bias)
 		for i := range part {
 			scores = append(scores, Score{First: float64(u[i]) + float64(b[0]), Second: float64(v[i])})
 		}
-	}
-	return scores, nil
-}
-
-// padded enlarges a batch to a power of two with empty graphs, so that few sizes
-// of the graph are ever compiled.
-func padded(b space.Batch) space.Batch {
-	size := 1
-	for size < b.Size {
-		size *= 2
-	}
-	b.Adjacency = append(b.Adjacency, make([]float32, (size-b.Size)*b.Nodes*b.Nodes)...)
-	b.Ops = append(b.Ops, make([]int32, (size-b.Size)*b.Nodes)...)
-	b.Size = size
-	return b
-}
-
-func adjacencyTensor(b space.Batch) *tensors.Tensor {
-	return tensors.FromFlatDataAndDimensions(b.Adjacency, b.Size, b.Nodes, b.Nodes)
-}
-
-func opsTensor(b space.Batch) *tensors.Tensor {
-	return tensors.FromFlatDataAndDimensions(b.Ops, b.Size, b.Nodes)
+		return nil
+	})
+	return scores, err
 }
 
 // Compare returns NAC(a, b), the probability that a is at least as good as b.
@@ -226,9 +167,22 @@ func (n *NAC) Compare(a, b space.Arch) (float64, error) {
 // ranking by the comparison in both orders.
 func (s Score) Utility() float64 { return s.First - s.Second }
 
+// Utilities are the [Score.Utility] of each architecture: NAC as a [space.Ranker].
+func (n *NAC) Utilities(archs []space.Arch) ([]float64, error) {
+	scores, err := n.Scores(archs)
+	if err != nil {
+		return nil, err
+	}
+	utilities := make([]float64, len(scores))
+	for i, s := range scores {
+		utilities[i] = s.Utility()
+	}
+	return utilities, nil
+}
+
 // Rank returns the positions of archs from the best to the worst, by [Score.Utility].
 func (n *NAC) Rank(archs []space.Arch) ([]int, error) {
-	scores, err := n.Scores(archs)
+	utilities, err := n.Utilities(archs)
 	if err != nil {
 		return nil, err
 	}
@@ -236,22 +190,16 @@ func (n *NAC) Rank(archs []space.Arch) ([]int, error) {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(i, j int) int {
-		return cmp.Compare(scores[j].Utility(), scores[i].Utility())
-	})
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(utilities[j], utilities[i]) })
 	return order, nil
 }
 
 // KendallTau is the rank correlation between NAC's ranking of archs and their
 // accuracies (Sec. 5.1).
 func (n *NAC) KendallTau(archs []space.Arch, accuracies []float64) (float64, error) {
-	scores, err := n.Scores(archs)
+	utilities, err := n.Utilities(archs)
 	if err != nil {
 		return 0, err
-	}
-	utilities := make([]float64, len(scores))
-	for i, s := range scores {
-		utilities[i] = s.Utility()
 	}
 	return metric.KendallTau(utilities, accuracies)
 }

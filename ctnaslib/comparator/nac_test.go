@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ctnas/ctnas/ctnaslib/encoder"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
@@ -77,10 +78,19 @@ func TestScoresByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	relu := func(x float64) float64 { return max(x, 0) }
+	with := func(c Config, messages encoder.Messages, antisymmetric bool) Config {
+		c.Messages, c.Antisymmetric = messages, antisymmetric
+		return c
+	}
 	for _, test := range []struct {
 		name   string
 		config Config
-	}{{"Paper", Paper()}, {"Released", Released()}} {
+	}{
+		{"Paper", Paper()},
+		{"Released", Released()},
+		{"backward", with(Released(), encoder.Backward, false)},
+		{"both, antisymmetric", with(Released(), encoder.Both, true)},
+	} {
 		c := test.config
 		c.Width, c.Layers = 1, 2
 		n := newNACOf(t, c)
@@ -91,30 +101,52 @@ func TestScoresByHand(t *testing.T) {
 			}
 		}
 		// Operation ids: 0 padding, 1 input, 2 conv3x3, 3 conv1x1, 4 pool, 5 output.
-		set(nameEmbedding, 0.2, -0.5, 0.9, 7, 7, 0.4)
-		set("weight_0", 1.5)
-		set("weight_1", -0.8)
+		set("embedding", 0.2, -0.5, 0.9, 7, 7, 0.4)
+		forward, backward := []float64{1.5, -0.8}, []float64{0, 0}
+		switch c.Messages {
+		case encoder.Backward:
+			forward, backward = backward, forward
+			set("weight_0", 1.5)
+			set("weight_1", -0.8)
+		case encoder.Both:
+			backward = []float64{-0.4, 0.7}
+			set("weight_back_0", -0.4)
+			set("weight_back_1", 0.7)
+			fallthrough
+		case encoder.Forward:
+			set("weight_0", 1.5)
+			set("weight_1", -0.8)
+		}
 		b0, b1 := 0.0, 0.0
 		if c.Bias {
 			b0, b1 = 0.3, 1.1
 			set("bias_0", float32(b0))
 			set("bias_1", float32(b1))
 		}
-		set(nameHead, 2, -3)
-		set(nameHeadBias, 0.25)
+		u, v, b := 2.0, -3.0, 0.25
+		if c.Antisymmetric {
+			v, b = -2, 0
+			set(nameHead, 2)
+		} else {
+			set(nameHead, 2, -3)
+			set(nameHeadBias, 0.25)
+		}
 
-		// Each vertex hears itself and its predecessors; the four padding nodes only
-		// themselves.
+		// Each vertex hears itself and its predecessors, or successors; the four
+		// padding nodes only themselves.
 		x := []float64{-0.5, 0.9, 0.4, 0.2, 0.2, 0.2, 0.2}
-		for l, w := range []float64{1.5, -0.8} {
+		for l := range 2 {
 			bias := []float64{b0, b1}[l]
 			h := make([]float64, len(x))
 			for i := range x {
-				heard := x[i]
+				before, after := x[i], x[i]
 				if i == 1 || i == 2 {
-					heard += x[i-1]
+					before += x[i-1]
 				}
-				h[i] = w*heard + bias
+				if i == 0 || i == 1 {
+					after += x[i+1]
+				}
+				h[i] = forward[l]*before + backward[l]*after + bias
 				if c.Residual {
 					h[i] += x[i]
 				}
@@ -125,24 +157,24 @@ func TestScoresByHand(t *testing.T) {
 			x = h
 		}
 		z := 0.0
-		for _, v := range x {
-			z += v / 7
+		for _, feature := range x {
+			z += feature / 7
 		}
 		scores, err := n.Scores([]space.Arch{cell})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := scores[0].First, 2*z+0.25; math.Abs(got-want) > 1e-5 {
+		if got, want := scores[0].First, u*z+b; math.Abs(got-want) > 1e-5 {
 			t.Errorf("%s: first score %.6f, want %.6f", test.name, got, want)
 		}
-		if got, want := scores[0].Second, -3*z; math.Abs(got-want) > 1e-5 {
+		if got, want := scores[0].Second, v*z; math.Abs(got-want) > 1e-5 {
 			t.Errorf("%s: second score %.6f, want %.6f", test.name, got, want)
 		}
 		p, err := n.Compare(cell, cell)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := 1 / (1 + math.Exp(-(2*z + 0.25 - 3*z))); math.Abs(p-want) > 1e-5 {
+		if want := 1 / (1 + math.Exp(-(u*z + b + v*z))); math.Abs(p-want) > 1e-5 {
 			t.Errorf("%s: probability %.6f, want %.6f", test.name, p, want)
 		}
 	}

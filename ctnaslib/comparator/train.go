@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"github.com/ctnas/ctnas/ctnaslib/encoder"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/gomlx/gomlx/core/tensors"
 )
@@ -127,11 +128,11 @@ func (p *pairs) addPseudo(pseudo []Pair, r float64, rng *rand.Rand) {
 }
 
 func (n *NAC) trainStep(p *pairs) (loss float64, err error) {
-	batch, err := space.NewBatch(p.archs, n.space.Nodes())
+	adjacency, ops, err := encoder.Inputs(p.archs, n.space.Nodes())
 	if err != nil {
 		return 0, err
 	}
-	out, err := n.step.Call1(adjacencyTensor(batch), opsTensor(batch),
+	out, err := n.step.Call1(adjacency, ops,
 		tensors.FromFlatDataAndDimensions(p.left, len(p.left)),
 		tensors.FromFlatDataAndDimensions(p.right, len(p.right)),
 		tensors.FromFlatDataAndDimensions(p.y, len(p.y)),

@@ -37,6 +37,7 @@ type Found struct {
 	Baselines []space.Arch // β at the start, then after each iteration
 	Queries   int          // validation accuracies bought
 	NAC       *comparator.NAC
+	Ranker    space.Ranker // what judged architectures: NAC, or a rival's predictor; nil if nothing did
 	Status    rundir.Status
 	Dir       string // the run directory
 
@@ -135,6 +136,7 @@ func CTNAS(ctx context.Context, root string, p Problem, config Config) (*Found, 
 		}
 	}
 	found.Best, found.Baselines, found.NAC = a.baseline(), a.baselines, a.nac
+	found.Ranker = a.nac
 	if found.Metrics, err = run.Metrics(); err != nil {
 		return nil, err
 	}

@@ -94,6 +94,13 @@ type Benchmark interface {
 	Queries() int
 }
 
+// Ranker is what can put architectures in order: a comparator, a predictor.
+type Ranker interface {
+	// Utilities says how good each architecture is taken to be, the higher the
+	// better. Only their order means anything.
+	Utilities(archs []Arch) ([]float64, error)
+}
+
 // Batch is a batch of graphs, padded to one number of nodes and laid out flat
 // for the comparator's tensors.
 type Batch struct {
