@@ -20,6 +20,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
@@ -62,7 +63,7 @@ const (
 	nameEmbeddings  = "embeddings"      // [kinds, choices, hidden]
 	nameInput       = "lstm_input"      // [hidden, 4·hidden]
 	nameRecurrent   = "lstm_recurrent"  // [hidden, 4·hidden]
-	nameLSTMBias    = "lstm_bias"       // [4·hidden]
+	nameLSTMBias    = "lstm_bias"       // [4·hidden]; gates in, forget, out, update
 	nameHead        = "head_%d"         // [hidden, choices], of a kind that is no pointer
 	nameHeadBias    = "head_bias_%d"    // [choices]
 	namePointKeys   = "point_keys_%d"   // [hidden, hidden], of a pointer kind
@@ -180,111 +181,146 @@ func newTables(d *space.Decisions) tables {
 	return t
 }
 
-// rollout builds the policy's walk through the automaton for a batch. choose gives
-// the choices [batch] of a step from its log-probabilities [batch, choices], where
-// choices that are not open have a very low one. rollout returns the choices
-// [batch, steps], and the log-probability and the entropy of each walk, [batch].
-func (c *Controller) rollout(root *model.Scope, g *Graph, batch int, choose func(step int, logProbs *Node) *Node) (choices, logProb, entropy *Node) {
-	const closed = -1e9
-	scope := root.At(scopePolicy)
-	variable := func(format string, args ...any) *Node {
-		return scope.GetVariable(fmt.Sprintf(format, args...)).NodeValue(g)
-	}
-	at := func(table *Node, indices ...*Node) *Node {
-		for i, index := range indices {
-			indices[i] = ExpandAxes(index, -1)
-		}
-		return Gather(table, Concatenate(indices, -1))
-	}
-	kindTable, openTable, nextTable := Const(g, c.tables.kind), Const(g, c.tables.open), Const(g, c.tables.next)
-	embeddings := variable(nameEmbeddings)
-	numChoices, hidden := embeddings.Shape().Dim(1), c.config.Hidden
+// network is the policy's LSTM in a graph.
+type network struct {
+	c         *Controller
+	scope     *model.Scope
+	inputs    *Node         // [kinds, choices, 4·hidden]: what a decision adds to the gates of the next step
+	start     *Node         // [4·hidden]: what the gates of the first step have instead
+	recurrent *Node         // [hidden, 4·hidden]
+	keys      map[int]*Node // of the pointer kinds, [1, choices, hidden]
+	kind      *Node         // tables.kind
+	open      *Node         // tables.open
+}
 
-	keys := make(map[int]*Node) // of the pointer kinds, [1, choices, hidden]
+func (c *Controller) network(root *model.Scope, g *Graph) *network {
+	n := &network{c: c, scope: root.At(scopePolicy), keys: make(map[int]*Node)}
+	embeddings := n.variable(g, nameEmbeddings)
+	n.start = n.variable(g, nameLSTMBias)
+	n.inputs = Add(Einsum("kch,hg->kcg", embeddings, n.variable(g, nameInput)), ExpandLeftToRank(n.start, 3))
+	n.recurrent = n.variable(g, nameRecurrent)
 	for k, kind := range c.decisions.Kinds {
 		if kind.Pointer {
 			own := Squeeze(Slice(embeddings, AxisElem(k)), 0)
-			keys[k] = ExpandAxes(MatMul(own, variable(namePointKeys, k)), 0)
+			n.keys[k] = ExpandAxes(MatMul(own, n.variable(g, namePointKeys, k)), 0)
 		}
 	}
-	logitsOf := func(k int, h *Node) *Node {
-		if !c.decisions.Kinds[k].Pointer {
-			return Add(MatMul(h, variable(nameHead, k)), ExpandAxes(variable(nameHeadBias, k), 0))
-		}
-		query := ExpandAxes(MatMul(h, variable(namePointQuery, k)), 1) // [batch, 1, hidden]
-		return Einsum("bch,h->bc", Tanh(Add(keys[k], query)), variable(namePointWeight, k))
-	}
-
-	state := Const(g, make([]int32, batch))
-	x := Const(g, tensors.FromScalarAndDimensions(float32(0), batch, hidden))
-	h, cell := x, x
-	for step := range c.decisions.Steps {
-		h, cell = lstm(x, h, cell, variable(nameInput), variable(nameRecurrent), variable(nameLSTMBias))
-		kind := at(kindTable, state)
-		var logits *Node
-		for _, k := range c.tables.kindsAt[step] {
-			own := logitsOf(k, h)
-			if logits == nil {
-				logits = own
-				continue
-			}
-			isKind := ExpandAxes(Equal(kind, Const(g, int32(k))), -1)
-			logits = Where(BroadcastToDims(isKind, batch, numChoices), own, logits)
-		}
-		open := at(openTable, state)
-		logProbs := LogSoftmax(Where(open, logits, MulScalar(OnesLike(logits), closed)))
-		choice := choose(step, logProbs)
-
-		taken := ReduceSum(Mul(logProbs, OneHot(choice, numChoices, dtypes.Float32)), -1)
-		uncertainty := Neg(ReduceSum(Mul(Exp(logProbs), logProbs), -1))
-		column := ExpandAxes(choice, -1)
-		if step == 0 {
-			logProb, entropy, choices = taken, uncertainty, column
-		} else {
-			logProb, entropy, choices = Add(logProb, taken), Add(entropy, uncertainty), Concatenate([]*Node{choices, column}, -1)
-		}
-		x = at(embeddings, kind, choice)
-		state = at(nextTable, state, choice)
-	}
-	return choices, logProb, entropy
+	n.kind, n.open = Const(g, c.tables.kind), Const(g, c.tables.open)
+	return n
 }
 
-// lstm builds one step of an LSTM cell: x, h and cell are [batch, hidden].
-func lstm(x, h, cell, input, recurrent, bias *Node) (newH, newCell *Node) {
-	gates := Add(Add(MatMul(x, input), MatMul(h, recurrent)), ExpandAxes(bias, 0))
-	n := h.Shape().Dim(1)
-	gate := func(i int) *Node { return Slice(gates, AxisRange(), AxisRange(i*n, (i+1)*n)) }
-	in, forget, update, out := Sigmoid(gate(0)), Sigmoid(gate(1)), Tanh(gate(2)), Sigmoid(gate(3))
-	newCell = Add(Mul(forget, cell), Mul(in, update))
-	return Mul(out, Tanh(newCell)), newCell
+func (n *network) variable(g *Graph, format string, args ...any) *Node {
+	return n.scope.GetVariable(fmt.Sprintf(format, args...)).NodeValue(g)
+}
+
+// at reads a table at indices of one shape, one for each of its first axes.
+func at(table *Node, indices ...*Node) *Node {
+	expanded := make([]*Node, len(indices))
+	for i, index := range indices {
+		expanded[i] = ExpandAxes(index, -1)
+	}
+	return Gather(table, Concatenate(expanded, -1))
+}
+
+// advance builds one step of the LSTM: input [batch, 4·hidden] is what the decision
+// before adds to the gates; h and cell are [batch, hidden].
+func (n *network) advance(input, h, cell *Node) (newH, newCell *Node) {
+	size := h.Shape().Dim(1)
+	gates := Add(input, MatMul(h, n.recurrent))
+	slice := func(from, to int) *Node { return Slice(gates, AxisRange(), AxisRange(from*size, to*size)) }
+	sigmoids := Sigmoid(slice(0, 3)) // in, forget, out
+	gate := func(i int) *Node { return Slice(sigmoids, AxisRange(), AxisRange(i*size, (i+1)*size)) }
+	newCell = Add(Mul(gate(1), cell), Mul(gate(0), Tanh(slice(3, 4))))
+	return Mul(gate(2), Tanh(newCell)), newCell
+}
+
+// logits builds the logits [batch, choices] of the decisions in the given states
+// [batch], which are of one of the given kinds, from h [batch, hidden]. Choices that
+// are not open have a very low one.
+func (n *network) logits(h, states *Node, kinds []int) *Node {
+	const closed = -1e9
+	g := h.Graph()
+	kindOf := at(n.kind, states)
+	var logits *Node
+	for _, k := range kinds {
+		var own *Node
+		if n.c.decisions.Kinds[k].Pointer {
+			query := ExpandAxes(MatMul(h, n.variable(g, namePointQuery, k)), 1) // [batch, 1, hidden]
+			own = Einsum("bch,h->bc", Tanh(Add(n.keys[k], query)), n.variable(g, namePointWeight, k))
+		} else {
+			own = Add(MatMul(h, n.variable(g, nameHead, k)), ExpandAxes(n.variable(g, nameHeadBias, k), 0))
+		}
+		if logits == nil {
+			logits = own
+			continue
+		}
+		isKind := ExpandAxes(Equal(kindOf, Const(g, int32(k))), -1)
+		logits = Where(BroadcastToShape(isKind, logits.Shape()), own, logits)
+	}
+	return Where(at(n.open, states), logits, MulScalar(OnesLike(logits), closed))
+}
+
+// zeros is the LSTM's state before the first step.
+func (c *Controller) zeros(g *Graph, batch int) *Node {
+	return Zeros(g, shapes.Make(dtypes.Float32, batch, c.config.Hidden))
 }
 
 // sampleGraph takes Gumbel noise [batch, steps, choices] and returns the sampled
-// choices [batch, steps]: the largest of log-probability plus Gumbel noise is a
-// sample of the distribution.
+// choices [batch, steps]: the largest of logit plus Gumbel noise is a sample of the
+// distribution. The automaton's state is followed in the graph.
 func (c *Controller) sampleGraph(root *model.Scope, inputs []*Node) []*Node {
 	noise := inputs[0]
-	choices, _, _ := c.rollout(root, noise.Graph(), noise.Shape().Dim(0), func(step int, logProbs *Node) *Node {
-		return ArgMax(Add(logProbs, Squeeze(Slice(noise, AxisRange(), AxisElem(step)), 1)), -1, dtypes.Int32)
-	})
-	return []*Node{choices}
+	g, batch := noise.Graph(), noise.Shape().Dim(0)
+	n := c.network(root, g)
+	next := Const(g, c.tables.next)
+	state := Const(g, make([]int32, batch))
+	input := BroadcastToDims(ExpandAxes(n.start, 0), batch, 4*c.config.Hidden)
+	h, cell := c.zeros(g, batch), c.zeros(g, batch)
+	choices := make([]*Node, c.decisions.Steps)
+	for step := range choices {
+		h, cell = n.advance(input, h, cell)
+		logits := n.logits(h, state, c.tables.kindsAt[step])
+		choice := ArgMax(Add(logits, Squeeze(Slice(noise, AxisRange(), AxisElem(step)), 1)), -1, dtypes.Int32)
+		choices[step] = ExpandAxes(choice, -1)
+		input = at(n.inputs, at(n.kind, state), choice)
+		state = at(next, state, choice)
+	}
+	return []*Node{Concatenate(choices, -1)}
 }
 
-// evaluateGraph takes choices [batch, steps] and returns their log-probability
-// log π(α; θ) and the entropy of the decisions on the way, [batch] each.
+// evaluateGraph takes choices and the states they are made in, [batch, steps] each,
+// and returns the log-probability log π(α; θ) of the choices and the entropy of the
+// decisions on the way, [batch] each. As the walk is known, only the LSTM itself
+// goes step by step.
 func (c *Controller) evaluateGraph(root *model.Scope, inputs []*Node) []*Node {
-	given := inputs[0]
-	_, logProb, entropy := c.rollout(root, given.Graph(), given.Shape().Dim(0), func(step int, _ *Node) *Node {
-		return Squeeze(Slice(given, AxisRange(), AxisElem(step)), 1)
-	})
-	return []*Node{logProb, entropy}
+	choices, states := inputs[0], inputs[1]
+	g, batch, steps := choices.Graph(), choices.Shape().Dim(0), c.decisions.Steps
+	n := c.network(root, g)
+	decided := at(n.inputs, at(n.kind, states), choices) // [batch, steps, 4·hidden]
+	input := BroadcastToDims(ExpandAxes(n.start, 0), batch, 4*c.config.Hidden)
+	h, cell := c.zeros(g, batch), c.zeros(g, batch)
+	hs := make([]*Node, steps)
+	for step := range hs {
+		h, cell = n.advance(input, h, cell)
+		hs[step] = ExpandAxes(h, 1)
+		input = Squeeze(Slice(decided, AxisRange(), AxisElem(step)), 1)
+	}
+	kinds := make([]int, len(c.decisions.Kinds))
+	for k := range kinds {
+		kinds[k] = k
+	}
+	logits := n.logits(Reshape(Concatenate(hs, 1), batch*steps, c.config.Hidden), Reshape(states, batch*steps), kinds)
+	logProbs := Reshape(LogSoftmax(logits), batch, steps, -1)
+	taken := Mul(logProbs, OneHot(choices, c.decisions.MaxChoices(), dtypes.Float32))
+	uncertainty := Neg(Mul(Exp(logProbs), logProbs))
+	return []*Node{ReduceSum(taken, 1, 2), ReduceSum(uncertainty, 1, 2)}
 }
 
-// stepGraph takes choices [batch, steps] and rewards [batch], builds one step of
+// stepGraph takes choices and states [batch, steps] and rewards [batch], builds one step of
 // Adam on the loss of REINFORCE, and returns that loss and the mean entropy.
 func (c *Controller) stepGraph(root *model.Scope, inputs []*Node) []*Node {
-	out := c.evaluateGraph(root, inputs[:1])
-	loss := c.loss(out[0], out[1], inputs[1])
+	out := c.evaluateGraph(root, inputs[:2])
+	loss := c.loss(out[0], out[1], inputs[2])
 	adam := engine.Adam{LearningRate: c.config.LearningRate, Beta1: c.config.Beta1, Beta2: c.config.Beta2, WeightDecay: c.config.WeightDecay}
 	adam.Minimize(root, scopePolicy, loss)
 	return []*Node{loss, ReduceAllMean(out[1])}
@@ -326,28 +362,35 @@ func (c *Controller) untilEnd(row []int32) []int {
 	return sequence
 }
 
-// choicesTensor lays complete sequences out as [batch, steps], 0 after their end.
-func (c *Controller) choicesTensor(sequences [][]int) (*tensors.Tensor, error) {
-	flat := make([]int32, len(sequences)*c.decisions.Steps)
+// walk lays complete sequences out as tensors [batch, steps]: the choices, 0 after
+// the end of a sequence, and the states they are made in.
+func (c *Controller) walk(sequences [][]int) (choices, states *tensors.Tensor, err error) {
+	steps := c.decisions.Steps
+	chosen, at := make([]int32, len(sequences)*steps), make([]int32, len(sequences)*steps)
 	for i, sequence := range sequences {
 		if err := c.decisions.Check(sequence); err != nil {
-			return nil, fmt.Errorf("controller: sequence %d: %w", i, err)
+			return nil, nil, fmt.Errorf("controller: sequence %d: %w", i, err)
 		}
-		for step, choice := range sequence {
-			flat[i*c.decisions.Steps+step] = int32(choice)
+		state := int32(0)
+		for step := range steps {
+			at[i*steps+step] = state
+			if step < len(sequence) {
+				chosen[i*steps+step] = int32(sequence[step])
+			}
+			state = c.tables.next[state][chosen[i*steps+step]]
 		}
 	}
-	return tensors.FromFlatDataAndDimensions(flat, len(sequences), c.decisions.Steps), nil
+	return tensors.FromFlatDataAndDimensions(chosen, len(sequences), steps), tensors.FromFlatDataAndDimensions(at, len(sequences), steps), nil
 }
 
 // LogProb returns log π(α; θ) of each sequence and the entropy, in nats, of the
 // decisions along it. The error names the first decision that is not allowed.
 func (c *Controller) LogProb(sequences [][]int) (logProb, entropy []float64, err error) {
-	choices, err := c.choicesTensor(sequences)
+	choices, states, err := c.walk(sequences)
 	if err != nil {
 		return nil, nil, err
 	}
-	out, err := c.evaluate.Call(choices)
+	out, err := c.evaluate.Call(choices, states)
 	if err != nil {
 		return nil, nil, fmt.Errorf("controller: cannot compute log-probabilities: %w", err)
 	}
@@ -366,7 +409,7 @@ func (c *Controller) Reinforce(sequences [][]int, rewards []float64) (Step, erro
 	if len(rewards) != len(sequences) || len(rewards) == 0 {
 		return Step{}, fmt.Errorf("controller: a step needs a reward for each sequence, got %d for %d", len(rewards), len(sequences))
 	}
-	choices, err := c.choicesTensor(sequences)
+	choices, states, err := c.walk(sequences)
 	if err != nil {
 		return Step{}, err
 	}
@@ -374,7 +417,7 @@ func (c *Controller) Reinforce(sequences [][]int, rewards []float64) (Step, erro
 	for i, reward := range rewards {
 		r[i] = float32(reward)
 	}
-	out, err := c.step.Call(choices, tensors.FromFlatDataAndDimensions(r, len(r)))
+	out, err := c.step.Call(choices, states, tensors.FromFlatDataAndDimensions(r, len(r)))
 	if err != nil {
 		return Step{}, fmt.Errorf("controller: cannot train: %w", err)
 	}

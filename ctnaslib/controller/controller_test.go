@@ -65,9 +65,9 @@ func TestLogProbByHand(t *testing.T) {
 	config.Hidden = 1
 	c := newToy(t, config)
 	set(t, c, nameEmbeddings, 0.5, -0.7, 0, 0.3, 0.9, -1.1) // of kind 0, then of kind 1
-	set(t, c, nameInput, 0.2, -0.4, 0.6, 0.8)               // gates: in, forget, update, out
-	set(t, c, nameRecurrent, -0.3, 0.5, 0.7, -0.9)
-	set(t, c, nameLSTMBias, 0.1, 0.2, 0.3, 0.4)
+	set(t, c, nameInput, 0.2, -0.4, 0.8, 0.6)               // gates: in, forget, out, update
+	set(t, c, nameRecurrent, -0.3, 0.5, -0.9, 0.7)
+	set(t, c, nameLSTMBias, 0.1, 0.2, 0.4, 0.3)
 	set(t, c, "head_0", 1.5, -2, 9) // the third choice does not exist
 	set(t, c, "head_bias_0", 0.25, -0.5, 9)
 	set(t, c, "point_keys_1", 0.8)
@@ -134,7 +134,7 @@ func TestGradientIsFiniteDifference(t *testing.T) {
 	config.Hidden, config.InitRange, config.EntropyBonus = 3, 0.8, 0.1
 	c := newToy(t, config)
 	sequences, rewards := [][]int{{0, 2}, {1}, {0, 0}}, []float32{0.9, 0.2, 0.4}
-	choices, err := c.choicesTensor(sequences)
+	choices, states, err := c.walk(sequences)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,8 +144,8 @@ func TestGradientIsFiniteDifference(t *testing.T) {
 	}
 	// The loss, and its gradient to every weight.
 	exec, err := model.NewExec(backend(t), c.store, func(root *model.Scope, inputs []*Node) []*Node {
-		out := c.evaluateGraph(root, inputs[:1])
-		loss := c.loss(out[0], out[1], inputs[1])
+		out := c.evaluateGraph(root, inputs[:2])
+		loss := c.loss(out[0], out[1], inputs[2])
 		var weights []*Node
 		for _, name := range names {
 			weights = append(weights, c.store.GetVariable(name).NodeValue(loss))
@@ -156,7 +156,7 @@ func TestGradientIsFiniteDifference(t *testing.T) {
 		t.Fatal(err)
 	}
 	evaluate := func() []*tensors.Tensor {
-		out, err := exec.Call(choices, tensors.FromFlatDataAndDimensions(slices.Clone(rewards), 3))
+		out, err := exec.Call(choices, states, tensors.FromFlatDataAndDimensions(slices.Clone(rewards), 3))
 		if err != nil {
 			t.Fatal(err)
 		}
