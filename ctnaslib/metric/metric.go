@@ -1,5 +1,5 @@
-// Package metric holds the measures that the paper reports and that gonum lacks, and
-// a test whether two methods differ. For means and standard deviations use
+// Package metric holds the measures that the paper reports and that gonum lacks, a
+// test whether two methods differ, and reliability diagrams. For means and standard deviations use
 // gonum.org/v1/gonum/stat.
 package metric
 
