@@ -1,4 +1,6 @@
-// Package metric holds the measures that the paper reports and that gonum lacks.
+// Package metric holds the measures that the paper reports and that gonum lacks, a
+// test whether two methods differ, and the bins of reliability diagrams. For means
+// and standard deviations use gonum.org/v1/gonum/stat.
 package metric
 
 import (

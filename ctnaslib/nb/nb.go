@@ -72,6 +72,16 @@ func Markdown(format string, args ...any) {
 	gonbui.Sync()
 }
 
+// Table shows a table; in a terminal, it prints it as Markdown.
+func Table(t report.Table) {
+	if !gonbui.IsNotebook {
+		fmt.Println(t.Markdown())
+		return
+	}
+	gonbui.DisplayHTML(t.HTML())
+	gonbui.Sync()
+}
+
 // Picture is a drawing with a caption under it.
 type Picture struct {
 	SVG, Caption string

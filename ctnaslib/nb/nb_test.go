@@ -5,18 +5,21 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/ctnas/ctnas/ctnaslib/report"
 )
 
-// stderrOf runs f, outside a notebook, and returns what it printed to stderr.
-func stderrOf(t *testing.T, f func()) string {
+// printed runs f, outside a notebook, and returns what it printed to a stream, such
+// as &os.Stderr.
+func printed(t *testing.T, stream **os.File, f func()) string {
 	t.Helper()
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	stderr := os.Stderr
-	os.Stderr = writer
-	defer func() { os.Stderr = stderr }()
+	before := *stream
+	*stream = writer
+	defer func() { *stream = before }()
 	f()
 	writer.Close()
 	text, err := io.ReadAll(reader)
@@ -27,7 +30,7 @@ func stderrOf(t *testing.T, f func()) string {
 }
 
 func TestProgress(t *testing.T) {
-	text := stderrOf(t, func() {
+	text := printed(t, &os.Stderr, func() {
 		watch := Progress("epoch")
 		watch(1, 3, map[string]float64{"loss": 0.7, "tau": 0.5})
 		watch(2, 3, map[string]float64{"loss": 0.6}) // too soon for a line
@@ -53,5 +56,12 @@ func TestRuns(t *testing.T) {
 	t.Setenv("CTNAS_RUNS", "/elsewhere")
 	if got := Runs(); got != "/elsewhere" {
 		t.Errorf("runs are in %q, want /elsewhere", got)
+	}
+}
+
+func TestTable(t *testing.T) {
+	table := report.Table{Header: []string{"method", "KTau"}, Rows: [][]string{{"CTNAS", "0.751"}}}
+	if got := printed(t, &os.Stdout, func() { Table(table) }); !strings.Contains(got, "| CTNAS | 0.751 |") {
+		t.Errorf("printed %q", got)
 	}
 }

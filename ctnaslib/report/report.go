@@ -1,5 +1,12 @@
 // Package report turns results into pictures and tables, as values and bytes: it
 // prints nothing and shows nothing. Package nb shows them in a notebook.
+//
+//	result, err := report.ReadResult("figures/table4/result.json")
+//	table := result.Table(report.Accuracy, report.Best)
+//	svg, err := result.Chart(report.Accuracy).SVG()
+//
+// A [Result] holds what was measured, on what, with how many seeds, and the paper's
+// numbers beside; [Result.Check] refuses one that does not say so.
 package report
 
 import (
@@ -7,6 +14,10 @@ import (
 	"errors"
 	"fmt"
 	"image/color"
+	"math"
+	"slices"
+	"strconv"
+	"unicode/utf8"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -16,15 +27,23 @@ import (
 
 // Series is a named line of points in a plot.
 type Series struct {
-	Name   string
-	X, Y   []float64
-	Points bool // draw the points alone, without a line
+	Name      string
+	X, Y      []float64
+	Err       []float64 // half the length of each point's error bar; nil for none
+	Points    bool      // draw the points alone, without a line
+	Reference bool      // something to compare with, such as the paper's numbers: a dashed line, hollow points
 }
 
 // Chart is a plot of series over common axes.
 type Chart struct {
 	Title, X, Y string // the title and the labels of the axes
 	Series      []Series
+	LogX        bool // the x axis is logarithmic
+
+	// Categories, if there are any, take the place of numbers on the x axis: the X of
+	// the series are positions in Categories. Series stand side by side there, as bars
+	// or, with Points, as points.
+	Categories []string
 }
 
 // The colours of series, distinguishable without colour vision (Okabe and Ito).
@@ -37,46 +56,60 @@ var palette = []color.Color{
 	color.RGBA{0xe6, 0x9f, 0x00, 0xff}, // orange
 }
 
+// check names what cannot be drawn.
+func (c Chart) check() error {
+	if len(c.Series) == 0 {
+		return errors.New("report: the chart has no series")
+	}
+	if c.LogX && len(c.Categories) > 0 {
+		return errors.New("report: a chart of categories has no logarithmic axis")
+	}
+	for _, s := range c.Series {
+		if len(s.X) != len(s.Y) || len(s.X) == 0 {
+			return fmt.Errorf("report: the series %q has %d x and %d y values", s.Name, len(s.X), len(s.Y))
+		}
+		if s.Err != nil && len(s.Err) != len(s.Y) {
+			return fmt.Errorf("report: the series %q has %d y values and %d error bars", s.Name, len(s.Y), len(s.Err))
+		}
+		for i, x := range s.X {
+			switch {
+			case !finite(x) || !finite(s.Y[i]) || s.Err != nil && !finite(s.Err[i]):
+				return fmt.Errorf("report: point %d of the series %q is not a number", i, s.Name)
+			case c.LogX && x <= 0:
+				return fmt.Errorf("report: the series %q has x = %g, which has no place on a logarithmic axis", s.Name, x)
+			case len(c.Categories) > 0 && (x != math.Trunc(x) || x < 0 || x >= float64(len(c.Categories))):
+				return fmt.Errorf("report: the series %q has x = %g, which is not one of the %d categories", s.Name, x, len(c.Categories))
+			}
+		}
+	}
+	return nil
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
 // SVG draws the chart, 12.5 × 7.5 cm. The error names the series that cannot be drawn.
 func (c Chart) SVG() (string, error) {
-	if len(c.Series) == 0 {
-		return "", errors.New("report: the chart has no series")
+	if err := c.check(); err != nil {
+		return "", err
 	}
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = c.Title, c.X, c.Y
-	p.Add(plotter.NewGrid())
+	p.Legend.Top = true
+	grid := plotter.NewGrid()
+	if len(c.Categories) > 0 {
+		grid.Vertical.Color = nil
+	}
+	p.Add(grid)
 	for i, s := range c.Series {
-		if len(s.X) != len(s.Y) || len(s.X) == 0 {
-			return "", fmt.Errorf("report: the series %q has %d x and %d y values", s.Name, len(s.X), len(s.Y))
+		if err := c.add(p, i, s); err != nil {
+			return "", fmt.Errorf("report: cannot draw the series %q: %w", s.Name, err)
 		}
-		points := make(plotter.XYs, len(s.X))
-		for k := range points {
-			points[k].X, points[k].Y = s.X[k], s.Y[k]
-		}
-		colour := palette[i%len(palette)]
-		var drawn interface {
-			plot.Plotter
-			plot.Thumbnailer
-		}
-		if s.Points {
-			scatter, err := plotter.NewScatter(points)
-			if err != nil {
-				return "", fmt.Errorf("report: the series %q: %w", s.Name, err)
-			}
-			scatter.GlyphStyle = draw.GlyphStyle{Color: colour, Radius: vg.Points(1.6), Shape: draw.CircleGlyph{}}
-			drawn = scatter
-		} else {
-			line, err := plotter.NewLine(points)
-			if err != nil {
-				return "", fmt.Errorf("report: the series %q: %w", s.Name, err)
-			}
-			line.Color, line.Width = colour, vg.Points(1.6)
-			drawn = line
-		}
-		p.Add(drawn)
-		if len(c.Series) > 1 {
-			p.Legend.Add(s.Name, drawn)
-		}
+	}
+	c.setAxis(&p.X)
+	makeRoom(p)
+	if len(c.Series) > 1 {
+		const row = 0.1 // of a legend, as a share of the height of the data
+		p.Y.Max += row * float64(len(c.Series)) * (p.Y.Max - p.Y.Min)
 	}
 	picture, err := p.WriterTo(12.5*vg.Centimeter, 7.5*vg.Centimeter, "svg")
 	if err != nil {
@@ -87,4 +120,197 @@ func (c Chart) SVG() (string, error) {
 		return "", fmt.Errorf("report: cannot draw %q: %w", c.Title, err)
 	}
 	return out.String(), nil
+}
+
+// thumbnailed is what a plot and its legend can show.
+type thumbnailed interface {
+	plot.Plotter
+	plot.Thumbnailer
+}
+
+// add adds series i to the plot and its legend.
+func (c Chart) add(p *plot.Plot, i int, s Series) error {
+	points := make(plotter.XYs, len(s.X))
+	for k := range points {
+		points[k].X, points[k].Y = s.X[k], s.Y[k]
+		if len(c.Categories) > 0 {
+			points[k].X += c.shift(i)
+		}
+	}
+	colour := palette[i%len(palette)]
+	var drawn thumbnailed
+	var err error
+	switch {
+	case s.Points:
+		drawn, err = newPoints(points, colour, s, len(c.Categories) > 0)
+	case len(c.Categories) > 0:
+		drawn, err = newBars(points, colour, s, 0.45*c.slot())
+	default:
+		drawn, err = newLine(points, colour, s)
+	}
+	if err != nil {
+		return err
+	}
+	p.Add(drawn)
+	if len(c.Series) > 1 {
+		p.Legend.Add(s.Name, drawn)
+	}
+	if s.Err == nil {
+		return nil
+	}
+	ends := make(plotter.YErrors, len(s.Err))
+	for k, e := range s.Err {
+		ends[k].Low, ends[k].High = e, e
+	}
+	bars, err := plotter.NewYErrorBars(struct {
+		plotter.XYs
+		plotter.YErrors
+	}{points, ends})
+	if err != nil {
+		return err
+	}
+	bars.LineStyle.Color = colour
+	if !s.Points && len(c.Categories) > 0 {
+		bars.LineStyle.Color = color.Black // on a bar of the series' colour
+	}
+	p.Add(bars)
+	return nil
+}
+
+func newLine(points plotter.XYs, colour color.Color, s Series) (thumbnailed, error) {
+	line, err := plotter.NewLine(points)
+	if err != nil {
+		return nil, err
+	}
+	line.Color, line.Width = colour, vg.Points(1.6)
+	if s.Reference {
+		line.Width, line.Dashes = vg.Points(1), []vg.Length{vg.Points(4), vg.Points(3)}
+	}
+	return line, nil
+}
+
+func newPoints(points plotter.XYs, colour color.Color, s Series, large bool) (thumbnailed, error) {
+	scatter, err := plotter.NewScatter(points)
+	if err != nil {
+		return nil, err
+	}
+	scatter.GlyphStyle = draw.GlyphStyle{Color: colour, Radius: vg.Points(1.6), Shape: draw.CircleGlyph{}}
+	if large {
+		scatter.Radius = vg.Points(3)
+	}
+	if s.Reference {
+		scatter.Shape = draw.RingGlyph{}
+	}
+	return scatter, nil
+}
+
+func newBars(points plotter.XYs, colour color.Color, s Series, half float64) (thumbnailed, error) {
+	rings := make([]plotter.XYer, len(points))
+	for k, at := range points {
+		rings[k] = plotter.XYs{{X: at.X - half}, {X: at.X - half, Y: at.Y}, {X: at.X + half, Y: at.Y}, {X: at.X + half}}
+	}
+	bars, err := plotter.NewPolygon(rings...)
+	if err != nil {
+		return nil, err
+	}
+	bars.Color, bars.LineStyle.Width = colour, 0
+	if s.Reference {
+		bars.Color, bars.LineStyle.Color, bars.LineStyle.Width = color.White, colour, vg.Points(1.2)
+	}
+	return bars, nil
+}
+
+// slot is the width that each series has in a category, of which there is one for
+// each unit of the x axis.
+func (c Chart) slot() float64 { return 0.7 / float64(len(c.Series)) }
+
+// shift is how far series i stands beside the middle of a category.
+func (c Chart) shift(i int) float64 {
+	return c.slot() * (float64(i) - float64(len(c.Series)-1)/2)
+}
+
+// setAxis labels the x axis by categories, or makes it logarithmic.
+func (c Chart) setAxis(axis *plot.Axis) {
+	switch {
+	case len(c.Categories) > 0:
+		ticks := make(plot.ConstantTicks, len(c.Categories))
+		letters := 0
+		for i, name := range c.Categories {
+			ticks[i] = plot.Tick{Value: float64(i), Label: name}
+			letters = max(letters, utf8.RuneCountInString(name))
+		}
+		axis.Tick.Marker, axis.Tick.Length = ticks, 0
+		axis.Min, axis.Max = -0.5, float64(len(c.Categories))-0.5
+		if letters*len(c.Categories) > 56 { // more than fit side by side
+			axis.Tick.Label.Rotation = math.Pi / 7
+			axis.Tick.Label.XAlign, axis.Tick.Label.YAlign = draw.XRight, draw.YCenter
+		}
+	case c.LogX:
+		axis.Scale = plot.LogScale{}
+		axis.Tick.Marker = c.logTicks()
+	}
+}
+
+// logTicks marks the points themselves if they are few, else powers of ten.
+func (c Chart) logTicks() plot.Ticker {
+	var at []float64
+	for _, s := range c.Series {
+		at = append(at, s.X...)
+	}
+	slices.Sort(at)
+	at = slices.Compact(at)
+	if len(at) > 8 {
+		return plot.LogTicks{Prec: -1}
+	}
+	ticks := make(plot.ConstantTicks, len(at))
+	for i, x := range at {
+		ticks[i] = plot.Tick{Value: x, Label: strconv.FormatFloat(x, 'g', 6, 64)}
+	}
+	return ticks
+}
+
+// makeRoom gives an axis without extent one, which gonum/plot cannot draw.
+func makeRoom(p *plot.Plot) {
+	if p.Y.Min == p.Y.Max {
+		p.Y.Min, p.Y.Max = p.Y.Min-1, p.Y.Max+1
+	}
+	if p.X.Min == p.X.Max {
+		if p.X.Min > 0 {
+			p.X.Min, p.X.Max = p.X.Min/2, p.X.Max*2
+		} else {
+			p.X.Min, p.X.Max = p.X.Min-1, p.X.Max+1
+		}
+	}
+}
+
+// Chart draws a column of the result's table: the methods on the x axis, what was
+// measured and the paper's number side by side, with the spread as error bars.
+func (r Result) Chart(column Column) Chart {
+	c := Chart{Title: r.ID, Y: column.title()}
+	ours, papers := Series{Name: "measured", Points: true}, Series{Name: "paper", Points: true, Reference: true}
+	add := func(s *Series, numbers map[string]float64) {
+		if value, ok := numbers[column.Value]; ok {
+			s.X, s.Y = append(s.X, float64(len(c.Categories))), append(s.Y, value)
+			s.Err = append(s.Err, numbers[column.Spread])
+		}
+	}
+	for _, row := range r.Rows {
+		_, measured := row.Metrics[column.Value]
+		if _, reported := row.Paper[column.Value]; !measured && !reported {
+			continue
+		}
+		add(&ours, row.Metrics)
+		add(&papers, row.Paper)
+		c.Categories = append(c.Categories, row.Method)
+	}
+	for _, s := range []Series{ours, papers} {
+		if len(s.X) == 0 {
+			continue
+		}
+		if column.Spread == "" {
+			s.Err = nil
+		}
+		c.Series = append(c.Series, s)
+	}
+	return c
 }

@@ -1,0 +1,52 @@
+package nb
+
+import (
+	"strings"
+	"time"
+
+	"github.com/janpfeifer/gonb/gonbui"
+
+	"github.com/ctnas/ctnas/ctnaslib/report"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+)
+
+// Live is [Progress] with a curve of each named metric, drawn again while the run
+// goes on. The curves begin with the steps of this process; those of the whole run
+// are in its metrics. In a terminal it shows the progress alone.
+func Live(what string, names ...string) rundir.Watch {
+	progress := Progress(what)
+	if !gonbui.IsNotebook {
+		return progress
+	}
+	curves := make([]report.Series, len(names))
+	id := gonbui.UniqueID()
+	var shown time.Time
+	return func(done, total int, values map[string]float64) {
+		for i, name := range names {
+			if v, ok := values[name]; ok {
+				curves[i].X, curves[i].Y = append(curves[i].X, float64(done)), append(curves[i].Y, v)
+			}
+		}
+		if done == total {
+			gonbui.UpdateHTML(id, "")
+			gonbui.DisplayHTML(drawn(what, names, curves))
+			gonbui.Sync()
+		} else if time.Since(shown) > time.Second {
+			shown = time.Now()
+			gonbui.UpdateHTML(id, drawn(what, names, curves))
+		}
+		progress(done, total, values)
+	}
+}
+
+// drawn puts the curves that have points side by side.
+func drawn(what string, names []string, curves []report.Series) string {
+	var row strings.Builder
+	row.WriteString(`<div style="display:flex;flex-wrap:wrap;gap:24px">`)
+	for i, name := range names {
+		if len(curves[i].X) > 0 {
+			row.WriteString(Must(report.Chart{Title: name, X: what, Series: curves[i : i+1]}.SVG()))
+		}
+	}
+	return row.String() + `</div>`
+}

@@ -1,0 +1,51 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+)
+
+// Figure is a chart with the name of its file.
+type Figure struct {
+	Name  string // without ".svg"
+	Chart Chart
+}
+
+// WriteFiles writes what figures/<id> holds of an experiment: result.json, table.md,
+// and an SVG of each figure. It makes the folder if need be. Each file is written
+// whole or not at all, and result.json last. The error says what is wrong in the
+// result ([Result.Check]) or a figure, or which file cannot be written.
+func (r Result) WriteFiles(dir string, table Table, figures ...Figure) error {
+	if err := r.Check(); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("report: the result %s cannot be written as JSON: %w", r.ID, err)
+	}
+	type file struct {
+		name, text string
+	}
+	var files []file
+	for _, f := range figures {
+		svg, err := f.Chart.SVG()
+		if err != nil {
+			return fmt.Errorf("figure %s: %w", f.Name, err)
+		}
+		files = append(files, file{f.Name + ".svg", svg})
+	}
+	files = append(files, file{"table.md", table.Markdown()}, file{"result.json", string(text) + "\n"})
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("report: cannot create the folder of the result: %w", err)
+	}
+	for _, f := range files {
+		if err := renameio.WriteFile(filepath.Join(dir, f.name), []byte(f.text), 0o644); err != nil {
+			return fmt.Errorf("report: cannot write %s: %w", filepath.Join(dir, f.name), err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,250 @@
+package report
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/stat"
+
+	"github.com/ctnas/ctnas/ctnaslib/metric"
+)
+
+// Result is what an experiment measured: figures/<id>/result.json.
+type Result struct {
+	ID        string       `json:"id"`        // such as "table4"
+	Benchmark string       `json:"benchmark"` // such as "nasbench101"
+	Source    string       `json:"source"`    // of the numbers: "real", "surrogate" or "proxy"
+	Backend   string       `json:"backend"`   // that computed them
+	Seeds     int          `json:"seeds"`     // how often each method was run
+	Elapsed   float64      `json:"elapsed_s"` // seconds for all of it
+	Config    any          `json:"config"`    // what the result is a function of
+	Rows      []Row        `json:"rows"`
+	Tests     []Comparison `json:"tests,omitempty"`
+}
+
+// Row is a method and its numbers. A method that was not run here has no Metrics,
+// only the paper's.
+type Row struct {
+	Method  string               `json:"method"`
+	Source  string               `json:"source,omitempty"`  // if it is not the result's
+	Backend string               `json:"backend,omitempty"` // if it is not the result's
+	Seeds   int                  `json:"seeds,omitempty"`   // if it is not the result's
+	Metrics map[string]float64   `json:"metrics,omitempty"`
+	Paper   map[string]float64   `json:"paper,omitempty"`    // the paper's, by the names of Metrics
+	PerSeed map[string][]float64 `json:"per_seed,omitempty"` // what Metrics were computed from, in the order of the seeds
+	Note    string               `json:"note,omitempty"`     // a sentence for the reader
+}
+
+// Comparison is a paired t-test of two rows over their seeds: [metric.Paired].
+type Comparison struct {
+	First      string  `json:"first"`  // a method
+	Second     string  `json:"second"` // another
+	Metric     string  `json:"metric"` // a name of [Row.PerSeed]
+	Difference float64 `json:"difference"`
+	Low        float64 `json:"low"`
+	High       float64 `json:"high"`
+	P          float64 `json:"p"`
+}
+
+// measured are the metrics that are measured for each seed. In [Row.Metrics] they
+// have the endings _mean and _std.
+var measured = []string{
+	"ktau",         // Kendall's τ of the ranking of held-out architectures
+	"accuracy",     // test accuracy, in percent; also with the ending _best
+	"top1", "top5", // accuracy on ImageNet, in percent
+	"bce_risk",     // mean binary cross-entropy of held-out pairs, in nats
+	"ranking_risk", // share of held-out pairs in the wrong order, in percent
+}
+
+// single are the metrics with one number for a method.
+var single = []string{
+	"best_rank_percent", // of the best architecture found, among all
+	"queries",           // accuracies that a run bought
+	"time_ms",
+	"madds_m", // multiplications and additions, in millions
+	"speedup", // a ratio to the first row
+}
+
+// sources are what numbers may have been measured on.
+var sources = []string{"real", "surrogate", "proxy"}
+
+func known(name string) bool {
+	if slices.Contains(single, name) || name == "accuracy_best" {
+		return true
+	}
+	base := strings.TrimSuffix(strings.TrimSuffix(name, "_mean"), "_std")
+	return base != name && slices.Contains(measured, base)
+}
+
+// NewRow makes the row of a method from what it reached with each seed: of every
+// metric the mean, the sample standard deviation (with n−1, from two seeds on), and
+// of "accuracy" the best.
+func NewRow(method string, perSeed map[string][]float64) Row {
+	return Row{Method: method, Metrics: summary(perSeed), PerSeed: perSeed}
+}
+
+func summary(perSeed map[string][]float64) map[string]float64 {
+	metrics := make(map[string]float64)
+	for name, values := range perSeed {
+		if len(values) == 0 {
+			continue
+		}
+		metrics[name+"_mean"] = stat.Mean(values, nil)
+		if len(values) > 1 {
+			metrics[name+"_std"] = stat.StdDev(values, nil)
+		}
+		if name == "accuracy" {
+			metrics["accuracy_best"] = floats.Max(values)
+		}
+	}
+	return metrics
+}
+
+// ReadResult reads and checks the result.json that [Result.WriteFiles] wrote. The
+// error names the file.
+func ReadResult(path string) (Result, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Result{}, fmt.Errorf("report: cannot read the result: %w", err)
+	}
+	var r Result
+	if err := json.Unmarshal(text, &r); err != nil {
+		return Result{}, fmt.Errorf("report: %s is not a result: %w", path, err)
+	}
+	if err := r.Check(); err != nil {
+		return Result{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
+
+// tolerance is by how much a stored mean may differ from that of the stored values.
+const tolerance = 1e-6
+
+// Check says what keeps a result from being shown: a number without its source, a
+// metric that nobody knows, a mean that is not that of its values.
+func (r Result) Check() error {
+	switch config, err := json.Marshal(r.Config); {
+	case r.ID == "":
+		return errors.New("report: the result has no id")
+	case r.Benchmark == "":
+		return fmt.Errorf("report: the result %s does not name its benchmark", r.ID)
+	case !slices.Contains(sources, r.Source):
+		return fmt.Errorf("report: the result %s has the source %q; it must be real, surrogate or proxy", r.ID, r.Source)
+	case r.Seeds < 1:
+		return fmt.Errorf("report: the result %s was measured with %d seeds; it takes at least one", r.ID, r.Seeds)
+	case r.Backend == "":
+		return fmt.Errorf("report: the result %s does not name its backend", r.ID)
+	case err != nil:
+		return fmt.Errorf("report: the configuration of %s cannot be written as JSON: %w", r.ID, err)
+	case slices.Contains([]string{"null", "{}", `""`, "[]"}, string(config)):
+		return fmt.Errorf("report: the result %s has no configuration", r.ID)
+	case len(r.Rows) == 0:
+		return fmt.Errorf("report: the result %s has no rows", r.ID)
+	}
+	methods := make(map[string]bool)
+	for _, row := range r.Rows {
+		if methods[row.Method] {
+			return fmt.Errorf("report: two rows of %s have the method %q", r.ID, row.Method)
+		}
+		methods[row.Method] = true
+		if err := r.checkRow(row); err != nil {
+			return fmt.Errorf("report: row %q of %s %w", row.Method, r.ID, err)
+		}
+	}
+	for _, stored := range r.Tests {
+		again, err := r.Compare(stored.First, stored.Second, stored.Metric)
+		if err != nil {
+			return err
+		}
+		for _, d := range []float64{again.Difference - stored.Difference, again.Low - stored.Low, again.High - stored.High, again.P - stored.P} {
+			if !(math.Abs(d) <= tolerance) {
+				return fmt.Errorf("report: the test of %q against %q in %s is not that of their values", stored.First, stored.Second, r.ID)
+			}
+		}
+	}
+	return nil
+}
+
+// checkRow returns the rest of a sentence that begins with the row.
+func (r Result) checkRow(row Row) error {
+	for _, numbers := range []map[string]float64{row.Metrics, row.Paper} {
+		for _, name := range slices.Sorted(maps.Keys(numbers)) {
+			if !known(name) {
+				return fmt.Errorf("has the metric %q, which report does not know; add it there", name)
+			}
+			if v := numbers[name]; math.IsNaN(v) || math.IsInf(v, 0) {
+				return fmt.Errorf("has no number for %s but %g; leave out what was not measured", name, v)
+			}
+		}
+	}
+	switch {
+	case row.Method == "":
+		return errors.New("names no method")
+	case len(row.Metrics) == 0 && len(row.PerSeed) > 0:
+		return errors.New("has values by seed but no metrics; make it with report.NewRow")
+	case len(row.Metrics) == 0:
+		return nil // the paper's numbers alone
+	case !slices.Contains(sources, r.sourceOf(row)):
+		return fmt.Errorf("has the source %q; it must be real, surrogate or proxy", r.sourceOf(row))
+	case r.seedsOf(row) < 1:
+		return fmt.Errorf("was measured with %d seeds; it takes at least one", r.seedsOf(row))
+	}
+	for _, name := range slices.Sorted(maps.Keys(row.PerSeed)) {
+		if got := len(row.PerSeed[name]); got != r.seedsOf(row) {
+			return fmt.Errorf("has %d values of %s for %d seeds", got, name, r.seedsOf(row))
+		}
+	}
+	for name, want := range summary(row.PerSeed) {
+		if got, ok := row.Metrics[name]; !ok || !(math.Abs(got-want) <= tolerance) {
+			return fmt.Errorf("has %s %g, but the values by seed give %g", name, got, want)
+		}
+	}
+	return nil
+}
+
+func (r Result) sourceOf(row Row) string {
+	if row.Source != "" {
+		return row.Source
+	}
+	return r.Source
+}
+
+func (r Result) seedsOf(row Row) int {
+	if row.Seeds != 0 {
+		return row.Seeds
+	}
+	return r.Seeds
+}
+
+// Compare tests whether two methods of the result differ in a metric, seed by seed.
+// The error says that a method or its values are not there, or that the two were
+// not measured on the same source.
+func (r Result) Compare(first, second, metricName string) (Comparison, error) {
+	var values [2][]float64
+	var sources [2]string
+	for i, method := range []string{first, second} {
+		at := slices.IndexFunc(r.Rows, func(row Row) bool { return row.Method == method })
+		if at < 0 {
+			return Comparison{}, fmt.Errorf("report: there is no row %q in %s to compare", method, r.ID)
+		}
+		values[i], sources[i] = r.Rows[at].PerSeed[metricName], r.sourceOf(r.Rows[at])
+	}
+	if sources[0] != sources[1] {
+		return Comparison{}, fmt.Errorf("report: %q and %q of %s cannot be compared, their sources are %s and %s", first, second, r.ID, sources[0], sources[1])
+	}
+	test, err := metric.Paired(values[0], values[1])
+	if err != nil {
+		return Comparison{}, fmt.Errorf("report: cannot compare %s of %q and %q in %s: %w", metricName, first, second, r.ID, err)
+	}
+	return Comparison{
+		First: first, Second: second, Metric: metricName,
+		Difference: test.Difference, Low: test.Low, High: test.High, P: test.P,
+	}, nil
+}

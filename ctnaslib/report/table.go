@@ -1,0 +1,210 @@
+package report
+
+import (
+	"fmt"
+	"html"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Column says which metrics of a [Result] a column of its table shows.
+type Column struct {
+	Header      string // such as "accuracy"
+	Unit        string // such as "%"; may be empty
+	Value       string // a name of [Row.Metrics]
+	Spread      string // another, shown after ±; may be empty
+	Digits      int    // after the decimal point
+	PaperDigits int    // of the paper's numbers, if not Digits
+}
+
+// The columns of the paper's tables.
+var (
+	KTau     = Column{Header: "KTau", Value: "ktau_mean", Spread: "ktau_std", Digits: 3}
+	Accuracy = Column{Header: "test accuracy", Unit: "%", Value: "accuracy_mean", Spread: "accuracy_std", Digits: 2}
+	Best     = Column{Header: "best", Unit: "%", Value: "accuracy_best", Digits: 2}
+	Rank     = Column{Header: "best rank", Unit: "%", Value: "best_rank_percent", Digits: 4, PaperDigits: 2}
+	Queries  = Column{Header: "queries", Value: "queries"}
+	TimeMS   = Column{Header: "time", Unit: "ms", Value: "time_ms", Digits: 1}
+	Speedup  = Column{Header: "speed-up", Value: "speedup", Digits: 1}
+)
+
+func (c Column) title() string {
+	if c.Unit == "" {
+		return c.Header
+	}
+	return c.Header + " (" + c.Unit + ")"
+}
+
+// missing stands in a table for a number that there is not.
+const missing = "–"
+
+func (c Column) text(numbers map[string]float64, digits int) string {
+	value, ok := numbers[c.Value]
+	if !ok {
+		return missing
+	}
+	text := strconv.FormatFloat(value, 'f', digits, 64)
+	if spread, ok := numbers[c.Spread]; ok {
+		text += " ± " + strconv.FormatFloat(spread, 'f', digits, 64)
+	}
+	return text
+}
+
+// Table is a table as text, cell by cell.
+type Table struct {
+	Caption string // a sentence above it
+	Header  []string
+	Rows    [][]string
+	Notes   []string // sentences below it
+}
+
+// Table lays out the result: a row for each method; for each column what was
+// measured and beside it, in a column of its own, the paper's number, if the paper
+// has one for any row; then on what the row was measured and with how many seeds.
+// The caption says the same of the whole, the notes hold the rows' notes and the
+// tests.
+func (r Result) Table(columns ...Column) Table {
+	t := Table{Caption: r.caption(), Header: []string{"method"}}
+	type shown struct {
+		Column
+		paper bool
+	}
+	var all []shown
+	for _, c := range columns {
+		all = append(all, shown{c, false})
+		t.Header = append(t.Header, c.title())
+		if slices.ContainsFunc(r.Rows, func(row Row) bool { _, ok := row.Paper[c.Value]; return ok }) {
+			all = append(all, shown{c, true})
+			t.Header = append(t.Header, "paper: "+c.title())
+		}
+	}
+	severalBackends := slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Backend != "" })
+	t.Header = append(t.Header, "source", "seeds")
+	if severalBackends {
+		t.Header = append(t.Header, "backend")
+	}
+	for _, row := range r.Rows {
+		cells := []string{row.Method}
+		for _, c := range all {
+			switch {
+			case !c.paper:
+				cells = append(cells, c.text(row.Metrics, c.Digits))
+			case c.PaperDigits != 0:
+				cells = append(cells, c.text(row.Paper, c.PaperDigits))
+			default:
+				cells = append(cells, c.text(row.Paper, c.Digits))
+			}
+		}
+		source, seeds, backend := "paper only", missing, missing
+		if len(row.Metrics) > 0 {
+			source, seeds, backend = r.sourceOf(row), strconv.Itoa(r.seedsOf(row)), r.Backend
+			if row.Backend != "" {
+				backend = row.Backend
+			}
+		}
+		cells = append(cells, source, seeds)
+		if severalBackends {
+			cells = append(cells, backend)
+		}
+		t.Rows = append(t.Rows, cells)
+		if row.Note != "" {
+			t.Notes = append(t.Notes, row.Method+": "+row.Note)
+		}
+	}
+	for _, c := range r.Tests {
+		t.Notes = append(t.Notes, c.String())
+	}
+	return t
+}
+
+func (r Result) caption() string {
+	seeds := fmt.Sprintf("%d seeds", r.Seeds)
+	if r.Seeds == 1 {
+		seeds = "1 seed"
+	}
+	elapsed := time.Duration(r.Elapsed * float64(time.Second)).Round(time.Millisecond)
+	if elapsed > 10*time.Second {
+		elapsed = elapsed.Round(time.Second)
+	}
+	return fmt.Sprintf("%s: %s (%s), backend %s, %s, %s in all.", r.ID, r.Benchmark, r.Source, r.Backend, seeds, elapsed)
+}
+
+// String is a sentence such as "A − B, accuracy: +0.39 (95 % interval 0.20 to 0.58,
+// p = 0.003, paired t-test over the seeds)".
+func (c Comparison) String() string {
+	p := fmt.Sprintf("p = %.3f", c.P)
+	if c.P < 0.001 {
+		p = "p < 0.001"
+	}
+	return fmt.Sprintf("%s − %s, %s: %+.3g (95 %% interval %.3g to %.3g, %s, paired t-test over the seeds)",
+		c.First, c.Second, c.Metric, c.Difference, c.Low, c.High, p)
+}
+
+// Markdown is the table for a Markdown file or cell.
+func (t Table) Markdown() string {
+	var s strings.Builder
+	if t.Caption != "" {
+		s.WriteString(t.Caption + "\n\n")
+	}
+	line := func(cells []string) {
+		s.WriteByte('|')
+		for _, cell := range cells {
+			s.WriteString(" " + strings.NewReplacer("|", `\|`, "\n", " ").Replace(cell) + " |")
+		}
+		s.WriteByte('\n')
+	}
+	line(t.Header)
+	rule := make([]string, len(t.Header))
+	for i := range rule {
+		rule[i] = "---:"
+	}
+	rule[0] = "---"
+	line(rule)
+	for _, row := range t.Rows {
+		line(row)
+	}
+	if len(t.Notes) > 0 {
+		s.WriteByte('\n')
+		for _, note := range t.Notes {
+			s.WriteString("- " + note + "\n")
+		}
+	}
+	return s.String()
+}
+
+// HTML is the table for a page or a notebook.
+func (t Table) HTML() string {
+	var s strings.Builder
+	s.WriteString("<table>")
+	if t.Caption != "" {
+		s.WriteString("<caption>" + html.EscapeString(t.Caption) + "</caption>")
+	}
+	line := func(tag string, cells []string) {
+		s.WriteString("<tr>")
+		for i, cell := range cells {
+			align := "right"
+			if i == 0 {
+				align = "left"
+			}
+			fmt.Fprintf(&s, `<%s style="text-align:%s">%s</%s>`, tag, align, html.EscapeString(cell), tag)
+		}
+		s.WriteString("</tr>")
+	}
+	s.WriteString("<thead>")
+	line("th", t.Header)
+	s.WriteString("</thead><tbody>")
+	for _, row := range t.Rows {
+		line("td", row)
+	}
+	s.WriteString("</tbody></table>")
+	if len(t.Notes) > 0 {
+		s.WriteString("<ul>")
+		for _, note := range t.Notes {
+			s.WriteString("<li>" + html.EscapeString(note) + "</li>")
+		}
+		s.WriteString("</ul>")
+	}
+	return s.String()
+}
