@@ -8,7 +8,7 @@
 // and nothing else has to change:
 //
 //   - [Arch], an architecture: its identity, its text, its graph;
-//   - [Space], the set: sampling, and the decisions that lead to an [Arch];
+//   - [Space], the set: sampling, mutation, and the decisions that lead to an [Arch];
 //   - [Decisions], the finite automaton behind those decisions;
 //   - [Benchmark], where a search buys validation accuracies.
 //
@@ -58,6 +58,11 @@ type Space interface {
 
 	// Sample draws one architecture uniformly from Ω.
 	Sample(rng *rand.Rand) Arch
+
+	// Mutate draws an architecture of Ω that is a small random change away from a, and
+	// is never a itself: a step of an evolutionary search. The error says that a is
+	// not of this space.
+	Mutate(rng *rand.Rand, a Arch) (Arch, error)
 
 	// Parse reads what [Arch.String] wrote. The error names what is wrong in it.
 	Parse(text string) (Arch, error)

@@ -2,6 +2,7 @@ package nasbench101
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -70,6 +71,61 @@ func TestParams(t *testing.T) {
 		3*conv(1, 128, 128) + conv(1, 128, 256) + 2*conv(1, 256, 256) + conv(1, 256, 512) + 2*conv(1, 512, 512)
 	if got := mustParse(t, "1:").Params(); got != want {
 		t.Errorf("identity cell: %d parameters, want %d", got, want)
+	}
+}
+
+// The published costs of the vertices of one cell, in the first cell of each stack
+// and the others (Guo et al., AlbertiPot/nar, data/nasbench101_vertice_example.json).
+func TestCosts(t *testing.T) {
+	c, err := New([][]int{
+		{0, 1, 0, 0, 1, 1, 0},
+		{0, 0, 1, 0, 0, 0, 0},
+		{0, 0, 0, 1, 0, 0, 1},
+		{0, 0, 0, 0, 0, 1, 0},
+		{0, 0, 0, 0, 0, 1, 0},
+		{0, 0, 0, 0, 0, 0, 1},
+		{0, 0, 0, 0, 0, 0, 0},
+	}, []string{"input", "conv3x3-bn-relu", "maxpool3x3", "conv3x3-bn-relu", "conv3x3-bn-relu", "conv1x1-bn-relu", "output"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	flops, params := c.Costs()
+	if len(flops) != 9 || len(params) != 9 {
+		t.Fatalf("costs of %d and %d cells, want 9", len(flops), len(params))
+	}
+	for k, want := range map[int][]int{
+		0: {0, 92274688, 589824, 75497472, 92274688, 25296896, 0},
+		2: {0, 92274688, 589824, 75497472, 92274688, 25296896, 0},
+		3: {0, 83886080, 294912, 75497472, 83886080, 16842752, 0},
+		5: {0, 92274688, 294912, 75497472, 92274688, 25231360, 0},
+		6: {0, 83886080, 147456, 75497472, 83886080, 16809984, 0},
+		7: {0, 92274688, 147456, 75497472, 92274688, 25198592, 0},
+	} {
+		if !slices.Equal(flops[k], want) {
+			t.Errorf("cell %d: operations %v, want %v", k, flops[k], want)
+		}
+	}
+	for k, want := range map[int][]int{
+		1: {0, 45312, 0, 36992, 45312, 12544, 0},
+		3: {0, 164352, 0, 147712, 164352, 33280, 0},
+		8: {0, 721920, 0, 590336, 721920, 197632, 0},
+	} {
+		if !slices.Equal(params[k], want) {
+			t.Errorf("cell %d: parameters %v, want %v", k, params[k], want)
+		}
+	}
+	if got := c.Params(); got != 8555530 {
+		t.Errorf("%d parameters in all, want 8555530", got)
+	}
+
+	// input → output is a projection of 128 channels to 128, with its batch norm.
+	flops, params = mustParse(t, "1:").Costs()
+	if flops[0][1] != 2*128*128*32*32 || params[0][1] != 128*128+2*128 {
+		t.Errorf("the projection costs %d operations and %d parameters", flops[0][1], params[0][1])
+	}
+	// With a convolution beside it, it is also added to what the convolution gives.
+	if flops, _ = mustParse(t, "111:A").Costs(); flops[0][2] != (2*128*128+128)*32*32 {
+		t.Errorf("the output costs %d operations", flops[0][2])
 	}
 }
 

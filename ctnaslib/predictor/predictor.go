@@ -1,0 +1,186 @@
+// Package predictor has CTNAS's rivals (paper, Sec. 2 and 5.1): models that give
+// each architecture a number of its own, where the comparator compares two.
+//
+//   - [Regression] predicts the accuracy itself, by the comparator's encoder;
+//   - [ReNAS] predicts a score whose order counts, from hand-made features.
+//
+// Both are a [space.Ranker] and train as the comparator does:
+//
+//	trained, err := predictor.TrainRegression(ctx, "runs", predictor.Training[predictor.RegressionConfig]{
+//		Backend: backend, Space: nasbench101.Space{}, Labelled: labelled, Config: predictor.ReleasedRegression(),
+//	})
+//	accuracies, err := trained.Predictor.Utilities(archs)
+package predictor
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// Training is the training of a predictor from scratch. What it leads to is a
+// function of all fields but Watch. Config is a [RegressionConfig] or a [ReNASConfig].
+type Training[Config any] struct {
+	Backend  compute.Backend
+	Space    space.Space
+	Labelled []comparator.Labelled
+	Config   Config
+	Watch    rundir.Watch // told of each epoch, if set
+}
+
+// Trained is what training leads to. Predictor is a [*Regression] or a [*ReNAS].
+type Trained[Predictor any] struct {
+	Predictor Predictor
+	Status    rundir.Status
+	Dir       string           // the run directory
+	Metrics   []rundir.Metrics // of each epoch: "loss"
+}
+
+// checkpointEvery is how many epochs may be lost when the process is killed.
+const checkpointEvery = 20
+
+// learner is what train needs of a predictor.
+type learner interface {
+	TrainEpoch(epoch int, labelled []comparator.Labelled) (loss float64, err error)
+	Encode() ([]byte, error)
+}
+
+// train trains a predictor for some epochs in the run directory of a step under
+// root: it loads, continues or starts.
+func train[C any, P learner](ctx context.Context, root, step string, t Training[C], epochs int,
+	fresh func() (P, error), decode func([]byte) (P, error)) (*Trained[P], error) {
+	type label struct {
+		Arch     string  `json:"arch"`
+		Accuracy float64 `json:"accuracy"`
+	}
+	labels := make([]label, len(t.Labelled))
+	for i, l := range t.Labelled {
+		labels[i] = label{l.Arch.String(), l.Accuracy}
+	}
+	run, err := rundir.Open(root, step, map[string]any{
+		"space": t.Space.Name(), "backend": engine.Describe(t.Backend), "predictor": t.Config, "labelled": labels,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer run.Close()
+
+	done, state, err := run.Checkpoint()
+	if err != nil {
+		return nil, err
+	}
+	trained := &Trained[P]{Status: rundir.Trained, Dir: run.Dir()}
+	if done == 0 {
+		trained.Predictor, err = fresh()
+	} else {
+		trained.Status = rundir.Resumed
+		if done >= epochs {
+			trained.Status = rundir.Loaded
+		}
+		trained.Predictor, err = decode(state)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for epoch := done; epoch < epochs; epoch++ {
+		loss, err := trained.Predictor.TrainEpoch(epoch, t.Labelled)
+		if err != nil {
+			return nil, err
+		}
+		values := map[string]float64{"loss": loss}
+		if t.Watch != nil {
+			t.Watch(epoch+1, epochs, values)
+		}
+		if err := run.Log(epoch, values); err != nil {
+			return nil, err
+		}
+		interrupted := ctx.Err()
+		if n := epoch + 1; n%checkpointEvery == 0 || n == epochs || interrupted != nil {
+			state, err := trained.Predictor.Encode()
+			if err == nil {
+				err = run.Save(n, state)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		if interrupted != nil {
+			return nil, fmt.Errorf("predictor: stopped after epoch %d of %d; run it again to continue: %w", epoch+1, epochs, interrupted)
+		}
+	}
+	trained.Metrics, err = run.Metrics()
+	return trained, err
+}
+
+// The random streams of a training, the second word of each generator's seed.
+const (
+	seedWeights = 1
+	seedEpoch   = 1 << 32 // plus the epoch
+)
+
+// batches shuffles the labelled architectures for an epoch and cuts them into
+// batches of at most size.
+func batches(seed uint64, epoch int, labelled []comparator.Labelled, size int) [][]comparator.Labelled {
+	rng := rand.New(rand.NewPCG(seed, seedEpoch+uint64(epoch)))
+	shuffled := make([]comparator.Labelled, len(labelled))
+	for i, k := range rng.Perm(len(labelled)) {
+		shuffled[i] = labelled[k]
+	}
+	return slices.Collect(slices.Chunk(shuffled, size))
+}
+
+// accuracies are those of labelled, as a [batch] tensor of (accuracy − mean)/deviation.
+func accuracies(labelled []comparator.Labelled, mean, deviation float64) *tensors.Tensor {
+	y := make([]float32, len(labelled))
+	for i, l := range labelled {
+		y[i] = float32((l.Accuracy - mean) / deviation)
+	}
+	return tensors.FromFlatDataAndDimensions(y, len(y))
+}
+
+// moments are the mean and the standard deviation of values, which is 1 if they
+// are all the same, so that one may divide by it.
+func moments(values []float64) (mean, deviation float64) {
+	for _, v := range values {
+		mean += v / float64(len(values))
+	}
+	variance := 0.0
+	for _, v := range values {
+		variance += (v - mean) * (v - mean) / float64(len(values))
+	}
+	if variance == 0 {
+		return mean, 1
+	}
+	return mean, math.Sqrt(variance)
+}
+
+// constant makes a variable that is stored with the weights but not trained.
+func constant(scope *model.Scope, name string, values []float64, dims ...int) error {
+	i := -1
+	if err := engine.NewVariable(scope, name, func() float64 { i++; return values[i] }, dims...); err != nil {
+		return err
+	}
+	scope.GetVariable(name).SetTrainable(false)
+	return nil
+}
+
+// checkTraining reports settings that no training can use.
+func checkTraining(epochs, batchSize int, learningRate, weightDecay float64) error {
+	switch {
+	case epochs < 0 || batchSize < 2:
+		return fmt.Errorf("predictor: training needs batches of at least 2 and no negative number of epochs, not %d and %d", batchSize, epochs)
+	case learningRate <= 0 || weightDecay < 0:
+		return fmt.Errorf("predictor: the learning rate must be positive and the weight decay not negative, not %g and %g", learningRate, weightDecay)
+	}
+	return nil
+}

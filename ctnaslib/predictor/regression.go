@@ -1,0 +1,222 @@
+package predictor
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/encoder"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/gomlx/compute"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// RegressionConfig describes a [Regression] and its training. It is stored with every
+// run, so all of it is exported and plain.
+type RegressionConfig struct {
+	encoder.GCN
+
+	Epochs       int     // passes over the labelled architectures
+	BatchSize    int     // labelled architectures in a batch
+	LearningRate float64 // of Adam
+	Beta1, Beta2 float64 // of Adam
+	WeightDecay  float64 // L2 penalty: WeightDecay/2 · ‖w‖² joins the loss
+
+	Seed uint64 // of the initial weights and the batches
+}
+
+// PaperRegression has the encoder and the training of [comparator.Paper]. The paper
+// says no more of it than "a regression-based predictor with L2 loss" (Sec. 5.1).
+func PaperRegression() RegressionConfig { return likeComparator(comparator.Paper()) }
+
+// ReleasedRegression has the encoder and the training of [comparator.Released]. (The
+// authors did not publish theirs.)
+func ReleasedRegression() RegressionConfig { return likeComparator(comparator.Released()) }
+
+// QuickRegression has the encoder and the training of [comparator.Quick].
+func QuickRegression() RegressionConfig { return likeComparator(comparator.Quick()) }
+
+func likeComparator(c comparator.Config) RegressionConfig {
+	return RegressionConfig{
+		GCN: c.GCN, Epochs: c.Epochs, BatchSize: c.BatchSize,
+		LearningRate: c.LearningRate, Beta1: c.Beta1, Beta2: c.Beta2, WeightDecay: c.WeightDecay,
+	}
+}
+
+func (c RegressionConfig) check() error {
+	if err := c.GCN.Check(); err != nil {
+		return fmt.Errorf("predictor: %w", err)
+	}
+	return checkTraining(c.Epochs, c.BatchSize, c.LearningRate, c.WeightDecay)
+}
+
+// Regression predicts the accuracy of an architecture (the paper's RegressionNAS,
+// Sec. 5.1): the comparator's encoder, then one linear layer on the feature Z_α,
+//
+//	R̂(α) = μ + s·(w·Z_α + b),
+//
+// trained with the L2 loss. μ and s are the mean and the standard deviation of the
+// labels: accuracies differ by a few hundredths around 0.9, far less than the steps
+// of Adam would leave in peace, so the loss is that of (R − μ)/s. It is not safe for
+// concurrent use.
+type Regression struct {
+	config          RegressionConfig
+	space           space.Space
+	mean, deviation float64      // μ and s
+	store           *model.Store // weights, μ and s, the optimiser's state
+	predict         *model.Exec  // predictGraph
+	step            *model.Exec  // stepGraph
+}
+
+// The paths in the store, beside those of the encoder.
+const (
+	scopeRegression = "regression"
+	nameHead        = "head"      // w, [width, 1]
+	nameHeadBias    = "head_bias" // b, [1]
+	scopeLabels     = "labels"
+	nameMoments     = "moments" // μ and s, [2]
+)
+
+// NewRegression makes a regression with random weights for labels like those of
+// labelled, which set μ and s. The error says what is wrong in the configuration.
+func NewRegression(backend compute.Backend, s space.Space, labelled []comparator.Labelled, config RegressionConfig) (*Regression, error) {
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	labels := make([]float64, len(labelled))
+	for i, l := range labelled {
+		labels[i] = l.Accuracy
+	}
+	mean, deviation := moments(labels)
+	rng := rand.New(rand.NewPCG(config.Seed, seedWeights))
+	store := model.NewStore()
+	scope := store.RootScope().At(scopeRegression)
+	err := config.GCN.Create(scope, s.Ops(), rng)
+	if err == nil {
+		err = engine.NewVariable(scope, nameHead, encoder.Uniform(rng, config.Width), config.Width, 1)
+	}
+	if err == nil {
+		err = engine.NewVariable(scope, nameHeadBias, encoder.Uniform(rng, config.Width), 1)
+	}
+	if err == nil {
+		err = constant(store.RootScope().At(scopeLabels), nameMoments, []float64{mean, deviation}, 2)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("predictor: %w", err)
+	}
+	return newRegression(backend, s, config, store)
+}
+
+func newRegression(backend compute.Backend, s space.Space, config RegressionConfig, store *model.Store) (*Regression, error) {
+	r := &Regression{config: config, space: s, store: store}
+	moments, err := store.GetVariable("/" + scopeLabels + "/" + nameMoments).Value()
+	if err != nil {
+		return nil, fmt.Errorf("predictor: %w", err)
+	}
+	flat := tensors.MustCopyFlatData[float32](moments)
+	r.mean, r.deviation = float64(flat[0]), float64(flat[1])
+	if r.predict, err = model.NewExec(backend, store, r.predictGraph); err != nil {
+		return nil, fmt.Errorf("predictor: %w", err)
+	}
+	if r.step, err = model.NewExec(backend, store, r.stepGraph); err != nil {
+		return nil, fmt.Errorf("predictor: %w", err)
+	}
+	r.predict.SetMaxCache(-1)
+	r.step.SetMaxCache(-1)
+	return r, nil
+}
+
+// Config returns what the regression was made with.
+func (r *Regression) Config() RegressionConfig { return r.config }
+
+// predictGraph builds w·Z + b, [batch], from adjacency [batch, nodes, nodes] and ops
+// [batch, nodes].
+func (r *Regression) predictGraph(root *model.Scope, adjacency, ops *Node) *Node {
+	scope := root.At(scopeRegression)
+	z := r.config.GCN.Encode(scope, adjacency, ops)
+	head, bias := scope.GetVariable(nameHead).NodeValue(z), scope.GetVariable(nameHeadBias).NodeValue(z)
+	return Add(Squeeze(MatMul(z, head), 1), bias)
+}
+
+// stepGraph builds one step of Adam on the mean squared error against the
+// standardised labels [batch], and returns that loss.
+func (r *Regression) stepGraph(root *model.Scope, adjacency, ops, labels *Node) *Node {
+	loss := ReduceAllMean(Square(Sub(r.predictGraph(root, adjacency, ops), labels)))
+	adam := engine.Adam{LearningRate: r.config.LearningRate, Beta1: r.config.Beta1, Beta2: r.config.Beta2, WeightDecay: r.config.WeightDecay}
+	adam.Minimize(root, scopeRegression, loss)
+	return loss
+}
+
+// TrainRegression trains a [Regression] in a run directory under root. If that
+// training was done before it returns the stored one; if it was interrupted, by ctx
+// or by the end of the process, it continues.
+func TrainRegression(ctx context.Context, root string, t Training[RegressionConfig]) (*Trained[*Regression], error) {
+	return train(ctx, root, "regression", t, t.Config.Epochs,
+		func() (*Regression, error) { return NewRegression(t.Backend, t.Space, t.Labelled, t.Config) },
+		func(state []byte) (*Regression, error) {
+			return DecodeRegression(t.Backend, t.Space, t.Config, state)
+		})
+}
+
+// TrainEpoch trains on every labelled architecture once, in batches, and returns
+// the mean loss of the batches, in units of the labels' variance. An epoch is a
+// function of the weights, the seed and its number.
+func (r *Regression) TrainEpoch(epoch int, labelled []comparator.Labelled) (loss float64, err error) {
+	if len(labelled) == 0 {
+		return 0, fmt.Errorf("predictor: training needs labelled architectures, got none")
+	}
+	parts := batches(r.config.Seed, epoch, labelled, r.config.BatchSize)
+	for _, part := range parts {
+		adjacency, ops, err := encoder.Inputs(comparator.Archs(part), r.space.Nodes())
+		if err != nil {
+			return 0, err
+		}
+		out, err := r.step.Call1(adjacency, ops, accuracies(part, r.mean, r.deviation))
+		if err != nil {
+			return 0, fmt.Errorf("predictor: cannot train: %w", err)
+		}
+		loss += float64(tensors.ToScalar[float32](out)) / float64(len(parts))
+	}
+	return loss, nil
+}
+
+// Utilities are the predicted accuracies R̂ of each architecture, on the scale of the
+// labels: Regression as a [space.Ranker]. They are not held within [0, 1].
+func (r *Regression) Utilities(archs []space.Arch) ([]float64, error) {
+	predicted := make([]float64, 0, len(archs))
+	err := encoder.Chunks(archs, r.space.Nodes(), func(part []space.Arch, adjacency, ops *tensors.Tensor) error {
+		out, err := r.predict.Call1(adjacency, ops)
+		if err != nil {
+			return fmt.Errorf("predictor: cannot predict: %w", err)
+		}
+		for _, p := range tensors.MustCopyFlatData[float32](out)[:len(part)] {
+			predicted = append(predicted, r.mean+r.deviation*float64(p))
+		}
+		return nil
+	})
+	return predicted, err
+}
+
+// Encode writes the weights, μ and s, and the optimiser's state to bytes.
+func (r *Regression) Encode() ([]byte, error) { return engine.EncodeStore(r.store) }
+
+// DecodeRegression makes a regression from what [Regression.Encode] wrote. The error
+// says that the weights do not fit the space or the configuration.
+func DecodeRegression(backend compute.Backend, s space.Space, config RegressionConfig, data []byte) (*Regression, error) {
+	store, err := engine.DecodeStore(data)
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := NewRegression(backend, s, nil, config)
+	if err != nil {
+		return nil, err
+	}
+	if err := engine.SameVariables(store, fresh.store); err != nil {
+		return nil, fmt.Errorf("predictor: the checkpoint is of another regression: %w", err)
+	}
+	return newRegression(backend, s, config, store)
+}

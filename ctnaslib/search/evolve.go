@@ -1,0 +1,115 @@
+package search
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/ctnas/ctnas/ctnaslib/space"
+)
+
+// EvolutionConfig is the size of a regularised evolution. The best architecture has
+// about Tournament children before it dies; if mutation spoils all of them, what it
+// had is lost, so Tournament should not be small.
+type EvolutionConfig struct {
+	Population int // architectures alive at any time
+	Tournament int // of them, drawn anew in each cycle: the best becomes the parent
+	Cycles     int // children, one after another
+}
+
+func (c EvolutionConfig) check() error {
+	switch {
+	case c.Population < 1 || c.Cycles < 0:
+		return fmt.Errorf("search: evolution needs a Population of at least 1 and no negative number of Cycles, not %d and %d", c.Population, c.Cycles)
+	case c.Tournament < 1 || c.Tournament > c.Population:
+		return fmt.Errorf("search: Tournament must be from 1 to Population (%d), not %d", c.Population, c.Tournament)
+	}
+	return nil
+}
+
+// Evolve is regularised, or ageing, evolution (Real et al., AAAI 2019): from a random
+// population, each cycle draws a tournament without replacement, mutates its best
+// architecture by [space.Space.Mutate], and puts the child in the place of the
+// oldest. It returns the architecture of highest utility that ever lived, and that
+// utility. The errors are those of the configuration, the space and the ranker.
+func Evolve(rng *rand.Rand, s space.Space, ranker space.Ranker, config EvolutionConfig) (space.Arch, float64, error) {
+	if err := config.check(); err != nil {
+		return nil, 0, err
+	}
+	e, err := newEvolution(rng, s, ranker, config)
+	for range config.Cycles {
+		if err == nil {
+			err = e.cycle(rng)
+		}
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return e.best.arch, e.best.utility, nil
+}
+
+// evolution is an evolution between two cycles.
+type evolution struct {
+	space      space.Space
+	ranker     space.Ranker
+	tournament int
+	population []individual // the oldest first
+	best       individual   // of all that ever lived, the first of equal ones
+}
+
+type individual struct {
+	arch    space.Arch
+	utility float64
+}
+
+func newEvolution(rng *rand.Rand, s space.Space, ranker space.Ranker, config EvolutionConfig) (*evolution, error) {
+	archs := make([]space.Arch, config.Population)
+	for i := range archs {
+		archs[i] = s.Sample(rng)
+	}
+	utilities, err := ranker.Utilities(archs)
+	if err != nil {
+		return nil, err
+	}
+	e := &evolution{space: s, ranker: ranker, tournament: config.Tournament}
+	for i := range archs {
+		e.add(individual{archs[i], utilities[i]})
+	}
+	return e, nil
+}
+
+func (e *evolution) add(i individual) {
+	if e.best.arch == nil || i.utility > e.best.utility {
+		e.best = i
+	}
+	e.population = append(e.population, i)
+}
+
+// cycle lets one child be born and the oldest die.
+func (e *evolution) cycle(rng *rand.Rand) error {
+	var parent individual
+	for _, k := range rng.Perm(len(e.population))[:e.tournament] {
+		if i := e.population[k]; parent.arch == nil || i.utility > parent.utility {
+			parent = i
+		}
+	}
+	child, err := e.space.Mutate(rng, parent.arch)
+	if err != nil {
+		return err
+	}
+	utilities, err := e.ranker.Utilities([]space.Arch{child})
+	if err != nil {
+		return err
+	}
+	e.add(individual{child, utilities[0]})
+	e.population = e.population[1:]
+	return nil
+}
+
+// meanUtility of the population.
+func (e *evolution) meanUtility() float64 {
+	mean := 0.0
+	for _, i := range e.population {
+		mean += i.utility / float64(len(e.population))
+	}
+	return mean
+}

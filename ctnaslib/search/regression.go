@@ -1,0 +1,177 @@
+package search
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/ctnas/ctnas/ctnaslib/controller"
+	"github.com/ctnas/ctnas/ctnaslib/predictor"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/gomlx/compute"
+)
+
+// RegressionConfig is the configuration of [RegressionNAS]. The search is
+// Iterations·PolicySteps steps of policy gradient; an iteration is what may be lost
+// when the process is killed.
+type RegressionConfig struct {
+	Labels int // architectures whose accuracy is queried
+
+	Iterations  int
+	PolicySteps int // steps of policy gradient in an iteration
+	PolicyBatch int // architectures sampled for each step
+
+	Predictor  predictor.RegressionConfig
+	Controller controller.Config
+
+	Seed uint64 // of everything; the seeds of Predictor and Controller are derived from it
+}
+
+// PaperRegression is RegressionNAS with the settings of Sec. 5.1 and the encoder of
+// Sec. 4.1: what [Paper] is to CTNAS.
+func PaperRegression() RegressionConfig { return likeCTNAS(Paper(), predictor.PaperRegression()) }
+
+// ReleasedRegression is RegressionNAS with the encoder of the authors' published
+// code: what [Released] is to CTNAS.
+func ReleasedRegression() RegressionConfig {
+	return likeCTNAS(Released(), predictor.ReleasedRegression())
+}
+
+// QuickRegression is RegressionNAS for a laptop and a lesson: what [Quick] is to CTNAS.
+func QuickRegression() RegressionConfig { return likeCTNAS(Quick(), predictor.QuickRegression()) }
+
+func likeCTNAS(c Config, p predictor.RegressionConfig) RegressionConfig {
+	return RegressionConfig{
+		Labels: c.Labels, Iterations: c.Iterations, PolicySteps: c.PolicySteps, PolicyBatch: c.PolicyBatch,
+		Predictor: p, Controller: c.Controller,
+	}
+}
+
+// withSeed derives the seeds of the parts.
+func (c RegressionConfig) withSeed() RegressionConfig {
+	c.Predictor.Seed, c.Controller.Seed = c.Seed, c.Seed
+	return c
+}
+
+func (c RegressionConfig) check() error {
+	switch {
+	case c.Labels < 2:
+		return fmt.Errorf("search: Labels must be at least 2, not %d", c.Labels)
+	case c.Iterations < 1 || c.PolicySteps < 1 || c.PolicyBatch < 1:
+		return fmt.Errorf("search: Iterations, PolicySteps and PolicyBatch must be at least 1, not %d, %d and %d", c.Iterations, c.PolicySteps, c.PolicyBatch)
+	}
+	return nil
+}
+
+// RegressionNAS is CTNAS with the accuracy that a regression predicts as the reward
+// (paper, Sec. 5.1): the labels of [CTNAS] of that seed train a
+// [predictor.Regression], the policy learns by policy gradient as in Alg. 1, and the
+// answer is the architecture of highest predicted accuracy of all that it sampled.
+//
+// It works in a run directory under root, resumes and is loaded as CTNAS is. Its
+// metrics, of each iteration, are "reward", the mean predicted accuracy of the
+// samples; "entropy", of the policy in nats; "policy_loss"; "best", the highest
+// predicted accuracy so far.
+func RegressionNAS(ctx context.Context, root string, p Problem, config RegressionConfig) (*Found, error) {
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	config = config.withSeed()
+	labelled, err := Label(p.Benchmark, config.Labels, config.Seed)
+	if err != nil {
+		return nil, err
+	}
+	s := p.Benchmark.Space()
+	trained, err := predictor.TrainRegression(ctx, root, predictor.Training[predictor.RegressionConfig]{
+		Backend: p.Backend, Space: s, Labelled: labelled, Config: config.Predictor,
+	})
+	if err != nil {
+		return nil, err
+	}
+	r := &regressionSearch{config: config, backend: p.Backend, space: s, predictor: trained.Predictor}
+	return runRival(ctx, root, "regressionnas", p, config, config.Iterations, trained.Predictor, r)
+}
+
+// regressionSearch is the policy, which the predicted accuracy rewards, and the best
+// it sampled so far, the first of equal ones.
+type regressionSearch struct {
+	config    RegressionConfig
+	backend   compute.Backend
+	space     space.Space
+	predictor space.Ranker
+
+	policy *controller.Controller
+	best   individual
+}
+
+func (r *regressionSearch) answer() individual { return r.best }
+
+func (r *regressionSearch) start() error {
+	var err error
+	r.policy, err = controller.New(r.backend, r.space.Decisions(), r.config.Controller)
+	return err
+}
+
+func (r *regressionSearch) iterate(t int) (map[string]float64, error) {
+	c := r.config
+	rng := rand.New(rand.NewPCG(c.Seed, seedIteration+uint64(t)))
+	values := make(map[string]float64)
+	for range c.PolicySteps {
+		sequences, err := r.policy.Sample(rng, c.PolicyBatch)
+		if err != nil {
+			return nil, err
+		}
+		archs := make([]space.Arch, len(sequences))
+		for i, sequence := range sequences {
+			if archs[i], err = r.space.Decode(sequence); err != nil {
+				return nil, err
+			}
+		}
+		rewards, err := r.predictor.Utilities(archs)
+		if err != nil {
+			return nil, err
+		}
+		for i, reward := range rewards {
+			values["reward"] += reward / float64(c.PolicySteps*c.PolicyBatch)
+			if r.best.arch == nil || reward > r.best.utility {
+				r.best = individual{archs[i], reward}
+			}
+		}
+		step, err := r.policy.Reinforce(sequences, rewards)
+		if err != nil {
+			return nil, err
+		}
+		values["policy_loss"] += step.Loss / float64(c.PolicySteps)
+		values["entropy"] += step.Entropy / float64(c.PolicySteps)
+	}
+	values["best"] = r.best.utility
+	return values, nil
+}
+
+// savedRegression is a regressionSearch in a checkpoint.
+type savedRegression struct {
+	Policy  []byte
+	Best    string
+	Utility float64
+}
+
+func (r *regressionSearch) encode() ([]byte, error) {
+	policy, err := r.policy.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return toGob(savedRegression{policy, r.best.arch.String(), r.best.utility})
+}
+
+func (r *regressionSearch) decode(state []byte) error {
+	var s savedRegression
+	err := fromGob(state, &s)
+	if err != nil {
+		return err
+	}
+	if r.best, err = parseIndividual(r.space, s.Best, s.Utility); err != nil {
+		return err
+	}
+	r.policy, err = controller.Decode(r.backend, r.space.Decisions(), r.config.Controller, s.Policy)
+	return err
+}

@@ -1,0 +1,220 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+)
+
+// smallRegression is RegressionNAS at a size for tests.
+func smallRegression(seed uint64) RegressionConfig {
+	c := PaperRegression()
+	c.Labels, c.Iterations, c.PolicySteps, c.PolicyBatch = 60, 8, 4, 8
+	c.Predictor.Width, c.Predictor.Epochs, c.Predictor.BatchSize, c.Predictor.LearningRate = 16, 25, 32, 5e-3
+	c.Controller.Hidden, c.Controller.LearningRate = 16, 1e-2
+	c.Seed = seed
+	return c
+}
+
+// search is a rival's search with its configuration.
+type search func(ctx context.Context, root string, p Problem) (*Found, error)
+
+func regressionNAS(c RegressionConfig) search {
+	return func(ctx context.Context, root string, p Problem) (*Found, error) {
+		return RegressionNAS(ctx, root, p, c)
+	}
+}
+
+func (s search) must(t *testing.T, root string) *Found {
+	t.Helper()
+	found, err := s(t.Context(), root, toyProblem(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// random is the mean quality of random cells.
+func random() float64 {
+	rng, mean := rand.New(rand.NewPCG(1, 1)), 0.0
+	for range 500 {
+		mean += quality(nasbench101.Space{}.Sample(rng)) / 500
+	}
+	return mean
+}
+
+// testRival checks what holds for each search that a predictor guides.
+func testRival(t *testing.T, s, other search, iterations int) {
+	found := s.must(t, t.TempDir())
+	if got := quality(found.Best); got < random()+0.1 {
+		t.Errorf("the cell found has quality %.2f, a random one %.2f on average", got, random())
+	}
+	if found.Queries != 60 || len(found.Metrics) != iterations {
+		t.Errorf("%d queries and %d metrics, want 60 and %d", found.Queries, len(found.Metrics), iterations)
+	}
+	utilities, err := found.Ranker.Utilities([]space.Arch{found.Best})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if best := found.Metrics[iterations-1].Values["best"]; best < utilities[0]-1e-5 || best > utilities[0]+1e-5 {
+		t.Errorf("the cell found has a utility of %.6f, the best seen %.6f", utilities[0], best)
+	}
+	want := summary(found)
+	if summary(other.must(t, t.TempDir())) == want {
+		t.Error("another seed gave the same search")
+	}
+
+	root := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	p := toyProblem(t)
+	p.Watch = func(done, total int, _ map[string]float64) {
+		if done == 3 && total == iterations {
+			cancel()
+		}
+	}
+	if _, err := s(ctx, root, p); !errors.Is(err, context.Canceled) {
+		t.Fatalf("interrupted: %v, want context.Canceled", err)
+	}
+	for _, status := range []rundir.Status{rundir.Resumed, rundir.Loaded} {
+		found := s.must(t, root)
+		if found.Status != status || summary(found) != want {
+			t.Errorf("status %s, want %s; same outcome as uninterrupted: %v", found.Status, status, summary(found) == want)
+		}
+	}
+
+	path := filepath.Join(found.Dir, "checkpoint")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s(t.Context(), filepath.Dir(found.Dir), toyProblem(t)); !errors.Is(err, rundir.ErrDamaged) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %v, want one line wrapping ErrDamaged", err)
+	}
+}
+
+func TestRegressionNAS(t *testing.T) {
+	testRival(t, regressionNAS(smallRegression(1)), regressionNAS(smallRegression(2)), 8)
+}
+
+func TestRegressionNASErrors(t *testing.T) {
+	for name, change := range map[string]func(*RegressionConfig){
+		"Labels":      func(c *RegressionConfig) { c.Labels = 1 },
+		"PolicySteps": func(c *RegressionConfig) { c.PolicySteps = 0 },
+		"layer":       func(c *RegressionConfig) { c.Predictor.Layers = 0 },
+		"hidden":      func(c *RegressionConfig) { c.Controller.Hidden = 0 },
+	} {
+		c := smallRegression(1)
+		change(&c)
+		if _, err := RegressionNAS(t.Context(), t.TempDir(), toyProblem(t), c); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
+
+func TestRandom(t *testing.T) {
+	root := t.TempDir()
+	for _, status := range []rundir.Status{rundir.Trained, rundir.Loaded} {
+		found, err := Random(t.Context(), root, toyProblem(t), RandomConfig{Labels: 60, Seed: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found.Status != status || found.Queries != 60 || found.Ranker != nil {
+			t.Errorf("status %s, want %s; %d queries, want 60; ranker %v, want none", found.Status, status, found.Queries, found.Ranker)
+		}
+		labelled, err := Label(newToyBenchmark(), 60, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range labelled {
+			if l.Accuracy > quality(found.Best) {
+				t.Errorf("%v has %.3f, the cell found %.3f", l.Arch, l.Accuracy, quality(found.Best))
+			}
+		}
+	}
+	if _, err := Random(t.Context(), root, toyProblem(t), RandomConfig{}); err == nil || !strings.Contains(err.Error(), "Labels") {
+		t.Errorf("no labels: error %v", err)
+	}
+}
+
+// byQuality ranks by the toy benchmark's accuracy, and counts.
+type byQuality struct{ ranked *int }
+
+func (r byQuality) Utilities(archs []space.Arch) ([]float64, error) {
+	*r.ranked += len(archs)
+	utilities := make([]float64, len(archs))
+	for i, a := range archs {
+		utilities[i] = quality(a)
+	}
+	return utilities, nil
+}
+
+func TestEvolve(t *testing.T) {
+	ranked := 0
+	config := EvolutionConfig{Population: 20, Tournament: 10, Cycles: 400}
+	best, utility, err := Evolve(rand.New(rand.NewPCG(1, 1)), nasbench101.Space{}, byQuality{&ranked}, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ranked != 420 {
+		t.Errorf("%d architectures ranked, want 20 and 400 children", ranked)
+	}
+	if utility != quality(best) || utility < 0.5 {
+		t.Errorf("found %v of quality %.2f with utility %.2f; five convolutions have at least 0.56", best, quality(best), utility)
+	}
+	again, _, err := Evolve(rand.New(rand.NewPCG(1, 1)), nasbench101.Space{}, byQuality{&ranked}, config)
+	if err != nil || again != best {
+		t.Errorf("the same seed found %v and %v, %v", best, again, err)
+	}
+}
+
+// The oldest dies, whatever it is worth; the best that ever lived is remembered.
+func TestEvolutionAges(t *testing.T) {
+	ranked := 0
+	rng := rand.New(rand.NewPCG(2, 2))
+	e, err := newEvolution(rng, nasbench101.Space{}, byQuality{&ranked}, EvolutionConfig{Population: 4, Tournament: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	highest := e.best.utility
+	for range 10 {
+		before := e.population
+		if err := e.cycle(rng); err != nil {
+			t.Fatal(err)
+		}
+		child := e.population[3]
+		for i := range 3 {
+			if e.population[i] != before[i+1] {
+				t.Fatal("not the oldest died")
+			}
+		}
+		highest = max(highest, child.utility)
+		if e.best.utility != highest {
+			t.Errorf("the best has utility %.3f, want %.3f", e.best.utility, highest)
+		}
+	}
+}
+
+func TestEvolveErrors(t *testing.T) {
+	for name, config := range map[string]EvolutionConfig{
+		"Population": {Population: 0, Tournament: 1},
+		"Tournament": {Population: 3, Tournament: 4},
+		"Cycles":     {Population: 3, Tournament: 1, Cycles: -1},
+	} {
+		ranked := 0
+		if _, _, err := Evolve(rand.New(rand.NewPCG(1, 1)), nasbench101.Space{}, byQuality{&ranked}, config); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
