@@ -85,6 +85,15 @@ func Quick() Config {
 	return c
 }
 
+// Active is Quick with two changes that the paper does not make: messages in both
+// directions, so that an operation also knows what follows it, and a head that is
+// antisymmetric by construction.
+func Active() Config {
+	c := Quick()
+	c.Messages, c.Antisymmetric = encoder.Both, true
+	return c
+}
+
 func (c Config) check() error {
 	if err := c.GCN.Check(); err != nil {
 		return fmt.Errorf("comparator: %w", err)

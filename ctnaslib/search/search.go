@@ -33,8 +33,8 @@ type Problem struct {
 
 // Found is the outcome of a search.
 type Found struct {
-	Best      space.Arch   // the last baseline β
-	Baselines []space.Arch // β at the start, then after each iteration
+	Best      space.Arch   // the last of Baselines
+	Baselines []space.Arch // the best of Alg. 2 at the start, then after each iteration
 	Queries   int          // validation accuracies bought
 	NAC       *comparator.NAC
 	Ranker    space.Ranker // what judged architectures: NAC, or a rival's predictor; nil if nothing did
@@ -51,26 +51,9 @@ type Found struct {
 const (
 	seedLabels    = 1
 	seedBaseline  = 2
+	seedPool      = 1 << 16 // plus the round
 	seedIteration = 1 << 32 // plus the iteration
 )
-
-// Label draws m architectures at random and queries their validation accuracy
-// (Alg. 1, line 1). It is the first thing [CTNAS] does, and a function of the seed.
-func Label(b space.Benchmark, m int, seed uint64) ([]comparator.Labelled, error) {
-	archs, err := b.Sample(rand.New(rand.NewPCG(seed, seedLabels)), m)
-	if err != nil {
-		return nil, err
-	}
-	labelled := make([]comparator.Labelled, len(archs))
-	for i, a := range archs {
-		accuracy, err := b.Validation(a)
-		if err != nil {
-			return nil, err
-		}
-		labelled[i] = comparator.Labelled{Arch: a, Accuracy: accuracy}
-	}
-	return labelled, nil
-}
 
 // CTNAS runs Alg. 1 in a run directory under root; NAC's first training is a run
 // of its own beside it, shared with [comparator.Train]. A search that was finished
@@ -83,7 +66,7 @@ func CTNAS(ctx context.Context, root string, p Problem, config Config) (*Found, 
 	}
 	config = config.withSeed()
 	s := p.Benchmark.Space()
-	labelled, err := Label(p.Benchmark, config.Labels, config.Seed)
+	labelled, err := buyLabels(ctx, root, p, config)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +139,8 @@ type algorithm struct {
 	nac       *comparator.NAC
 	policy    *controller.Controller
 	pseudo    []comparator.Pair // the pseudo-labelled part of 𝒞
-	baselines []space.Arch      // ℬ, with the present β last
+	baselines []space.Arch      // ℬ, with the best of Alg. 2 last
+	rival     space.Arch        // β of the reward: with the curriculum, the last of ℬ
 }
 
 func (a *algorithm) baseline() space.Arch { return a.baselines[len(a.baselines)-1] }
@@ -175,7 +159,31 @@ func (a *algorithm) start(ctx context.Context, root string) error {
 		return err
 	}
 	a.baselines, err = a.draw(rand.New(rand.NewPCG(a.config.Seed, seedBaseline)), 1)
-	return err
+	if err != nil {
+		return err
+	}
+	if a.config.Rounds > 0 {
+		best, _, err := UpdateBaseline(a.nac, a.candidates(), nil)
+		if err != nil {
+			return err
+		}
+		a.baselines = []space.Arch{best}
+	}
+	a.rival = a.baseline()
+	return nil
+}
+
+// candidates are the architectures that a fresh sample has to beat to become the
+// next baseline: ℬ, or its last; and the labelled ones if they were chosen.
+func (a *algorithm) candidates() []space.Arch {
+	candidates := a.baselines
+	if !a.config.AllBaselines {
+		candidates = a.baselines[len(a.baselines)-1:]
+	}
+	if a.config.Rounds > 0 {
+		candidates = append(comparator.Archs(a.labelled), candidates...)
+	}
+	return candidates
 }
 
 // iterate does lines 7 to 15 of iteration t, counted from 0.
@@ -203,24 +211,28 @@ func (a *algorithm) iterate(t int) (map[string]float64, error) {
 	if err := a.explore(rng, samples); err != nil {
 		return nil, err
 	}
-	next := a.baseline()
-	if t%c.BaselineEvery == 0 {
-		candidates := a.baselines
-		if !c.AllBaselines {
-			candidates = a.baselines[len(a.baselines)-1:]
-		}
-		next, values["baseline_score"], err = UpdateBaseline(a.nac, candidates, samples[:c.BaselineSamples])
-		if err != nil {
-			return nil, err
-		}
+	if t%c.BaselineEvery != 0 {
+		a.baselines = append(a.baselines, a.baseline())
+		return values, nil
 	}
+	next, score, err := UpdateBaseline(a.nac, a.candidates(), samples[:c.BaselineSamples])
+	if err != nil {
+		return nil, err
+	}
+	values["baseline_score"] = score
 	a.baselines = append(a.baselines, next)
+	switch c.Baseline {
+	case CurriculumBaseline:
+		a.rival = next
+	case RandomBaseline:
+		a.rival = samples[rng.IntN(len(samples))]
+	}
 	return values, nil
 }
 
 // improvePolicy does lines 9 and 10: the reward of α is NAC(α, β).
 func (a *algorithm) improvePolicy(rng *rand.Rand, values map[string]float64) error {
-	baseline, err := a.nac.Scores([]space.Arch{a.baseline()})
+	baseline, err := a.nac.Scores([]space.Arch{a.rival})
 	if err != nil {
 		return err
 	}
@@ -293,6 +305,7 @@ func (a *algorithm) decodeAll(sequences [][]int) ([]space.Arch, error) {
 type saved struct {
 	NAC, Policy []byte
 	Baselines   []string
+	Rival       string
 	First       []string // of the pseudo-labelled pairs
 	Second      []string
 	Better      []bool
@@ -310,6 +323,7 @@ func (a *algorithm) encode() ([]byte, error) {
 	for _, b := range a.baselines {
 		s.Baselines = append(s.Baselines, b.String())
 	}
+	s.Rival = a.rival.String()
 	for _, p := range a.pseudo {
 		s.First = append(s.First, p.First.String())
 		s.Second = append(s.Second, p.Second.String())
@@ -345,6 +359,7 @@ func (a *algorithm) decode(state []byte) error {
 		return archs
 	}
 	a.baselines = parse(s.Baselines)
+	a.rival = parse([]string{s.Rival})[0]
 	first, second := parse(s.First), parse(s.Second)
 	if err != nil {
 		return err

@@ -119,6 +119,78 @@ func TestReleasedScheduleRuns(t *testing.T) {
 	}
 }
 
+// The baseline of the reward: moved by Alg. 2, not at all, or to any of the samples.
+func TestBaselineRules(t *testing.T) {
+	for _, rule := range []BaselineRule{CurriculumBaseline, FixedBaseline, RandomBaseline} {
+		c := small(6)
+		c.Baseline = rule
+		p := toyProblem(t)
+		labelled, err := Label(p.Benchmark, c.Labels, c.Seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := &algorithm{config: c.withSeed(), problem: p, space: p.Benchmark.Space(), labelled: labelled}
+		if err := a.start(context.Background(), t.TempDir()); err != nil {
+			t.Fatal(err)
+		}
+		first, rivals := a.rival, map[string]bool{}
+		for i := range 6 {
+			if _, err := a.iterate(i); err != nil {
+				t.Fatal(err)
+			}
+			rivals[a.rival.ID()] = true
+			if rule == CurriculumBaseline && a.rival != a.baseline() {
+				t.Errorf("iteration %d: the reward's baseline is %v, Algorithm 2's %v", i, a.rival, a.baseline())
+			}
+		}
+		switch {
+		case rule == FixedBaseline && (len(rivals) != 1 || a.rival != first):
+			t.Errorf("the fixed baseline moved from %v to %v", first, a.rival)
+		case rule == RandomBaseline && len(rivals) < 5:
+			t.Errorf("the random baseline took %d values in 6 iterations", len(rivals))
+		}
+		if a.baseline() == first {
+			t.Errorf("%s: Algorithm 2 found nothing better than the first architecture", rule)
+		}
+	}
+}
+
+func TestActiveLabels(t *testing.T) {
+	c := small(7)
+	c.FirstRound, c.Rounds, c.Pool = 30, 4, 400
+	c = c.withSeed()
+	root, p := t.TempDir(), toyProblem(t)
+	labelled, err := buyLabels(context.Background(), root, p, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(labelled) != 60 || p.Benchmark.Queries() != 60 {
+		t.Fatalf("%d labels and %d queries, want 60", len(labelled), p.Benchmark.Queries())
+	}
+	mean := func(part []comparator.Labelled) (m float64) {
+		for _, l := range part {
+			m += l.Accuracy / float64(len(part))
+		}
+		return m
+	}
+	if random, chosen := mean(labelled[:30]), mean(labelled[30:]); chosen < random+0.1 {
+		t.Errorf("the labels bought in rounds have quality %.2f, the random ones %.2f", chosen, random)
+	}
+	found := mustSearch(t, root, c)
+	isLabelled := func(a space.Arch) bool {
+		return slices.ContainsFunc(labelled, func(l comparator.Labelled) bool { return l.Arch.ID() == a.ID() })
+	}
+	if !isLabelled(found.Baselines[0]) {
+		t.Errorf("the search began at %v, which is not among the labelled architectures", found.Baselines[0])
+	}
+	if found.Queries != 60 {
+		t.Errorf("%d queries, want 60", found.Queries)
+	}
+	if again := mustSearch(t, root, c); summary(again) != summary(found) || again.Status != rundir.Loaded {
+		t.Errorf("the second call gave %s, %s", again.Status, summary(again))
+	}
+}
+
 func TestSameSeedSameResult(t *testing.T) {
 	a, b := mustSearch(t, t.TempDir(), small(3)), mustSearch(t, t.TempDir(), small(3))
 	if summary(a) != summary(b) {
@@ -342,6 +414,8 @@ func TestConfigErrors(t *testing.T) {
 		"PseudoRatio":     func(c *Config) { c.PseudoRatio = 1 },
 		"BaselineSamples": func(c *Config) { c.BaselineSamples = c.Samples + 1 },
 		"exploration":     func(c *Config) { c.Exploration = "bold" },
+		"baseline rule":   func(c *Config) { c.Baseline = "rising" },
+		"4 rounds":        func(c *Config) { c.Rounds, c.FirstRound, c.Pool = 4, 1, 1000 },
 	} {
 		c := small(1)
 		change(&c)
