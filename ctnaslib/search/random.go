@@ -34,7 +34,7 @@ func Random(ctx context.Context, root string, p Problem, config RandomConfig) (*
 		return nil, err
 	}
 	defer run.Close()
-	found := &Found{Queries: p.Benchmark.Queries(), Status: rundir.Trained, Dir: run.Dir()}
+	found := &Found{Labelled: labelled, Queries: p.Benchmark.Queries(), Status: rundir.Trained, Dir: run.Dir()}
 	if done, err := run.Result(&map[string]any{}); err != nil {
 		return nil, err
 	} else if done {

@@ -6,6 +6,7 @@ import (
 	"encoding/gob"
 	"fmt"
 
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
@@ -23,7 +24,7 @@ type rival interface {
 
 // runRival runs r in the run directory of a step under root: it loads, continues or
 // starts, as [CTNAS] does.
-func runRival(ctx context.Context, root, step string, p Problem, config any, iterations int, ranker space.Ranker, r rival) (*Found, error) {
+func runRival(ctx context.Context, root, step string, p Problem, config any, iterations int, labelled []comparator.Labelled, ranker space.Ranker, r rival) (*Found, error) {
 	run, err := rundir.Open(root, step, map[string]any{
 		"space": p.Benchmark.Space().Name(), "source": p.Benchmark.Source(), "backend": engine.Describe(p.Backend), "search": config,
 	})
@@ -31,7 +32,7 @@ func runRival(ctx context.Context, root, step string, p Problem, config any, ite
 		return nil, err
 	}
 	defer run.Close()
-	found := &Found{Queries: p.Benchmark.Queries(), Ranker: ranker, Status: rundir.Trained, Dir: run.Dir()}
+	found := &Found{Labelled: labelled, Queries: p.Benchmark.Queries(), Ranker: ranker, Status: rundir.Trained, Dir: run.Dir()}
 	done, state, err := run.Checkpoint()
 	if err != nil {
 		return nil, err

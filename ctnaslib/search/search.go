@@ -35,7 +35,8 @@ type Problem struct {
 type Found struct {
 	Best      space.Arch   // the last of Baselines
 	Baselines []space.Arch // the best of Alg. 2 at the start, then after each iteration
-	Queries   int          // validation accuracies bought
+	Labelled  []comparator.Labelled
+	Queries   int // validation accuracies bought
 	NAC       *comparator.NAC
 	Ranker    space.Ranker // what judged architectures: NAC, or a rival's predictor; nil if nothing did
 	Status    rundir.Status
@@ -79,7 +80,7 @@ func CTNAS(ctx context.Context, root string, p Problem, config Config) (*Found, 
 	defer run.Close()
 
 	a := &algorithm{config: config, problem: p, space: s, labelled: labelled}
-	found := &Found{Queries: p.Benchmark.Queries(), Status: rundir.Trained, Dir: run.Dir()}
+	found := &Found{Labelled: labelled, Queries: p.Benchmark.Queries(), Status: rundir.Trained, Dir: run.Dir()}
 	done, state, err := run.Checkpoint()
 	if err != nil {
 		return nil, err

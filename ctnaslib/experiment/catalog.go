@@ -1,0 +1,76 @@
+package experiment
+
+import (
+	"context"
+
+	"github.com/gomlx/compute"
+
+	"github.com/ctnas/ctnas/ctnaslib/report"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/datasets"
+)
+
+// Entry is a folder of figures: how its result is made and shown.
+type Entry struct {
+	// Run makes the result in run directories under root, as [Experiment.Run] does.
+	Run func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error)
+
+	Columns []report.Column                     // of its table
+	Figures func(report.Result) []report.Figure // its pictures
+}
+
+// All are the experiments by the name of their folder.
+var All = map[string]Entry{
+	"table1":       compared(Table1, report.KTau, report.Accuracy, report.Best, report.Rank, report.Queries),
+	"table4":       compared(Table4, report.Accuracy, report.Best),
+	"table5":       compared(Table5, report.Accuracy, report.Best, report.KTau),
+	"figure5":      figure5,
+	"proposition1": proposition1,
+}
+
+// compared is an experiment whose picture is the accuracy of each method.
+func compared(make func(Preset) Experiment, columns ...report.Column) Entry {
+	return Entry{
+		Run: func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
+			return make(p).Run(ctx, root, table, backend, watch)
+		},
+		Columns: columns,
+		Figures: func(r report.Result) []report.Figure {
+			return []report.Figure{{Name: "accuracy", Chart: r.Chart(report.Accuracy)}}
+		},
+	}
+}
+
+var figure5 = Entry{
+	Run:     compared(Figure5).Run,
+	Columns: []report.Column{report.Accuracy, report.Best, report.KTau},
+	Figures: func(r report.Result) []report.Figure {
+		return []report.Figure{
+			{Name: "accuracy", Chart: overLabels(r, "accuracy", "test accuracy (%)")},
+			{Name: "ktau", Chart: overLabels(r, "ktau", "Kendall's tau")},
+		}
+	},
+}
+
+// overLabels draws a metric of Figure 5's rows over the number of labels.
+func overLabels(r report.Result, metric, label string) report.Chart {
+	s := report.Series{Name: "measured (" + r.Source + ")"}
+	for _, row := range r.Rows {
+		s.X = append(s.X, row.Metrics["queries"])
+		s.Y = append(s.Y, row.Metrics[metric+"_mean"])
+		s.Err = append(s.Err, row.Metrics[metric+"_std"])
+	}
+	return report.Chart{X: "labelled architectures", Y: label, LogX: true, Series: []report.Series{s}}
+}
+
+var proposition1 = Entry{
+	Run: func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
+		config := Proposition1Paper()
+		if p == Small {
+			config = Proposition1Small()
+		}
+		return Proposition1(ctx, root, table, backend, config, watch)
+	},
+	Columns: Proposition1Columns,
+	Figures: Proposition1Figures,
+}

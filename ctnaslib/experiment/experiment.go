@@ -1,0 +1,229 @@
+// Package experiment holds the paper's tables, figures and ablations as values:
+// methods × seeds over a benchmark, run side by side, resumable, and written down
+// with the paper's numbers beside.
+//
+//	result, err := experiment.Table4(experiment.Small).Run(ctx, "runs", table, backend, nil)
+//	result.Table(report.Accuracy) // what was measured, and the paper's
+//
+// It is the only package that sees both a search and the test accuracy of what the
+// search found.
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gomlx/compute"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/metric"
+	"github.com/ctnas/ctnas/ctnaslib/report"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/datasets"
+)
+
+// Method is a row of a table: a search that is run with many seeds.
+type Method struct {
+	Name  string
+	Note  string             // a sentence for the reader, if it takes one
+	Paper map[string]float64 // the paper's numbers, by the names of [report.Row]
+
+	// Config is what the search is a function of, but for the seed. Methods of the
+	// same Config share what they computed, also between experiments.
+	Config any
+
+	// Search runs the method with a seed, in run directories under root. A method
+	// without one has only the paper's numbers.
+	Search func(ctx context.Context, root string, p search.Problem, seed uint64) (*search.Found, error)
+}
+
+// CTNAS is Alg. 1 as a method.
+func CTNAS(name string, config search.Config, paper map[string]float64) Method {
+	return Method{Name: name, Paper: paper, Config: config,
+		Search: func(ctx context.Context, root string, p search.Problem, seed uint64) (*search.Found, error) {
+			c := config
+			c.Seed = seed
+			return search.CTNAS(ctx, root, p, c)
+		}}
+}
+
+// Experiment compares methods on a benchmark.
+type Experiment struct {
+	ID      string // of the folder in figures, such as "table4"
+	Methods []Method
+	Seeds   int         // each method is run with the seeds 1 to Seeds
+	Compare [][2]string // names of methods to test against each other, seed by seed
+}
+
+// heldOut is the number of further cells that Kendall's tau is measured on (Sec. 5.1).
+const heldOut = 100
+
+// outcome is what a method reached with one seed. It is stored in a run directory.
+type outcome struct {
+	Best     string   `json:"best"`
+	Accuracy float64  `json:"accuracy"` // mean test accuracy of the best, in percent
+	Rank     float64  `json:"rank_percent"`
+	KTau     *float64 `json:"ktau"` // none for a search that ranks nothing
+	Queries  int      `json:"queries"`
+	Seconds  float64  `json:"seconds"` // of the process that finished it
+}
+
+// Run runs every method with every seed, as many seeds at a time as there are
+// processors, and puts the results together. A seed that was finished before, in
+// this experiment or another, is not run again; one that was interrupted continues.
+// Watch, if set, is told of each finished search. The errors are those of the
+// searches and of the run directories, and ctx's.
+func (e Experiment) Run(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, watch rundir.Watch) (report.Result, error) {
+	if e.Seeds < 1 {
+		return report.Result{}, fmt.Errorf("experiment: %s needs at least one seed, not %d", e.ID, e.Seeds)
+	}
+	outcomes := make(map[string][]outcome) // by method, in the order of the seeds
+	for _, m := range e.Methods {
+		outcomes[m.Name] = make([]outcome, e.Seeds)
+	}
+	progress := e.progress(watch)
+	seeds, ctx := errgroup.WithContext(ctx)
+	seeds.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range e.Seeds {
+		seeds.Go(func() error {
+			// One method after another: those of the same seed share trained comparators.
+			for _, m := range e.Methods {
+				if m.Search == nil {
+					continue
+				}
+				found, err := m.run(ctx, root, table, backend, uint64(i+1))
+				if err != nil {
+					return fmt.Errorf("experiment: %s, %s with seed %d: %w", e.ID, m.Name, i+1, err)
+				}
+				outcomes[m.Name][i] = found
+				progress(found)
+			}
+			return nil
+		})
+	}
+	if err := seeds.Wait(); err != nil {
+		return report.Result{}, err
+	}
+	return e.result(outcomes, table, backend)
+}
+
+// progress counts finished searches, of whatever goroutine.
+func (e Experiment) progress(watch rundir.Watch) func(outcome) {
+	total := 0
+	for _, m := range e.Methods {
+		if m.Search != nil {
+			total += e.Seeds
+		}
+	}
+	var mu sync.Mutex
+	done := 0
+	return func(o outcome) {
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		if watch != nil {
+			watch(done, total, map[string]float64{"accuracy": o.Accuracy})
+		}
+	}
+}
+
+// run returns what the method reached with a seed, from its run directory if it is there.
+func (m Method) run(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, seed uint64) (outcome, error) {
+	run, err := rundir.Open(root, "outcome", map[string]any{
+		"source": table.Source().Description, "backend": engine.Describe(backend), "method": m.Config, "seed": seed, "held_out": heldOut,
+	})
+	if err != nil {
+		return outcome{}, err
+	}
+	defer run.Close()
+	var o outcome
+	if done, err := run.Result(&o); done || err != nil {
+		return o, err
+	}
+	start := time.Now()
+	found, err := m.Search(ctx, root, search.Problem{Backend: backend, Benchmark: table.Benchmark()}, seed)
+	if err != nil {
+		return o, err
+	}
+	truth := table.Report()
+	o.Best, o.Queries, o.Seconds = found.Best.String(), found.Queries, time.Since(start).Seconds()
+	if o.Accuracy, err = truth.Test(found.Best); err != nil {
+		return o, err
+	}
+	o.Accuracy *= 100
+	if o.Rank, err = truth.RankPercent(found.Best); err != nil {
+		return o, err
+	}
+	if found.Ranker != nil {
+		others, tests, err := truth.HeldOut(rand.New(rand.NewPCG(seed, seedHeldOut)), heldOut, comparator.Archs(found.Labelled))
+		if err != nil {
+			return o, err
+		}
+		utilities, err := found.Ranker.Utilities(others)
+		if err != nil {
+			return o, err
+		}
+		tau, err := metric.KendallTau(utilities, tests)
+		if err != nil {
+			return o, err
+		}
+		o.KTau = &tau
+	}
+	return o, run.Finish(o)
+}
+
+// result puts the outcomes of all methods and seeds together.
+func (e Experiment) result(outcomes map[string][]outcome, table *datasets.NASBench101, backend compute.Backend) (report.Result, error) {
+	configs := make(map[string]any)
+	result := report.Result{
+		ID: e.ID, Benchmark: table.Benchmark().Space().Name(), Source: string(table.Source().Kind),
+		Backend: engine.Describe(backend), Seeds: e.Seeds, Config: configs,
+	}
+	for _, m := range e.Methods {
+		row := report.Row{Method: m.Name}
+		if m.Search != nil {
+			configs[m.Name] = m.Config
+			row = rowOf(m.Name, outcomes[m.Name])
+			for _, o := range outcomes[m.Name] {
+				result.Elapsed += o.Seconds
+			}
+		}
+		row.Paper, row.Note = m.Paper, m.Note
+		result.Rows = append(result.Rows, row)
+	}
+	if e.Seeds > 1 {
+		for _, names := range e.Compare {
+			test, err := result.Compare(names[0], names[1], "accuracy")
+			if err != nil {
+				return report.Result{}, err
+			}
+			result.Tests = append(result.Tests, test)
+		}
+	}
+	return result, result.Check()
+}
+
+func rowOf(method string, outcomes []outcome) report.Row {
+	perSeed := make(map[string][]float64)
+	ranks, queries := []float64{}, 0
+	for _, o := range outcomes {
+		perSeed["accuracy"] = append(perSeed["accuracy"], o.Accuracy)
+		if o.KTau != nil {
+			perSeed["ktau"] = append(perSeed["ktau"], *o.KTau)
+		}
+		ranks = append(ranks, o.Rank)
+		queries = max(queries, o.Queries)
+	}
+	row := report.NewRow(method, perSeed)
+	row.Metrics["best_rank_percent"] = slices.Min(ranks)
+	row.Metrics["queries"] = float64(queries)
+	return row
+}
