@@ -24,6 +24,20 @@ func smallRegression(seed uint64) RegressionConfig {
 	return c
 }
 
+// smallReNAS is ReNAS at a size for tests.
+func smallReNAS(seed uint64) ReNASConfig {
+	c := PaperReNAS()
+	c.Labels, c.Evolution = 60, EvolutionConfig{Population: 20, Tournament: 10, Cycles: 450}
+	c.Predictor.Channels, c.Predictor.Hidden = [2]int{8, 8}, [2]int{16, 8}
+	c.Predictor.Epochs, c.Predictor.LearningRate = 40, 5e-3
+	c.Seed = seed
+	return c
+}
+
+func renas(c ReNASConfig) search {
+	return func(ctx context.Context, root string, p Problem) (*Found, error) { return ReNAS(ctx, root, p, c) }
+}
+
 // search is a rival's search with its configuration.
 type search func(ctx context.Context, root string, p Problem) (*Found, error)
 
@@ -106,6 +120,33 @@ func testRival(t *testing.T, s, other search, iterations int) {
 
 func TestRegressionNAS(t *testing.T) {
 	testRival(t, regressionNAS(smallRegression(1)), regressionNAS(smallRegression(2)), 8)
+}
+
+func TestReNAS(t *testing.T) {
+	testRival(t, renas(smallReNAS(0)), renas(smallReNAS(2)), 5)
+}
+
+// A search without a cycle answers the best of the first population.
+func TestReNASWithoutCycles(t *testing.T) {
+	c := smallReNAS(3)
+	c.Evolution.Cycles = 0
+	if found := renas(c).must(t, t.TempDir()); found.Best == nil || len(found.Metrics) != 0 {
+		t.Errorf("found %v with %d metrics", found.Best, len(found.Metrics))
+	}
+}
+
+func TestReNASErrors(t *testing.T) {
+	for name, change := range map[string]func(*ReNASConfig){
+		"Labels":     func(c *ReNASConfig) { c.Labels = 1 },
+		"Tournament": func(c *ReNASConfig) { c.Evolution.Tournament = 0 },
+		"Channels":   func(c *ReNASConfig) { c.Predictor.Channels[0] = 0 },
+	} {
+		c := smallReNAS(1)
+		change(&c)
+		if _, err := ReNAS(t.Context(), t.TempDir(), toyProblem(t), c); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
 }
 
 func TestRegressionNASErrors(t *testing.T) {

@@ -1,0 +1,148 @@
+package search
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/ctnas/ctnas/ctnaslib/predictor"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+)
+
+// ReNASConfig is the configuration of [ReNAS].
+type ReNASConfig struct {
+	Labels    int // architectures whose accuracy is queried
+	Predictor predictor.ReNASConfig
+	Evolution EvolutionConfig
+	Seed      uint64 // of everything; the seed of Predictor is derived from it
+}
+
+// PaperReNAS is the predictor of ReNAS's published code, with as many labels and
+// sampled architectures as CTNAS has (Sec. 5.1), and the population of Real et al.
+// (2019): how ReNAS itself evolves could not be verified.
+func PaperReNAS() ReNASConfig {
+	return ReNASConfig{
+		Labels: 423, Predictor: predictor.ReleasedReNAS(),
+		Evolution: EvolutionConfig{Population: 100, Tournament: 25, Cycles: 10_000},
+	}
+}
+
+// QuickReNAS is ReNAS for a laptop and a lesson: fewer epochs and cycles.
+func QuickReNAS() ReNASConfig {
+	c := PaperReNAS()
+	c.Predictor = predictor.QuickReNAS()
+	c.Evolution.Cycles = 2000
+	return c
+}
+
+// withSeed derives the seeds of the parts.
+func (c ReNASConfig) withSeed() ReNASConfig {
+	c.Predictor.Seed = c.Seed
+	return c
+}
+
+func (c ReNASConfig) check() error {
+	if c.Labels < 2 {
+		return fmt.Errorf("search: Labels must be at least 2, not %d", c.Labels)
+	}
+	return c.Evolution.check()
+}
+
+// seedEvolution is the random stream of the first population.
+const seedEvolution = 3
+
+// cyclesInIteration is how many cycles of evolution may be lost when the process is
+// killed.
+const cyclesInIteration = 100
+
+// ReNAS searches with a predicted score (Xu et al., CVPR 2021; the paper's rival in
+// Table 1): the labels of [CTNAS] of that seed train a [predictor.ReNAS], and
+// regularised evolution, as in [Evolve], looks for the architecture of the highest
+// score. That is the answer; no more accuracies are queried.
+//
+// It works in a run directory under root, resumes and is loaded as CTNAS is; an
+// iteration is 100 cycles. Its metrics, of each iteration, are "utility", the mean
+// score of the population, and "best", the highest score so far.
+func ReNAS(ctx context.Context, root string, p Problem, config ReNASConfig) (*Found, error) {
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	config = config.withSeed()
+	labelled, err := Label(p.Benchmark, config.Labels, config.Seed)
+	if err != nil {
+		return nil, err
+	}
+	s := p.Benchmark.Space()
+	trained, err := predictor.TrainReNAS(ctx, root, predictor.Training[predictor.ReNASConfig]{
+		Backend: p.Backend, Space: s, Labelled: labelled, Config: config.Predictor,
+	})
+	if err != nil {
+		return nil, err
+	}
+	r := &renasSearch{config: config, space: s, predictor: trained.Predictor}
+	iterations := (config.Evolution.Cycles + cyclesInIteration - 1) / cyclesInIteration
+	return runRival(ctx, root, "renas", p, config, iterations, labelled, trained.Predictor, r)
+}
+
+// renasSearch is an evolution that the predictor's score guides.
+type renasSearch struct {
+	config    ReNASConfig
+	space     space.Space
+	predictor space.Ranker
+	evolution *evolution
+}
+
+func (r *renasSearch) answer() individual { return r.evolution.best }
+
+func (r *renasSearch) start() error {
+	var err error
+	rng := rand.New(rand.NewPCG(r.config.Seed, seedEvolution))
+	r.evolution, err = newEvolution(rng, r.space, r.predictor, r.config.Evolution)
+	return err
+}
+
+func (r *renasSearch) iterate(t int) (map[string]float64, error) {
+	rng := rand.New(rand.NewPCG(r.config.Seed, seedIteration+uint64(t)))
+	for range min(cyclesInIteration, r.config.Evolution.Cycles-t*cyclesInIteration) {
+		if err := r.evolution.cycle(rng); err != nil {
+			return nil, err
+		}
+	}
+	return map[string]float64{"utility": r.evolution.meanUtility(), "best": r.evolution.best.utility}, nil
+}
+
+// savedEvolution is an evolution in a checkpoint.
+type savedEvolution struct {
+	Archs     []string // the population, then the best
+	Utilities []float64
+}
+
+func (r *renasSearch) encode() ([]byte, error) {
+	var s savedEvolution
+	for _, i := range append(slices.Clone(r.evolution.population), r.evolution.best) {
+		s.Archs = append(s.Archs, i.arch.String())
+		s.Utilities = append(s.Utilities, i.utility)
+	}
+	return toGob(s)
+}
+
+func (r *renasSearch) decode(state []byte) error {
+	var s savedEvolution
+	if err := fromGob(state, &s); err != nil {
+		return err
+	}
+	individuals := make([]individual, len(s.Archs))
+	for i, text := range s.Archs {
+		var err error
+		if individuals[i], err = parseIndividual(r.space, text, s.Utilities[i]); err != nil {
+			return err
+		}
+	}
+	last := len(individuals) - 1
+	r.evolution = &evolution{
+		space: r.space, ranker: r.predictor, tournament: r.config.Evolution.Tournament,
+		population: individuals[:last], best: individuals[last],
+	}
+	return nil
+}
