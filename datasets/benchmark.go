@@ -13,7 +13,7 @@ import (
 )
 
 // labels are the cells of a table that can be queried, in ascending order of
-// hash, with their validation accuracies at the full budget and nothing else.
+// hash, with their validation accuracies at one budget and nothing else.
 type labels struct {
 	hashes     [][16]byte
 	cells      []nasbench101.Cell
@@ -21,10 +21,10 @@ type labels struct {
 	all        int // number of cells of the table
 }
 
-func newLabels(rows []Row) *labels {
+func newLabels(rows []Row, budget int) *labels {
 	l := &labels{all: len(rows)}
 	for i := range rows {
-		if v := rows[i].Validation[last]; !math.IsNaN(v) {
+		if v := rows[i].Validation[budget]; !math.IsNaN(v) {
 			l.hashes = append(l.hashes, rows[i].Hash)
 			l.cells = append(l.cells, rows[i].Cell)
 			l.validation = append(l.validation, v)
@@ -33,8 +33,8 @@ func newLabels(rows []Row) *labels {
 	return l
 }
 
-// Benchmark answers for the validation accuracy of NAS-Bench-101 cells after 108
-// epochs, and counts how many cells it was asked for. Only cells with a validation
+// Benchmark answers for the validation accuracy of NAS-Bench-101 cells, after 108
+// epochs unless it was made by [NASBench101.BenchmarkAt], and counts how many cells it was asked for. Only cells with a validation
 // accuracy in the table can be queried or sampled. It is safe for concurrent use.
 type Benchmark struct {
 	labels *labels
@@ -78,7 +78,7 @@ func (b *Benchmark) Sample(rng *rand.Rand, n int) ([]space.Arch, error) {
 	return archs, nil
 }
 
-// Validation is the validation accuracy of a after 108 epochs, in [0, 1]. The
+// Validation is the validation accuracy of a, in [0, 1]. The
 // first query of a cell counts; one of the same cell, in whatever numbering, does
 // not, nor does one that is refused.
 func (b *Benchmark) Validation(a space.Arch) (float64, error) {

@@ -47,6 +47,25 @@ func TestBenchmark(t *testing.T) {
 	}
 }
 
+func TestBenchmarkAt(t *testing.T) {
+	tempCache(t)
+	table := csvTable(t)
+	for budget, epochs := range Epochs {
+		b, err := table.BenchmarkAt(epochs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := table.rows[1]
+		if got, err := b.Validation(row.Cell); err != nil || got != row.Validation[budget] || b.Queries() != 1 {
+			t.Errorf("after %d epochs: %v, %v, want %v", epochs, got, err, row.Validation[budget])
+		}
+	}
+	_, err := table.BenchmarkAt(100)
+	wantError(t, err, "100 epochs", "[4 12 36 108]")
+	_, err = mustOpen(t, only108Fixture).BenchmarkAt(12)
+	wantError(t, err, "no validation accuracies after 12 epochs")
+}
+
 type stranger struct{}
 
 func (stranger) ID() string         { return "" }

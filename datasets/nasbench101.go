@@ -55,15 +55,15 @@ type NASBench101 struct {
 	source Source
 	rows   []Row // in ascending order of hash
 
-	labels func() *labels   // for Benchmark, made once
-	tests  func() []float64 // for Report, ascending, made once
+	labels [len(Epochs)]func() *labels // for Benchmark, made once
+	tests  func() []float64            // for Report, ascending, made once
 }
 
 func newNASBench101(rows []Row, source Source) *NASBench101 {
 	return &NASBench101{
 		source: source,
 		rows:   rows,
-		labels: sync.OnceValue(func() *labels { return newLabels(rows) }),
+		labels: labelsOf(rows),
 		tests: sync.OnceValue(func() []float64 {
 			tests := make([]float64, len(rows))
 			for i := range rows {
@@ -73,6 +73,14 @@ func newNASBench101(rows []Row, source Source) *NASBench101 {
 			return tests
 		}),
 	}
+}
+
+// labelsOf collects the labels of each budget, when they are first asked for.
+func labelsOf(rows []Row) (of [len(Epochs)]func() *labels) {
+	for budget := range of {
+		of[budget] = sync.OnceValue(func() *labels { return newLabels(rows, budget) })
+	}
+	return of
 }
 
 // OpenNASBench101 opens the NAS-Bench-101 table at path, which may be
@@ -174,7 +182,7 @@ func readOrigin(ctx context.Context, from origin, check func([]Row) error) (*NAS
 	}
 	t := newNASBench101(rows, Source{Kind: Real, Path: from.path()})
 	t.source.Description = fmt.Sprintf("real NAS-Bench-101, %s cells, %s with validation accuracy, from %s",
-		thousands(len(rows)), thousands(len(t.labels().cells)), strings.Join(from.names(), " and "))
+		thousands(len(rows)), thousands(len(t.labels[last]().cells)), strings.Join(from.names(), " and "))
 	return t, nil
 }
 
@@ -184,7 +192,25 @@ func (t *NASBench101) Source() Source { return t.source }
 // Benchmark is a new handle for one search: it answers for validation accuracy
 // and counts the queries made through it.
 func (t *NASBench101) Benchmark() *Benchmark {
-	return &Benchmark{labels: t.labels(), kind: t.source.Kind, seen: make(map[[16]byte]bool)}
+	return t.benchmark(last)
+}
+
+// BenchmarkAt is a Benchmark of validation accuracies after fewer epochs, one of
+// [Epochs]: cheaper labels, of less worth. The error says that the table has none.
+func (t *NASBench101) BenchmarkAt(epochs int) (*Benchmark, error) {
+	budget := slices.Index(Epochs[:], epochs)
+	if budget < 0 {
+		return nil, fmt.Errorf("datasets: NAS-Bench-101 has no accuracies after %d epochs, but after %v", epochs, Epochs)
+	}
+	b := t.benchmark(budget)
+	if b.Len() == 0 {
+		return nil, fmt.Errorf("datasets: this table (%s) has no validation accuracies after %d epochs", t.source.Kind, epochs)
+	}
+	return b, nil
+}
+
+func (t *NASBench101) benchmark(budget int) *Benchmark {
+	return &Benchmark{labels: t.labels[budget](), kind: t.source.Kind, seen: make(map[[16]byte]bool)}
 }
 
 // Report is the handle for reports, and the only one that knows test accuracies.

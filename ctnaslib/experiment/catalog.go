@@ -22,6 +22,7 @@ type Entry struct {
 // All are the experiments by the name of their folder.
 var All = map[string]Entry{
 	"table1":       compared(Table1, report.KTau, report.Accuracy, report.Best, report.Rank, report.Queries),
+	"table3":       table3,
 	"table4":       compared(Table4, report.Accuracy, report.Best),
 	"table5":       compared(Table5, report.Accuracy, report.Best, report.KTau),
 	"figure5":      figure5,
@@ -39,6 +40,18 @@ func compared(make func(Preset) Experiment, columns ...report.Column) Entry {
 			return []report.Figure{{Name: "accuracy", Chart: r.Chart(report.Accuracy)}}
 		},
 	}
+}
+
+var table3 = Entry{
+	Run: func(ctx context.Context, _ string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
+		config := Table3Config{Cells: 100, Repeats: 501}
+		if p == Small {
+			config.Repeats = 51
+		}
+		return Table3(ctx, table, backend, config, watch)
+	},
+	Columns: []report.Column{report.TimeMS, report.Speedup},
+	Figures: func(r report.Result) []report.Figure { return nil },
 }
 
 var figure5 = Entry{

@@ -259,3 +259,32 @@ func TestEvolveErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestRanking(t *testing.T) {
+	config := RankingConfig{Labels: 60, Pool: 500, NAC: small(1).NAC, Seed: 3}
+	root := t.TempDir()
+	found, err := Ranking(context.Background(), root, toyProblem(t), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.Queries != 60 || len(found.Labelled) != 60 {
+		t.Errorf("%d queries and %d labels, want 60", found.Queries, len(found.Labelled))
+	}
+	rng, better := rand.New(rand.NewPCG(1, 1)), 0
+	for range 500 {
+		if quality(nasbench101.Space{}.Sample(rng)) > quality(found.Best) {
+			better++
+		}
+	}
+	if better > 50 {
+		t.Errorf("%d of 500 random cells are better than the one ranked first", better)
+	}
+	again, err := Ranking(context.Background(), root, toyProblem(t), config)
+	if err != nil || again.Best != found.Best || again.Status != rundir.Loaded {
+		t.Errorf("the second call gave %v, %v, want %v, loaded", again, err, found.Best)
+	}
+	config.Pool = -1
+	if _, err := Ranking(context.Background(), root, toyProblem(t), config); err == nil || !strings.Contains(err.Error(), "Pool") {
+		t.Errorf("a negative pool: error %v", err)
+	}
+}

@@ -99,6 +99,15 @@ type Benchmark interface {
 	Queries() int
 }
 
+// Finite is a [Space] small enough to list.
+type Finite interface {
+	Space
+
+	// All lists every architecture of the space once. The slice is shared between
+	// callers: do not change it.
+	All() []Arch
+}
+
 // Ranker is what can put architectures in order: a comparator, a predictor.
 type Ranker interface {
 	// Utilities says how good each architecture is taken to be, the higher the

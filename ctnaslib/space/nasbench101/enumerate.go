@@ -3,6 +3,8 @@ package nasbench101
 import (
 	"math/bits"
 	"sync"
+
+	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
 // Enumerate lists all [NumCells] cells of the space, one of each isomorphism
@@ -34,6 +36,17 @@ var enumerated = sync.OnceValue(func() []Cell {
 		}
 	}
 	return cells
+})
+
+// All is [Enumerate] as a [space.Finite] lists it.
+func (Space) All() []space.Arch { return all() }
+
+var all = sync.OnceValue(func() []space.Arch {
+	archs := make([]space.Arch, NumCells)
+	for i, c := range Enumerate() {
+		archs[i] = c
+	}
+	return archs
 })
 
 type permutation [MaxVertices]uint8

@@ -1,0 +1,80 @@
+package search
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+)
+
+// RankingConfig is the configuration of [Ranking].
+type RankingConfig struct {
+	Labels int // architectures whose accuracy is queried
+	Pool   int // random architectures that NAC ranks; 0: all of a [space.Finite]
+	NAC    comparator.Config
+	Seed   uint64 // of everything; the seed of NAC is derived from it
+}
+
+// Ranking is search without a policy: NAC, trained once on the labels of [CTNAS] of
+// that seed, ranks a pool of architectures or the whole space, and the highest is the
+// answer. It leaves its result in a run directory under root.
+func Ranking(ctx context.Context, root string, p Problem, config RankingConfig) (*Found, error) {
+	if config.Labels < 2 || config.Pool < 0 {
+		return nil, fmt.Errorf("search: Labels must be at least 2 and Pool not negative, not %d and %d", config.Labels, config.Pool)
+	}
+	config.NAC.Seed = config.Seed
+	s := p.Benchmark.Space()
+	labelled, err := Label(p.Benchmark, config.Labels, config.Seed)
+	if err != nil {
+		return nil, err
+	}
+	run, err := rundir.Open(root, "ranking", map[string]any{
+		"space": s.Name(), "source": p.Benchmark.Source(), "backend": engine.Describe(p.Backend), "search": config,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer run.Close()
+	trained, err := comparator.Train(ctx, root, comparator.Training{Backend: p.Backend, Space: s, Labelled: labelled, Config: config.NAC})
+	if err != nil {
+		return nil, err
+	}
+	found := &Found{Labelled: labelled, Queries: p.Benchmark.Queries(), NAC: trained.NAC, Ranker: trained.NAC, Status: trained.Status, Dir: run.Dir()}
+	var stored struct {
+		Best string `json:"best"`
+	}
+	if done, err := run.Result(&stored); err != nil {
+		return nil, err
+	} else if done {
+		found.Best, err = s.Parse(stored.Best)
+		return found, err
+	}
+	pool, err := config.pool(p)
+	if err != nil {
+		return nil, err
+	}
+	order, err := trained.NAC.Rank(pool)
+	if err != nil {
+		return nil, err
+	}
+	found.Best = pool[order[0]]
+	return found, run.Finish(map[string]any{
+		"best": found.Best.String(), "id": found.Best.ID(), "queries": found.Queries,
+		"source": p.Benchmark.Source(), "backend": engine.Describe(p.Backend),
+	})
+}
+
+func (c RankingConfig) pool(p Problem) ([]space.Arch, error) {
+	if c.Pool > 0 {
+		return p.Benchmark.Sample(rand.New(rand.NewPCG(c.Seed, seedPool)), c.Pool)
+	}
+	finite, ok := p.Benchmark.Space().(space.Finite)
+	if !ok {
+		return nil, fmt.Errorf("search: the space %s cannot be listed; give Ranking a Pool", p.Benchmark.Space().Name())
+	}
+	return finite.All(), nil
+}
