@@ -38,9 +38,37 @@ import (
 type NAC struct {
 	config Config
 	space  space.Space
+	key    key
+	*programs
+}
+
+// programs are the compiled graphs of a NAC and the variables they work on.
+type programs struct {
 	store  *model.Store // the weights ϖ and the optimiser's state
 	scores *model.Exec  // scoreGraph
 	step   *model.Exec  // stepGraph
+}
+
+// key is all that the graphs of a NAC depend on.
+type key struct {
+	backend     compute.Backend
+	ops, nodes  int
+	gcn         encoder.GCN
+	tied        bool
+	rate        float64
+	beta1       float64
+	beta2       float64
+	weightDecay float64
+}
+
+var spare engine.Pool[key, *programs]
+
+// Release hands the NAC's compiled graphs over to the next one of the same
+// configuration, whatever its seed: where many are trained in one process and XLA
+// compiles, that saves most of the time. The NAC must not be used any more.
+func (n *NAC) Release() {
+	spare.Put(n.key, n.programs)
+	n.programs = nil
 }
 
 // The paths of the weights ϖ in the store, beside those of the encoder.
@@ -53,6 +81,14 @@ const (
 // New makes a NAC with random weights, drawn as in the authors' code (see
 // [encoder.GCN.Create]). The error says what is wrong in the configuration.
 func New(backend compute.Backend, s space.Space, config Config) (*NAC, error) {
+	store, err := newStore(s, config)
+	if err != nil {
+		return nil, err
+	}
+	return newNAC(backend, s, config, store)
+}
+
+func newStore(s space.Space, config Config) (*model.Store, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
@@ -74,11 +110,21 @@ func New(backend compute.Backend, s space.Space, config Config) (*NAC, error) {
 	if err != nil {
 		return nil, fmt.Errorf("comparator: %w", err)
 	}
-	return newNAC(backend, s, config, store)
+	return store, nil
 }
 
+// newNAC makes a NAC with the variables of store, with the graphs of one that was
+// released if there are any.
 func newNAC(backend compute.Backend, s space.Space, config Config, store *model.Store) (*NAC, error) {
-	n := &NAC{config: config, space: s, store: store}
+	n := &NAC{config: config, space: s, key: key{
+		backend: backend, ops: s.Ops(), nodes: s.Nodes(), gcn: config.GCN, tied: config.Antisymmetric,
+		rate: config.LearningRate, beta1: config.Beta1, beta2: config.Beta2, weightDecay: config.WeightDecay,
+	}}
+	if old, ok := spare.Take(n.key); ok && engine.Overwrite(old.store, store) == nil {
+		n.programs = old
+		return n, nil
+	}
+	n.programs = &programs{store: store}
 	var err error
 	if n.scores, err = model.NewExec(backend, store, n.scoreGraph); err != nil {
 		return nil, fmt.Errorf("comparator: %w", err)
@@ -214,11 +260,11 @@ func Decode(backend compute.Backend, s space.Space, config Config, data []byte) 
 	if err != nil {
 		return nil, err
 	}
-	fresh, err := New(backend, s, config)
+	fresh, err := newStore(s, config)
 	if err != nil {
 		return nil, err
 	}
-	if err := engine.SameVariables(store, fresh.store); err != nil {
+	if err := engine.SameVariables(store, fresh); err != nil {
 		return nil, fmt.Errorf("comparator: the checkpoint is of another NAC: %w", err)
 	}
 	return newNAC(backend, s, config, store)

@@ -1,6 +1,7 @@
 package comparator
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -339,6 +340,51 @@ func TestTrainResumes(t *testing.T) {
 		if len(trained.Metrics) != 30 {
 			t.Errorf("%s: %d metrics, want 30", status, len(trained.Metrics))
 		}
+	}
+}
+
+// A NAC with the graphs of one that was released, trained and untrained, is as new.
+func TestRelease(t *testing.T) {
+	labelled := sample(3, 20)
+	train := func(n *NAC) []byte {
+		for epoch := range 3 {
+			if _, err := n.TrainEpoch(epoch, labelled, nil, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		state, err := n.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return state
+	}
+	c := tiny(7)
+	c.Width = 13 // of no other test
+	want := train(newNACOf(t, c))
+	for range 2 {
+		other := c
+		other.Seed = 8
+		first := newNACOf(t, other)
+		train(first)
+		graphs := first.programs
+		first.Release()
+		again := newNACOf(t, c)
+		if again.programs != graphs {
+			t.Fatal("the graphs of the released NAC were not used")
+		}
+		if got := train(again); !bytes.Equal(got, want) {
+			t.Error("a NAC with the graphs of another learned something else")
+		}
+		again.Release()
+		decoded, err := Decode(backend(t), nasbench101.Space{}, c, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := decoded.Encode(); err != nil || !bytes.Equal(got, want) || decoded.programs != graphs {
+			t.Errorf("a NAC decoded into the graphs of another is another one (error %v)", err)
+		}
+		decoded.Release()
+		newNACOf(t, c) // takes the graphs away
 	}
 }
 

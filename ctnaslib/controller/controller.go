@@ -50,10 +50,33 @@ type Controller struct {
 	config    Config
 	decisions *space.Decisions
 	tables    tables
-	store     *model.Store // the weights θ and the optimiser's state
-	sample    *model.Exec  // sampleGraph
-	evaluate  *model.Exec  // evaluateGraph
-	step      *model.Exec  // stepGraph
+	key       key
+	*programs
+}
+
+// programs are the compiled graphs of a policy and the variables they work on.
+type programs struct {
+	store    *model.Store // the weights θ and the optimiser's state
+	sample   *model.Exec  // sampleGraph
+	evaluate *model.Exec  // evaluateGraph
+	step     *model.Exec  // stepGraph
+}
+
+// key is all that the graphs of a policy depend on.
+type key struct {
+	backend   compute.Backend
+	decisions *space.Decisions
+	config    Config // without its seed
+}
+
+var spare engine.Pool[key, *programs]
+
+// Release hands the policy's compiled graphs over to the next one of the same
+// configuration, whatever its seed, and the same decisions. The policy must not be
+// used any more.
+func (c *Controller) Release() {
+	spare.Put(c.key, c.programs)
+	c.programs = nil
 }
 
 // The paths of the weights θ in the store; %d is a kind of decision. Embeddings and
@@ -74,6 +97,14 @@ const (
 // New makes a policy with random weights for the given decisions. The error says
 // what is wrong in the configuration.
 func New(backend compute.Backend, d *space.Decisions, config Config) (*Controller, error) {
+	store, err := newStore(d, config)
+	if err != nil {
+		return nil, err
+	}
+	return newController(backend, d, config, store)
+}
+
+func newStore(d *space.Decisions, config Config) (*model.Store, error) {
 	if config.Hidden < 1 || config.LearningRate <= 0 || config.InitRange <= 0 {
 		return nil, fmt.Errorf("controller: hidden size, learning rate and initial range must be positive, not %d, %g and %g", config.Hidden, config.LearningRate, config.InitRange)
 	}
@@ -105,11 +136,19 @@ func New(backend compute.Backend, d *space.Decisions, config Config) (*Controlle
 	if err != nil {
 		return nil, fmt.Errorf("controller: %w", err)
 	}
-	return newController(backend, d, config, store)
+	return store, nil
 }
 
+// newController makes a policy with the variables of store, with the graphs of one
+// that was released if there are any.
 func newController(backend compute.Backend, d *space.Decisions, config Config, store *model.Store) (*Controller, error) {
-	c := &Controller{config: config, decisions: d, tables: newTables(d), store: store}
+	c := &Controller{config: config, decisions: d, tables: newTables(d), key: key{backend, d, config}}
+	c.key.config.Seed = 0
+	if old, ok := spare.Take(c.key); ok && engine.Overwrite(old.store, store) == nil {
+		c.programs = old
+		return c, nil
+	}
+	c.programs = &programs{store: store}
 	var err error
 	for _, e := range []struct {
 		exec  **model.Exec
@@ -443,11 +482,11 @@ func Decode(backend compute.Backend, d *space.Decisions, config Config, data []b
 	if err != nil {
 		return nil, err
 	}
-	fresh, err := New(backend, d, config)
+	fresh, err := newStore(d, config)
 	if err != nil {
 		return nil, err
 	}
-	if err := engine.SameVariables(store, fresh.store); err != nil {
+	if err := engine.SameVariables(store, fresh); err != nil {
 		return nil, fmt.Errorf("controller: the checkpoint is of another controller: %w", err)
 	}
 	return newController(backend, d, config, store)

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -335,5 +336,49 @@ func BenchmarkIteration(b *testing.B) {
 		if _, err := c.Reinforce(sequences, []float64{0.5}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A policy with the graphs of one that was released is as new.
+func TestRelease(t *testing.T) {
+	d := nasbench101.Space{}.Decisions()
+	config := Default()
+	config.Hidden, config.Seed = 5, 1
+	train := func(c *Controller) []byte {
+		rng := rand.New(rand.NewPCG(1, 2))
+		for range 3 {
+			sequences, err := c.Sample(rng, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Reinforce(sequences, []float64{0.9, 0.1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		state, err := c.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return state
+	}
+	create := func(seed uint64) *Controller {
+		config.Seed = seed
+		c, err := New(backend(t), d, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	want := train(create(1))
+	first := create(2)
+	train(first)
+	graphs := first.programs
+	first.Release()
+	again := create(1)
+	if again.programs != graphs {
+		t.Fatal("the graphs of the released policy were not used")
+	}
+	if got := train(again); !bytes.Equal(got, want) {
+		t.Error("a policy with the graphs of another learned something else")
 	}
 }

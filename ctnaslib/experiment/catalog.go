@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"context"
+	"slices"
 
 	"github.com/gomlx/compute"
 
@@ -27,7 +28,17 @@ var All = map[string]Entry{
 	"table5":       compared(Table5, report.Accuracy, report.Best, report.KTau),
 	"figure5":      figure5,
 	"proposition1": proposition1,
+
+	"ablation-depth":       compared(AblateDepth, ablated...),
+	"ablation-messages":    compared(AblateMessages, ablated...),
+	"ablation-pairs":       compared(AblatePairs, ablated...),
+	"ablation-head":        compared(AblateHead, ablated...),
+	"ablation-labels":      compared(AblateLabels, ablated...),
+	"ablation-exploration": compared(AblateExploration, ablated...),
+	"ablation-search":      compared(AblateSearch, ablated...),
 }
+
+var ablated = []report.Column{report.KTau, report.Accuracy, report.Best}
 
 // compared is an experiment whose picture is the accuracy of each method.
 func compared(make func(Preset) Experiment, columns ...report.Column) Entry {
@@ -37,7 +48,11 @@ func compared(make func(Preset) Experiment, columns ...report.Column) Entry {
 		},
 		Columns: columns,
 		Figures: func(r report.Result) []report.Figure {
-			return []report.Figure{{Name: "accuracy", Chart: r.Chart(report.Accuracy)}}
+			figures := []report.Figure{{Name: "accuracy", Chart: r.Chart(report.Accuracy)}}
+			if slices.Contains(columns, report.KTau) {
+				figures = append(figures, report.Figure{Name: "ktau", Chart: r.Chart(report.KTau)})
+			}
+			return figures
 		},
 	}
 }

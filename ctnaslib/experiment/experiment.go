@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -39,6 +40,10 @@ type Method struct {
 	// Config is what the search is a function of, but for the seed. Methods of the
 	// same Config share what they computed, also between experiments.
 	Config any
+
+	// Epochs is how long the networks behind the labels were trained, one of
+	// [datasets.Epochs]; 0 is the full budget.
+	Epochs int
 
 	// Search runs the method with a seed, in run directories under root. A method
 	// without one has only the paper's numbers.
@@ -138,7 +143,7 @@ func (e Experiment) progress(watch rundir.Watch) func(outcome) {
 // run returns what the method reached with a seed, from its run directory if it is there.
 func (m Method) run(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, seed uint64) (outcome, error) {
 	run, err := rundir.Open(root, "outcome", map[string]any{
-		"source": table.Source().Description, "backend": engine.Describe(backend), "method": m.Config, "seed": seed, "held_out": heldOut,
+		"source": table.Source().Description, "backend": engine.Describe(backend), "method": m.Config, "seed": seed, "held_out": heldOut, "epochs": m.Epochs,
 	})
 	if err != nil {
 		return outcome{}, err
@@ -149,7 +154,14 @@ func (m Method) run(ctx context.Context, root string, table *datasets.NASBench10
 		return o, err
 	}
 	start := time.Now()
-	found, err := m.Search(ctx, root, search.Problem{Backend: backend, Benchmark: table.Benchmark()}, seed)
+	benchmark := table.Benchmark()
+	if m.Epochs > 0 {
+		root = filepath.Join(root, fmt.Sprintf("epochs-%d", m.Epochs))
+		if benchmark, err = table.BenchmarkAt(m.Epochs); err != nil {
+			return o, err
+		}
+	}
+	found, err := m.Search(ctx, root, search.Problem{Backend: backend, Benchmark: benchmark}, seed)
 	if err != nil {
 		return o, err
 	}
@@ -176,6 +188,9 @@ func (m Method) run(ctx context.Context, root string, table *datasets.NASBench10
 			return o, err
 		}
 		o.KTau = &tau
+	}
+	if found.NAC != nil {
+		found.NAC.Release() // to the search with the next seed
 	}
 	return o, run.Finish(o)
 }

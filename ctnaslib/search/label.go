@@ -53,6 +53,7 @@ func buyLabels(ctx context.Context, root string, p Problem, c Config) ([]compara
 		if err != nil {
 			return nil, err
 		}
+		trained.NAC.Release()
 		for _, i := range order[:(c.Labels-len(labelled))/(c.Rounds-round)] {
 			accuracy, err := p.Benchmark.Validation(pool[i])
 			if err != nil {

@@ -89,7 +89,11 @@ func RegressionNAS(ctx context.Context, root string, p Problem, config Regressio
 		return nil, err
 	}
 	r := &regressionSearch{config: config, backend: p.Backend, space: s, predictor: trained.Predictor}
-	return runRival(ctx, root, "regressionnas", p, config, config.Iterations, labelled, trained.Predictor, r)
+	found, err := runRival(ctx, root, "regressionnas", p, config, config.Iterations, labelled, trained.Predictor, r)
+	if err == nil {
+		r.policy.Release()
+	}
+	return found, err
 }
 
 // regressionSearch is the policy, which the predicted accuracy rewards, and the best

@@ -119,6 +119,7 @@ func CTNAS(ctx context.Context, root string, p Problem, config Config) (*Found, 
 			return nil, err
 		}
 	}
+	a.policy.Release()
 	found.Best, found.Baselines, found.NAC = a.baseline(), a.baselines, a.nac
 	found.Ranker = a.nac
 	if found.Metrics, err = run.Metrics(); err != nil {

@@ -52,7 +52,11 @@ const decisionSteps = 1 + 2*(MaxEdges-1) + 1
 // interior vertices; for each in turn, a predecessor among the vertices before it
 // and an operation; the output's predecessor; then the remaining 9-(k+1) edges as
 // pairs of any two vertices. Every sequence has 18 decisions.
-func (Space) Decisions() *space.Decisions {
+func (Space) Decisions() *space.Decisions { return decisions }
+
+var decisions = newDecisions()
+
+func newDecisions() *space.Decisions {
 	d := &space.Decisions{
 		Kinds: []space.Kind{
 			kindCount: {Name: "number of interior vertices", Choices: MaxVertices - 2},
@@ -127,5 +131,3 @@ func (s Space) Decode(sequence []int) (space.Arch, error) {
 	}
 	return c, nil
 }
-
-var decisions = Space{}.Decisions()
