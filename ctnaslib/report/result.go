@@ -248,3 +248,24 @@ func (r Result) Compare(first, second, metricName string) (Comparison, error) {
 		Difference: test.Difference, Low: test.Low, High: test.High, P: test.P,
 	}, nil
 }
+
+// Outside says, in a sentence for each row, where what was measured in a column lies
+// further than two of the paper's standard deviations from the paper's mean.
+func (r Result) Outside(c Column) []string {
+	var sentences []string
+	for _, row := range r.Rows {
+		ours, measured := row.Metrics[c.Value]
+		paper, given := row.Paper[c.Value]
+		spread := row.Paper[c.Spread]
+		if !measured || !given || spread == 0 || math.Abs(ours-paper) <= 2*spread {
+			continue
+		}
+		side := "above"
+		if ours < paper {
+			side = "below"
+		}
+		sentences = append(sentences, fmt.Sprintf("%s: the %s of %.*f %s is %s the paper's %.*f ± 2 · %.*f.",
+			row.Method, c.Header, c.Digits, ours, c.Unit, side, c.Digits, paper, c.Digits, spread))
+	}
+	return sentences
+}

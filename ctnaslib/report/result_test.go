@@ -252,3 +252,26 @@ func TestReadResultErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestOutside(t *testing.T) {
+	row := func(method string, ours, paper, spread float64) Row {
+		r := Row{Method: method, Paper: map[string]float64{"accuracy_mean": paper, "accuracy_std": spread}}
+		if ours != 0 {
+			r.Metrics = map[string]float64{"accuracy_mean": ours}
+		}
+		return r
+	}
+	r := Result{Rows: []Row{
+		row("just inside", 93.56, 93.92, 0.18),
+		row("below", 93.50, 93.92, 0.18),
+		row("above", 94.30, 93.92, 0.18),
+		row("not run", 0, 93.92, 0.18),
+		row("no spread", 50, 93.92, 0),
+	}}
+	got := strings.Join(r.Outside(Accuracy), "\n")
+	want := "below: the test accuracy of 93.50 % is below the paper's 93.92 ± 2 · 0.18.\n" +
+		"above: the test accuracy of 94.30 % is above the paper's 93.92 ± 2 · 0.18."
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
