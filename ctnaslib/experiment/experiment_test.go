@@ -1,0 +1,275 @@
+package experiment
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomlx/compute"
+
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/report"
+	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/datasets"
+)
+
+func open(t testing.TB) (*datasets.NASBench101, compute.Backend) {
+	t.Helper()
+	table, err := datasets.OpenNASBench101(context.Background(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend, err := engine.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table, backend
+}
+
+// tiny compares two searches of a second with three seeds.
+func tiny() Experiment {
+	c := Small.sized(search.Quick())
+	c.Labels, c.Iterations = 30, 3
+	c.NAC.Width, c.NAC.Epochs, c.Controller.Hidden = 16, 20, 16
+	fixed := c
+	fixed.Baseline = search.FixedBaseline
+	return Experiment{
+		ID: "table4", Seeds: 3,
+		Methods: []Method{
+			CTNAS("curriculum", c, accuracy(93.92, 0.18)),
+			{Name: "paper's alone", Paper: accuracy(90, 1)},
+			CTNAS("fixed", fixed, nil),
+		},
+		Compare: [][2]string{{"curriculum", "fixed"}},
+	}
+}
+
+// summary is all of a result but the time it took.
+func summary(t testing.TB, r report.Result) string {
+	t.Helper()
+	r.Elapsed = 0
+	text, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestRun(t *testing.T) {
+	table, backend := open(t)
+	root := t.TempDir()
+	var steps []int
+	result, err := tiny().Run(context.Background(), root, table, backend, func(done, total int, _ map[string]float64) {
+		if total != 6 {
+			t.Errorf("%d searches in all, want 6", total)
+		}
+		steps = append(steps, done)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(steps, []int{1, 2, 3, 4, 5, 6}) {
+		t.Errorf("progress %v", steps)
+	}
+	if len(result.Rows) != 3 || len(result.Tests) != 1 || result.Source != string(table.Source().Kind) || result.Seeds != 3 {
+		t.Errorf("the result is %+v", result)
+	}
+	for i, row := range result.Rows {
+		if i == 1 {
+			if row.Metrics != nil || row.Paper["accuracy_mean"] != 90 {
+				t.Errorf("the paper's row is %+v", row)
+			}
+			continue
+		}
+		if row.Metrics["queries"] != 30 || len(row.PerSeed["accuracy"]) != 3 || len(row.PerSeed["ktau"]) != 3 {
+			t.Errorf("row %+v", row)
+		}
+		best := slices.Max(row.PerSeed["accuracy"])
+		worse := 0
+		for cell := range table.Report().Rows() {
+			if 100*cell.Test > best+1e-9 {
+				worse++
+			}
+		}
+		if got, want := row.Metrics["best_rank_percent"], 100*float64(worse+1)/float64(table.Report().Len()); got < want-1e-9 || got > want+1e-9 {
+			t.Errorf("%s: best rank %g %%, counted %g %%", row.Method, got, want)
+		}
+	}
+	again, err := tiny().Run(context.Background(), root, table, backend, nil)
+	if err != nil || summary(t, again) != summary(t, result) || again.Elapsed != result.Elapsed {
+		t.Errorf("the second run differs (error %v):\n%s", err, summary(t, again))
+	}
+}
+
+func TestRunErrors(t *testing.T) {
+	table, backend := open(t)
+	e := tiny()
+	e.Seeds = 0
+	if _, err := e.Run(context.Background(), t.TempDir(), table, backend, nil); err == nil || !strings.Contains(err.Error(), "at least one seed") {
+		t.Errorf("no seeds: error %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := tiny().Run(ctx, t.TempDir(), table, backend, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: error %v", err)
+	}
+}
+
+// The children of TestKillAndResume run the experiment in the folder of this variable.
+const childVariable = "CTNAS_EXPERIMENT_TEST_ROOT"
+
+// A run that is killed over and over leaves the result of an untouched one, and does
+// not repeat what was finished.
+func TestKillAndResume(t *testing.T) {
+	table, backend := open(t)
+	if root := os.Getenv(childVariable); root != "" {
+		if _, err := tiny().Run(context.Background(), root, table, backend, nil); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := tiny().Run(context.Background(), t.TempDir(), table, backend, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	finished := map[string]time.Time{}
+	for kill := range 4 {
+		child := exec.Command(os.Args[0], "-test.run", "^TestKillAndResume$")
+		child.Env = append(os.Environ(), childVariable+"="+root)
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// Kill it when one more search is done.
+		for deadline := time.Now().Add(time.Minute); len(outcomes(t, root)) <= kill && time.Now().Before(deadline); {
+			time.Sleep(5 * time.Millisecond)
+		}
+		child.Process.Kill()
+		child.Wait()
+		now := outcomes(t, root)
+		for path, at := range finished {
+			if !now[path].Equal(at) {
+				t.Errorf("%s was written again", path)
+			}
+		}
+		finished = now
+	}
+	if len(finished) == 0 {
+		t.Fatal("no search was finished before the last kill")
+	}
+	got, err := tiny().Run(context.Background(), root, table, backend, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if summary(t, got) != summary(t, want) {
+		t.Errorf("after kills:\n%s\nwithout:\n%s", summary(t, got), summary(t, want))
+	}
+}
+
+// outcomes are the finished searches under root, and when they were written.
+func outcomes(t testing.TB, root string) map[string]time.Time {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(root, "outcome-*", "result.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]time.Time)
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[path] = info.ModTime()
+	}
+	return found
+}
+
+// Every experiment is whole at both sizes: names are not used twice, what is compared
+// is there, and the paper's size is the paper's.
+func TestPresets(t *testing.T) {
+	for _, e := range []func(Preset) Experiment{Table1, Table4, Table5, Figure5, AblateDepth, AblateMessages, AblatePairs, AblateHead, AblateLabels, AblateExploration, AblateSearch} {
+		for _, p := range []Preset{Small, Paper} {
+			x := e(p)
+			if _, ok := All[x.ID]; !ok {
+				t.Errorf("%s is not in All", x.ID)
+			}
+			if p == Paper && x.Seeds != 10 {
+				t.Errorf("%s has %d seeds at the paper's size", x.ID, x.Seeds)
+			}
+			configs := map[string]string{}
+			names := map[string]bool{}
+			for _, m := range x.Methods {
+				if names[m.Name] {
+					t.Errorf("%s, %s: two methods %q", x.ID, p, m.Name)
+				}
+				names[m.Name] = m.Search != nil
+				if m.Search == nil {
+					continue
+				}
+				config, err := json.Marshal(map[string]any{"config": m.Config, "epochs": m.Epochs})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if other, ok := configs[string(config)]; ok {
+					t.Errorf("%s, %s: %q and %q are the same", x.ID, p, m.Name, other)
+				}
+				configs[string(config)] = m.Name
+			}
+			for _, pair := range x.Compare {
+				if !names[pair[0]] || !names[pair[1]] {
+					t.Errorf("%s, %s: cannot compare %q", x.ID, p, pair)
+				}
+			}
+		}
+	}
+	for _, m := range Table4(Paper).Methods {
+		c := m.Config.(search.Config)
+		if steps := c.Iterations * c.PolicySteps; c.Labels != 423 || steps != 10_000 || c.PolicyBatch != 1 {
+			t.Errorf("%s: %d labels and %d steps of batch %d", m.Name, c.Labels, steps, c.PolicyBatch)
+		}
+	}
+}
+
+// The results that are kept in figures are whole and honest: where they come from,
+// with how many seeds, on what configuration; and of the paper's size.
+func TestStoredResults(t *testing.T) {
+	paths, err := filepath.Glob("../../figures/*/result.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		id := filepath.Base(filepath.Dir(path))
+		entry, ok := All[id]
+		if !ok {
+			continue // measured by kernel-setup, and checked there
+		}
+		result, err := report.ReadResult(path)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if result.ID != id || result.Source != string(datasets.Real) || result.Elapsed <= 0 {
+			t.Errorf("%s is of %s, on the %s table, in %g s", path, result.ID, result.Source, result.Elapsed)
+		}
+		stored, err := os.ReadFile(filepath.Join(filepath.Dir(path), "table.md"))
+		if err != nil || string(stored) != result.Table(entry.Columns...).Markdown() {
+			t.Errorf("%s: table.md is not made from the result (error %v)", id, err)
+		}
+		for _, f := range entry.Figures(result) {
+			svg, err := f.Chart.SVG()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if stored, err := os.ReadFile(filepath.Join(filepath.Dir(path), f.Name+".svg")); err != nil || string(stored) != svg {
+				t.Errorf("%s: %s.svg is not made from the result (error %v)", id, f.Name, err)
+			}
+		}
+	}
+}
