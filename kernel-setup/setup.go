@@ -166,6 +166,9 @@ func (s *setup) run(ctx context.Context, what extent) (*environment, error) {
 		if err := writeKernelSpec(s.repo, s.go_); err != nil {
 			return nil, fmt.Errorf("cannot write the kernel's description: %w", err)
 		}
+		if err := writeLabDefaults(s.repo); err != nil {
+			return nil, fmt.Errorf("cannot write JupyterLab's settings: %w", err)
+		}
 	}
 	// Cells start fast when everything that they import is compiled already.
 	err = s.step(ctx, step{name: "build cache", do: s.warm, optional: "cells that import this package do not compile"})

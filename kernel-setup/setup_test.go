@@ -180,7 +180,10 @@ func TestKernelSpec(t *testing.T) {
 }
 
 func TestEnviron(t *testing.T) {
-	t.Setenv("CTNAS_DATA", "../data")
+	folders := []string{"CTNAS_DATA", "CTNAS_CACHE", "CTNAS_RUNS"}
+	for _, name := range folders {
+		t.Setenv(name, "../folder")
+	}
 	t.Setenv("GOMLX_NO_AUTO_INSTALL", "")
 	os.Unsetenv("GOMLX_NO_AUTO_INSTALL")
 	env, err := goTool{}.environ(newRepo(t), jupyter{private: true})
@@ -192,8 +195,10 @@ func TestEnviron(t *testing.T) {
 		name, value, _ := strings.Cut(e, "=")
 		got[name] = value
 	}
-	if !filepath.IsAbs(got["CTNAS_DATA"]) {
-		t.Errorf("CTNAS_DATA is %q, but cells run in another folder", got["CTNAS_DATA"])
+	for _, name := range folders {
+		if !filepath.IsAbs(got[name]) {
+			t.Errorf("%s is %q, but cells run in another folder", name, got[name])
+		}
 	}
 	if got["GOMLX_NO_AUTO_INSTALL"] != "1" || got["GOEXPERIMENT"] != "simd" {
 		t.Errorf("the environment lacks GOMLX_NO_AUTO_INSTALL=1 or GOEXPERIMENT=simd: %v", got)
@@ -295,16 +300,34 @@ func TestGoCommandFails(t *testing.T) {
 	}
 }
 
-// Jupyter looks for kernels in our folder before all others.
+// Jupyter looks for kernels and settings in our folders before all others.
 func TestForeignKernel(t *testing.T) {
 	t.Setenv("JUPYTER_PATH", "/foreign")
+	t.Setenv("JUPYTER_CONFIG_PATH", "")
 	r := newRepo(t)
 	env, err := goTool{}.environ(r, jupyter{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "JUPYTER_PATH=" + r.private("jupyter") + string(os.PathListSeparator) + "/foreign"
-	if !slices.Contains(env, want) {
-		t.Errorf("the environment lacks %s", want)
+	for _, want := range []string{
+		"JUPYTER_PATH=" + r.private("jupyter") + string(os.PathListSeparator) + "/foreign",
+		"JUPYTER_CONFIG_PATH=" + labDefaultsDir(r),
+	} {
+		if !slices.Contains(env, want) {
+			t.Errorf("the environment lacks %s", want)
+		}
+	}
+}
+
+func TestLabDefaults(t *testing.T) {
+	r := newRepo(t)
+	if err := writeLabDefaults(r); err != nil {
+		t.Fatal(err)
+	}
+	for name := range labDefaults {
+		content, err := os.ReadFile(filepath.Join(labDefaultsDir(r), "labconfig", name))
+		if err != nil || !json.Valid(content) {
+			t.Errorf("%s holds %q (%v), which is no JSON", name, content, err)
+		}
 	}
 }
