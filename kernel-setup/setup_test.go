@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -328,6 +329,29 @@ func TestLabDefaults(t *testing.T) {
 		content, err := os.ReadFile(filepath.Join(labDefaultsDir(r), "labconfig", name))
 		if err != nil || !json.Valid(content) {
 			t.Errorf("%s holds %q (%v), which is no JSON", name, content, err)
+		}
+	}
+}
+
+// Gopls is started with a bound on its memory, which the user may set otherwise.
+func TestGoplsStart(t *testing.T) {
+	s, _ := newSetup(t)
+	fakePath(t, map[string]string{"go": `printf '#!/bin/sh\necho $GOMEMLIMIT "$@"\n' >"$GOBIN/gopls"`})
+	gopls := s.repo.private("bin", "gopls")
+	if err := os.MkdirAll(s.repo.private("gopls"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.installGopls(t.Context(), gopls); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(s.repo.private("gopls", "gopls"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for own, want := range map[string]string{"": "300MiB", "1GiB": "1GiB"} {
+		t.Setenv("GOMEMLIMIT", own)
+		out, err := exec.Command(gopls, "-listen", "a b").CombinedOutput()
+		if err != nil || string(out) != want+" -listen a b\n" {
+			t.Errorf("gopls was started with %q (%v), want the limit %s", out, err, want)
 		}
 	}
 }
