@@ -320,6 +320,15 @@ func TestForeignKernel(t *testing.T) {
 	}
 }
 
+func TestFolderNotWritable(t *testing.T) {
+	r := newRepo(t)
+	t.Chdir(string(r))
+	write(t, r.private(), "a file where the folder should be")
+	fakePath(t, map[string]string{"go": `echo '{"GOVERSION": "go1.26.9", "GOROOT": "/opt/go"}'`})
+	_, err := install(t.Context(), new(bytes.Buffer), extent{})
+	wantError(t, err, "cannot install anything", r.private(), "make the repository writable")
+}
+
 func TestLabDefaults(t *testing.T) {
 	r := newRepo(t)
 	if err := writeLabDefaults(r); err != nil {
