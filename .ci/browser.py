@@ -1,8 +1,8 @@
 """Works with the notebooks in JupyterLab as a student does, in a headless Chromium.
 
-Usage: browser.py CHROMIUM PYTHON SCREENSHOTS
+Usage: browser.py CHROMIUM LAB SCREENSHOTS
 
-PYTHON is a command that runs "kernel-setup lab" with further arguments. Every step
+LAB is a command that runs "kernel-setup lab" with further arguments. Every step
 leaves a screenshot; a step that fails leaves one called failed.png, and ends the test.
 """
 
@@ -77,11 +77,12 @@ class Notebook:
         page.goto(f"{base}/tree/{path}?reset&{query}")
         self.panel = page.locator(".jp-NotebookPanel:visible")
         expect(self.panel).to_be_visible(timeout=2 * MINUTE)
-        # GoNB tells its state with the first cell only.
-        expect(page.locator("#jp-main-statusbar")).to_contain_text("Go (CTNAS) |", timeout=2 * MINUTE)
+        # JupyterLab drops a cell that is run before it has the kernel.
+        self.idle()
 
-    def idle(self, timeout=2 * MINUTE):
-        expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=timeout)
+    def idle(self):
+        """Waits until the kernel is there and no cell is running."""
+        expect(self.page.locator("#jp-main-statusbar")).to_contain_text("Go (CTNAS) | Idle", timeout=2 * MINUTE)
 
     def button(self, name):
         """Presses a button above the notebook."""
@@ -99,6 +100,20 @@ class Notebook:
         return self.panel.locator("[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type='application/vnd.jupyter.error']").all_inner_texts()
 
 
+def wait(page, what, condition):
+    """Waits until the condition is true, which is what."""
+    for _ in range(60):
+        if condition():
+            return
+        page.wait_for_timeout(500)
+    raise AssertionError(f"{what}: that did not come true")
+
+
+def shown(picture):
+    box = picture.bounding_box()
+    return box and box["width"] > 50 and box["height"] > 20
+
+
 def run_quickstart(notebook, run, minutes):
     """Runs all cells and looks at what they show."""
     panel = notebook.panel
@@ -113,16 +128,12 @@ def run_quickstart(notebook, run, minutes):
     # Cells out of sight are not drawn until one scrolls to them.
     plot = panel.locator(".jp-OutputArea-output svg").first
     plot.scroll_into_view_if_needed()
-    box = plot.bounding_box()
-    assert box and box["width"] > 50 and box["height"] > 20, f"the first picture is {box}"
-    assert plot.locator("path, line, rect, polyline, text").count() > 3, "the first picture is empty"
+    wait(notebook.page, "the first picture is not empty", lambda: shown(plot) and plot.locator("path, line, rect, polyline, text").count() > 3)
     canvas = panel.locator("canvas").first
     canvas.scroll_into_view_if_needed()
-    notebook.page.wait_for_timeout(1500)  # the chart's animation
-    drawn = canvas.evaluate("""c => {
+    wait(notebook.page, "the chart is drawn", lambda: canvas.evaluate("""c => {
         const pixels = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
-        return pixels.filter((v, i) => i % 4 == 3 && v > 0).length }""")
-    assert drawn > 100, f"the chart has only {drawn} pixels that are not empty"
+        return pixels.filter((v, i) => i % 4 == 3 && v > 0).length }""") > 100)
     assert not notebook.errors(), notebook.errors()
 
 
@@ -134,7 +145,7 @@ def interrupt(notebook):
     expect(panel.locator(".jp-OutputArea-output", has_text="started")).to_be_visible(timeout=2 * MINUTE)
     notebook.button("interrupt")
     expect(panel.locator(".jp-OutputArea-output", has_text="stopped cleanly")).to_be_visible(timeout=MINUTE)
-    notebook.idle(MINUTE)
+    notebook.idle()
 
 
 def make_notebooks(root):

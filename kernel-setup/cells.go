@@ -9,8 +9,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/ctnas/ctnas/kernel-setup/internal/figure"
 )
 
 // timedDeclarations is the first cell, as notebooks begin. GoNB keeps what it
@@ -68,7 +69,7 @@ func timeCells(ctx context.Context, out io.Writer) error {
 	}
 	defer os.RemoveAll(folder)
 	path := filepath.Join(folder, "cells.ipynb")
-	load, start := loadAverage(), time.Now()
+	load, start := figure.Load(), time.Now()
 	firsts, edits := []float64{}, make([][]float64, len(timedCells))
 	for kernel := range timedKernels {
 		if err := writeFile(path, timedNotebook(kernel)); err != nil {
@@ -106,17 +107,10 @@ func timeCells(ctx context.Context, out io.Writer) error {
 		add(c.name, edits[i])
 	}
 	add("all of these but the first", slices.Concat(edits...))
-	result, err := json.MarshalIndent(map[string]any{
+	return figure.Write(env.repo.path("figures", "celltimes"), text, map[string]any{
 		"id": "celltimes", "kernels": timedKernels, "elapsed_s": time.Since(start).Seconds(),
 		"config": map[string]any{"go": runtime.Version(), "cpus": runtime.NumCPU(), "load_average": load}, "rows": rows,
-	}, "", " ")
-	if err != nil {
-		return err
-	}
-	if err := writeFile(env.repo.path("figures", "celltimes", "table.md"), []byte(text)); err != nil {
-		return err
-	}
-	return writeFile(env.repo.path("figures", "celltimes", "result.json"), append(result, '\n'))
+	})
 }
 
 // timedNotebook has every kind of cell in turns, with numbers that no other kernel had.
@@ -136,11 +130,4 @@ func timedNotebook(kernel int) []byte {
 		panic(err) // It holds nothing that JSON cannot.
 	}
 	return content
-}
-
-// loadAverage is that of the last minute, or "" where the system does not say.
-func loadAverage() string {
-	text, _ := os.ReadFile("/proc/loadavg")
-	load, _, _ := strings.Cut(string(text), " ")
-	return load
 }

@@ -16,17 +16,21 @@ import (
 	"github.com/ctnas/ctnas/datasets"
 )
 
-// checkVerb says what is there, what is missing and what to do about it. With -bench
-// or -cells it measures how fast they are instead.
+// checkVerb says what is there, what is missing and what to do about it. With -bench,
+// -cells or -class it measures instead.
 func checkVerb(ctx context.Context, args []string, out io.Writer) error {
 	flags := newFlags("check")
 	bench := flags.Bool("bench", false, "compare the backends")
 	cells := flags.Bool("cells", false, "measure how long cells take")
+	class := flags.Bool("class", false, "measure kernels side by side")
 	if err := parseAll(flags, args); err != nil {
 		return err
 	}
 	if *cells {
 		return timeCells(ctx, out)
+	}
+	if *class {
+		return measureClass(ctx, out)
 	}
 	r, err := findRepo(".")
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ctnas/ctnas/datasets"
@@ -56,7 +57,27 @@ func listData(out io.Writer, assets []datasets.Asset) {
 			fmt.Fprintf(out, "unusable: %v\n", err)
 		}
 	}
+	listTable(out)
 	fmt.Fprintln(out, "To fetch one or several: go run ./kernel-setup data NAME... [-to FOLDER]")
+}
+
+// tableFiles are a table of NAS-Bench-101 that cannot be fetched, but may be here.
+var tableFiles = []string{"test108.csv.gz", "val_sample.csv.gz"}
+
+// listTable shows the table of tableFiles if it is here.
+func listTable(out io.Writer) {
+	data := os.Getenv("CTNAS_DATA")
+	if data == "" {
+		return
+	}
+	folder := filepath.Join(data, "nasbench101")
+	for _, name := range tableFiles {
+		if _, err := os.Stat(filepath.Join(folder, name)); err != nil {
+			return
+		}
+	}
+	fmt.Fprintf(out, "%s\n    NAS-Bench-101, all cells after 108 epochs, in two files that cannot be fetched from here\n    here:    yes, in %s\n",
+		strings.Join(tableFiles, " with "), folder)
 }
 
 // fetchData fetches assets into a data folder, or into the user's cache if to is empty.

@@ -70,6 +70,23 @@ func TestDataList(t *testing.T) {
 	}
 }
 
+func TestDataListTable(t *testing.T) {
+	alone(t)
+	data := t.TempDir()
+	t.Setenv("CTNAS_DATA", data)
+	for i, name := range tableFiles {
+		write(t, filepath.Join(data, "nasbench101", name), "")
+		out := new(bytes.Buffer)
+		if err := dispatch(t.Context(), []string{"data"}, out); err != nil {
+			t.Fatal(err)
+		}
+		whole := i == len(tableFiles)-1
+		if strings.Contains(out.String(), "yes, in "+filepath.Join(data, "nasbench101")) != whole {
+			t.Errorf("with %d of %d files the list is\n%s", i+1, len(tableFiles), out)
+		}
+	}
+}
+
 func TestDataFetch(t *testing.T) {
 	cache := alone(t)
 	content := []byte(strings.Repeat("data ", 100_000))

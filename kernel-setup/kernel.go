@@ -106,20 +106,32 @@ func (g goTool) environ(r repo, j jupyter) ([]string, error) {
 	}
 	set("PATH", g.path(r, os.Getenv("PATH")))
 	set("JUPYTER_DATA_DIR", r.private("jupyter"))
+	first := func(name, folder string) {
+		if rest := os.Getenv(name); rest != "" {
+			folder += string(os.PathListSeparator) + rest
+		}
+		set(name, folder)
+	}
 	// Here Jupyter looks first: another kernel of our name, wherever it is, cannot take its place.
-	set("JUPYTER_PATH", strings.TrimSuffix(r.private("jupyter")+string(os.PathListSeparator)+os.Getenv("JUPYTER_PATH"), string(os.PathListSeparator)))
+	first("JUPYTER_PATH", r.private("jupyter"))
+	first("JUPYTER_CONFIG_PATH", labDefaultsDir(r))
 	if plugins := pluginPath(r); plugins != "" {
 		set(pluginVariable, plugins)
 	}
 	if j.private {
 		set("JUPYTER_CONFIG_DIR", r.private("jupyter", "config"))
 	}
-	if data := os.Getenv("CTNAS_DATA"); data != "" {
-		abs, err := filepath.Abs(data)
-		if err != nil {
-			return nil, fmt.Errorf("CTNAS_DATA is %q: %w", data, err)
+	// Cells run in the folder of their notebook.
+	for _, name := range []string{"CTNAS_DATA", "CTNAS_CACHE", "CTNAS_RUNS"} {
+		folder := os.Getenv(name)
+		if folder == "" {
+			continue
 		}
-		set("CTNAS_DATA", abs)
+		abs, err := filepath.Abs(folder)
+		if err != nil {
+			return nil, fmt.Errorf("%s is %q: %w", name, folder, err)
+		}
+		set(name, abs)
 	}
 	// GoMLX downloads XLA on first use unless told not to.
 	if _, ok := os.LookupEnv("GOMLX_NO_AUTO_INSTALL"); !ok {

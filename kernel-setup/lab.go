@@ -7,9 +7,34 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 )
+
+// labDefaults are settings for JupyterLab, as files in a folder of its configuration.
+// The user's own settings go before them.
+var labDefaults = map[string]string{
+	// No pop-up asks whether news may be fetched, and a class may be offline.
+	"default_setting_overrides.json": `{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}`,
+	// GoNB tells its state only when it is asked for something. JupyterLab first asks who
+	// it is, and would not count that answer: the status bar would say "Unknown", not
+	// "Idle", until a cell has run.
+	"page_config.json": `{"untracked_message_types": []}`,
+}
+
+// labDefaultsDir is the place of labDefaults on $JUPYTER_CONFIG_PATH.
+func labDefaultsDir(r repo) string { return r.private("jupyter", "defaults") }
+
+// writeLabDefaults writes them to where [goTool.environ] tells Jupyter to look.
+func writeLabDefaults(r repo) error {
+	for name, content := range labDefaults {
+		if err := writeFile(filepath.Join(labDefaultsDir(r), "labconfig", name), []byte(content+"\n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // labVerb opens JupyterLab on the repository, showing the notebooks first, so
 // that their links to the library's files work.

@@ -39,10 +39,11 @@ Usage:
         Only installs. The other two do so as well, when something is missing.
         -xla and -cuda add GoMLX's XLA backend for the CPU and for NVIDIA GPUs, if it
         trains to the same numbers as pure Go here; notebooks then use it.
-  go run ./kernel-setup check [-bench] [-cells]
+  go run ./kernel-setup check [-bench] [-cells] [-class]
         Says what is installed and usable, and what to do where something is not.
         -bench compares XLA and pure Go instead, and writes figures/backends; -cells
-        measures how long cells take, and writes figures/celltimes.
+        measures how long cells take, and writes figures/celltimes; -class measures the
+        memory of many kernels at once, and writes figures/class.
   go run ./kernel-setup data [NAME...] [-to FOLDER]
         Lists the data that can be had: what it is, its size and licence, whether it
         is here. Fetches what is named, into the user's cache or the folder after -to;

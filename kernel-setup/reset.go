@@ -30,6 +30,14 @@ func resetVerb(ctx context.Context, args []string, in io.Reader, out io.Writer) 
 	if err != nil {
 		return err
 	}
+	git := func(args ...string) ([]byte, error) {
+		return exec.CommandContext(ctx, "git", append([]string{"-C", string(r)}, args...)...).Output()
+	}
+	if *edits {
+		if _, err := git("rev-parse", "--verify", "HEAD"); err != nil {
+			return errors.New("reset -edits takes the notebooks from the repository's history: install git, and use a clone; reset without -edits needs neither")
+		}
+	}
 	for _, name := range []string{"runs", "executed", ".ipynb_checkpoints"} {
 		path := r.path("notebooks", name)
 		if _, err := os.Lstat(path); err == nil {
@@ -48,12 +56,14 @@ func resetVerb(ctx context.Context, args []string, in io.Reader, out io.Writer) 
 		if err != nil {
 			return err
 		}
-		committed, err := exec.CommandContext(ctx, "git", "-C", string(r), "show", "HEAD:"+filepath.ToSlash(r.rel(path))).Output()
-		if *edits && err == nil {
-			if !bytes.Equal(old, committed) {
-				c.add("undo all edits of "+r.rel(path), func() error { return writeFile(path, committed) })
+		if *edits {
+			// A notebook of the user's own is not in the history, and only loses its outputs.
+			if committed, err := git("show", "HEAD:"+filepath.ToSlash(r.rel(path))); err == nil {
+				if !bytes.Equal(old, committed) {
+					c.add("undo all edits of "+r.rel(path), func() error { return writeFile(path, committed) })
+				}
+				continue
 			}
-			continue
 		}
 		clean, cleared, err := withoutOutputs(old)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -98,6 +99,55 @@ func TestReset(t *testing.T) {
 	}
 	write(t, notebook, "{")
 	wantError(t, reset("", "-yes"), "notebooks/a.ipynb")
+}
+
+// Edits are kept, unless -edits is given and the user agrees to what it says.
+func TestResetEdits(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("there is no git")
+	}
+	r := newRepo(t)
+	t.Chdir(string(r))
+	t.Setenv("CTNAS_RUNS", "")
+	ours, own := r.path("notebooks", "a.ipynb"), r.path("notebooks", "own.ipynb")
+	var out bytes.Buffer
+	reset := func(answer string, args ...string) error {
+		out.Reset()
+		return resetVerb(t.Context(), args, strings.NewReader(answer), &out)
+	}
+	holds := func(path, want string) {
+		t.Helper()
+		if got, _ := os.ReadFile(path); string(got) != want {
+			t.Errorf("%s holds\n%s\nwant\n%s", path, got, want)
+		}
+	}
+	write(t, ours, cleanNotebook)
+	wantError(t, reset("", "-edits", "-yes"), "git")
+	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-q", "-m", "first"}} {
+		if said, err := exec.Command("git", args...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %s", args, said)
+		}
+	}
+	edit := strings.NewReplacer("0.50", "0.75")
+	for _, path := range []string{ours, own} {
+		write(t, path, edit.Replace(dirtyNotebook))
+	}
+	if err := reset("", "-yes"); err != nil {
+		t.Error(err)
+	}
+	for _, path := range []string{ours, own} {
+		holds(path, edit.Replace(cleanNotebook))
+	}
+	wantError(t, reset("n\n", "-edits"), "nothing was changed")
+	if !strings.Contains(out.String(), "undo all edits of notebooks/a.ipynb") || strings.Contains(out.String(), "own.ipynb") {
+		t.Errorf("the user is asked %q", &out)
+	}
+	holds(ours, edit.Replace(cleanNotebook))
+	if err := reset("y\n", "-edits"); err != nil {
+		t.Error(err)
+	}
+	holds(ours, cleanNotebook)
+	holds(own, edit.Replace(cleanNotebook))
 }
 
 // A link that stands in for a folder is removed, not followed.

@@ -138,7 +138,7 @@ func (s *setup) builds(editor bool) ([]step, error) {
 	if editor {
 		steps = append(steps, step{
 			name:     "gopls",
-			key:      hash(s.go_.GOVERSION, goplsVersion),
+			key:      hash(s.go_.GOVERSION, goplsVersion, goplsStart),
 			leave:    bin("gopls"),
 			do:       s.installGopls,
 			optional: "there is no completion in the notebook",
@@ -165,6 +165,9 @@ func (s *setup) run(ctx context.Context, what extent) (*environment, error) {
 	if !s.dry {
 		if err := writeKernelSpec(s.repo, s.go_); err != nil {
 			return nil, fmt.Errorf("cannot write the kernel's description: %w", err)
+		}
+		if err := writeLabDefaults(s.repo); err != nil {
+			return nil, fmt.Errorf("cannot write JupyterLab's settings: %w", err)
 		}
 	}
 	// Cells start fast when everything that they import is compiled already.
@@ -245,14 +248,22 @@ func (s *setup) buildTool(pkg string) func(context.Context, string) error {
 	}
 }
 
+// goplsStart starts gopls within bounds. Without them it takes 1.7 GB for the first
+// completion of a class, when its cache is empty, and keeps most of it. The cells'
+// programs must not be bound, so this cannot be in the kernel's environment.
+const goplsStart = `#!/bin/sh
+GOMEMLIMIT=${GOMEMLIMIT:-300MiB} exec "${0%/*}/../gopls/gopls" "$@"
+`
+
 // installGopls compiles gopls, which the kernel asks for completions.
 func (s *setup) installGopls(ctx context.Context, leave string) error {
-	tmp := s.repo.private("gopls.part")
-	defer os.RemoveAll(tmp)
-	if err := s.goCommand(ctx, []string{"GOBIN=" + tmp}, "install", "golang.org/x/tools/gopls@"+goplsVersion); err != nil {
+	if err := s.goCommand(ctx, []string{"GOBIN=" + s.repo.private("gopls")}, "install", "golang.org/x/tools/gopls@"+goplsVersion); err != nil {
 		return fmt.Errorf("cannot build gopls: %w", err)
 	}
-	return os.Rename(filepath.Join(tmp, "gopls"), leave)
+	if err := writeFile(leave, []byte(goplsStart)); err != nil {
+		return err
+	}
+	return os.Chmod(leave, 0o755)
 }
 
 // warm compiles this module, and with it what the notebooks import, into the

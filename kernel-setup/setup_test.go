@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -180,7 +181,10 @@ func TestKernelSpec(t *testing.T) {
 }
 
 func TestEnviron(t *testing.T) {
-	t.Setenv("CTNAS_DATA", "../data")
+	folders := []string{"CTNAS_DATA", "CTNAS_CACHE", "CTNAS_RUNS"}
+	for _, name := range folders {
+		t.Setenv(name, "../folder")
+	}
 	t.Setenv("GOMLX_NO_AUTO_INSTALL", "")
 	os.Unsetenv("GOMLX_NO_AUTO_INSTALL")
 	env, err := goTool{}.environ(newRepo(t), jupyter{private: true})
@@ -192,8 +196,10 @@ func TestEnviron(t *testing.T) {
 		name, value, _ := strings.Cut(e, "=")
 		got[name] = value
 	}
-	if !filepath.IsAbs(got["CTNAS_DATA"]) {
-		t.Errorf("CTNAS_DATA is %q, but cells run in another folder", got["CTNAS_DATA"])
+	for _, name := range folders {
+		if !filepath.IsAbs(got[name]) {
+			t.Errorf("%s is %q, but cells run in another folder", name, got[name])
+		}
 	}
 	if got["GOMLX_NO_AUTO_INSTALL"] != "1" || got["GOEXPERIMENT"] != "simd" {
 		t.Errorf("the environment lacks GOMLX_NO_AUTO_INSTALL=1 or GOEXPERIMENT=simd: %v", got)
@@ -295,16 +301,66 @@ func TestGoCommandFails(t *testing.T) {
 	}
 }
 
-// Jupyter looks for kernels in our folder before all others.
+// Jupyter looks for kernels and settings in our folders before all others.
 func TestForeignKernel(t *testing.T) {
 	t.Setenv("JUPYTER_PATH", "/foreign")
+	t.Setenv("JUPYTER_CONFIG_PATH", "")
 	r := newRepo(t)
 	env, err := goTool{}.environ(r, jupyter{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "JUPYTER_PATH=" + r.private("jupyter") + string(os.PathListSeparator) + "/foreign"
-	if !slices.Contains(env, want) {
-		t.Errorf("the environment lacks %s", want)
+	for _, want := range []string{
+		"JUPYTER_PATH=" + r.private("jupyter") + string(os.PathListSeparator) + "/foreign",
+		"JUPYTER_CONFIG_PATH=" + labDefaultsDir(r),
+	} {
+		if !slices.Contains(env, want) {
+			t.Errorf("the environment lacks %s", want)
+		}
+	}
+}
+
+func TestFolderNotWritable(t *testing.T) {
+	r := newRepo(t)
+	t.Chdir(string(r))
+	write(t, r.private(), "a file where the folder should be")
+	fakePath(t, map[string]string{"go": `echo '{"GOVERSION": "go1.26.9", "GOROOT": "/opt/go"}'`})
+	_, err := install(t.Context(), new(bytes.Buffer), extent{})
+	wantError(t, err, "cannot install anything", r.private(), "make the repository writable")
+}
+
+func TestLabDefaults(t *testing.T) {
+	r := newRepo(t)
+	if err := writeLabDefaults(r); err != nil {
+		t.Fatal(err)
+	}
+	for name := range labDefaults {
+		content, err := os.ReadFile(filepath.Join(labDefaultsDir(r), "labconfig", name))
+		if err != nil || !json.Valid(content) {
+			t.Errorf("%s holds %q (%v), which is no JSON", name, content, err)
+		}
+	}
+}
+
+// Gopls is started with a bound on its memory, which the user may set otherwise.
+func TestGoplsStart(t *testing.T) {
+	s, _ := newSetup(t)
+	fakePath(t, map[string]string{"go": `printf '#!/bin/sh\necho $GOMEMLIMIT "$@"\n' >"$GOBIN/gopls"`})
+	gopls := s.repo.private("bin", "gopls")
+	if err := os.MkdirAll(s.repo.private("gopls"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.installGopls(t.Context(), gopls); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(s.repo.private("gopls", "gopls"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for own, want := range map[string]string{"": "300MiB", "1GiB": "1GiB"} {
+		t.Setenv("GOMEMLIMIT", own)
+		out, err := exec.Command(gopls, "-listen", "a b").CombinedOutput()
+		if err != nil || string(out) != want+" -listen a b\n" {
+			t.Errorf("gopls was started with %q (%v), want the limit %s", out, err, want)
+		}
 	}
 }

@@ -230,7 +230,11 @@ func unpackCUDA(ctx context.Context, s *setup, a *accelerator, dir string) error
 	}
 	plugin := filepath.Join(dir, cudaWheelDir)
 	// No symbolic link: the plugin finds the libraries relative to its own path.
-	return os.Link(filepath.Join(plugin, "xla_cuda_plugin.so"), filepath.Join(plugin, "pjrt_c_api_cuda_plugin.so"))
+	err := os.Link(filepath.Join(plugin, "xla_cuda_plugin.so"), filepath.Join(plugin, "pjrt_c_api_cuda_plugin.so"))
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("its packages hold no PJRT plugin in %s", cudaWheelDir)
+	}
+	return err
 }
 
 // pip runs pip on the accelerator's wheels.

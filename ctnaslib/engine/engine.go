@@ -4,8 +4,10 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -18,6 +20,9 @@ const (
 	goBackend  = "go"
 	xlaBackend = "xla"
 )
+
+// pluginPathVariable names the folders in which go-xla looks for plugins first.
+const pluginPathVariable = "PJRT_PLUGIN_LIBRARY_PATH"
 
 // Open opens the backend that everything in this process computes on, once; later
 // calls return the same one. $GOMLX_BACKEND chooses it, as for any GoMLX program:
@@ -35,9 +40,8 @@ var opened = sync.OnceValues(func() (compute.Backend, error) {
 		return OpenConfig(config)
 	}
 	plugins := 0
-	// A file that is called a plugin and is none makes go-xla v0.4.1 panic.
 	if err := Try(func() { plugins = xlaPlugins() }); err != nil {
-		return nil, fmt.Errorf("engine: an installed plugin for xla cannot be loaded (set $%s to go, or remove it): %w", compute.ConfigEnvVar, err)
+		return nil, fmt.Errorf("engine: cannot open the backend %q: %w", xlaBackend, badPlugin(err))
 	}
 	if plugins > 0 {
 		return OpenConfig(xlaBackend)
@@ -55,11 +59,29 @@ func OpenConfig(config string) (backend compute.Backend, err error) {
 	}
 	if caught := Try(func() { backend, err = newQuietly(full) }); caught != nil {
 		err = caught
+		if name == xlaBackend {
+			return nil, fmt.Errorf("engine: cannot open the backend %q: %w", config, badPlugin(caught))
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("engine: cannot open the backend %q (set $%s to go, or install a plugin for xla): %w", config, compute.ConfigEnvVar, err)
 	}
 	return backend, nil
+}
+
+// badPlugin says what to do about a file that has a PJRT plugin's name and is none:
+// damaged, or for another kind of machine. go-xla v0.4.1 names it in a warning, and
+// then panics with a nil pointer.
+func badPlugin(caught error) error {
+	var crash runtime.Error
+	if !errors.As(caught, &crash) {
+		return caught
+	}
+	where := "one of GoMLX's folders for them"
+	if dirs := os.Getenv(pluginPathVariable); dirs != "" {
+		where = fmt.Sprintf("$%s=%s", pluginPathVariable, dirs)
+	}
+	return fmt.Errorf("a file in %s has the name of a PJRT plugin, but cannot be loaded; delete it and install the plugin again, or set $%s to go", where, compute.ConfigEnvVar)
 }
 
 // newQuietly keeps compute v0.1.2 from printing its parallelism setting into the

@@ -96,7 +96,7 @@ func Open(root, step string, config any) (*Run, error) {
 		return nil, fmt.Errorf("rundir: cannot lock %s: %w", dir, err)
 	}
 	if !locked {
-		return nil, fmt.Errorf("rundir: cannot open %s: %w", dir, ErrInUse)
+		return nil, fmt.Errorf("rundir: cannot open %s: %w; wait until it is done, or work under another folder ($CTNAS_RUNS for notebooks)", dir, ErrInUse)
 	}
 	if err := r.open(config); err != nil {
 		r.Close()

@@ -7,13 +7,11 @@
 package main
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
@@ -28,7 +26,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/search"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
-	"github.com/google/renameio/v2"
+	"github.com/ctnas/ctnas/kernel-setup/internal/figure"
 )
 
 // anyFolder matches the folder of a plugin, which is not the same on another machine.
@@ -71,7 +69,7 @@ func run(config, out string) error {
 		ID: "backends", Benchmark: nasbench101.Space{}.Name(), Source: "proxy", Backend: engine.Describe(other), Seeds: 1,
 		Config: map[string]any{
 			"labels": "the number of parameters of each cell, in (0, 1]", "rounds": rounds, "plugin": anyFolder.ReplaceAllString(other.Description(), ""), "go": runtime.Version(),
-			"cpus": runtime.NumCPU(), "load_average": loadAverage(),
+			"cpus": runtime.NumCPU(), "load_average": figure.Load(),
 		},
 	}
 	for _, s := range steps {
@@ -235,13 +233,6 @@ func (d *duel) measure() error {
 
 func milliseconds(start time.Time) float64 { return float64(time.Since(start).Microseconds()) / 1000 }
 
-// loadAverage is that of the last minute, with the measurement's own, or "" where the system does not say.
-func loadAverage() string {
-	text, _ := os.ReadFile("/proc/loadavg")
-	load, _, _ := strings.Cut(string(text), " ")
-	return load
-}
-
 // result is figures/backends/result.json.
 type result struct {
 	ID        string         `json:"id"`
@@ -262,10 +253,6 @@ type row struct {
 
 // write writes result.json and table.md into dir.
 func (r result) write(dir string) error {
-	content, err := json.MarshalIndent(r, "", " ")
-	if err != nil {
-		return err
-	}
 	var table strings.Builder
 	fmt.Fprintf(&table, "Medians of %d calls in turns, in one process, on %v CPUs (load average before it: %v). "+
 		"The difference is the largest between the numbers of the first %d calls. Written by `go run ./kernel-setup check -bench`.\n\n",
@@ -279,11 +266,5 @@ func (r result) write(dir string) error {
 		}
 		fmt.Fprintf(&table, "| %s | %s | %.1f ms | %.0f ms | %.1f× | %s |\n", row.Method, row.Backend, m["time_ms"], m["first_ms"], m["speedup"], difference)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	if err := renameio.WriteFile(filepath.Join(dir, "result.json"), append(content, '\n'), 0o644); err != nil {
-		return err
-	}
-	return renameio.WriteFile(filepath.Join(dir, "table.md"), []byte(table.String()), 0o644)
+	return figure.Write(dir, table.String(), r)
 }
