@@ -85,10 +85,10 @@ func Quick() Config {
 	return c
 }
 
-// Active is Quick with two changes that the paper does not make: messages in both
+// TwoWay is Quick with two changes that the paper does not make: messages in both
 // directions, so that an operation also knows what follows it, and a head that is
 // antisymmetric by construction.
-func Active() Config {
+func TwoWay() Config {
 	c := Quick()
 	c.Messages, c.Antisymmetric = encoder.Both, true
 	return c

@@ -189,8 +189,8 @@ func (m Method) run(ctx context.Context, root string, table *datasets.NASBench10
 		}
 		o.KTau = &tau
 	}
-	if found.NAC != nil {
-		found.NAC.Release() // to the search with the next seed
+	if r, ok := found.Ranker.(interface{ Release() }); ok {
+		r.Release() // to the search with the next seed
 	}
 	return o, run.Finish(o)
 }

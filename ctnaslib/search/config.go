@@ -49,9 +49,6 @@ const (
 // only for the answer. The paper does not give K.)
 type Config struct {
 	Labels     int // M: architectures whose accuracy is queried
-	Rounds     int // in which most labels are bought, see [Active]; 0 buys all at the start
-	FirstRound int // labels bought at random before the first round
-	Pool       int // random architectures that NAC ranks to choose a round's labels
 	Iterations int // T
 
 	PolicySteps int // steps of policy gradient in an iteration
@@ -107,24 +104,6 @@ func Quick() Config {
 	return c
 }
 
-// Active is the search of this project, beside the faithful ones. It differs from
-// [Paper] in three ways.
-//
-// Labels: 223 of the 423 are bought at random, the others 50 at a time, in four
-// rounds, for those of 30,000 random architectures that a NAC trained on the labels
-// so far ranks highest. So NAC learns most where it has to decide.
-//
-// Comparator: [comparator.Active], with messages both ways and a tied head.
-//
-// Derivation: the labelled architectures are candidates of Alg. 2 from the start, so
-// the search begins at the best of them, and what the policy finds must beat them.
-func Active() Config {
-	c := Paper()
-	c.FirstRound, c.Rounds, c.Pool = 223, 4, 30_000
-	c.NAC = comparator.Active()
-	return c
-}
-
 // withSeed derives the seeds of the parts.
 func (c Config) withSeed() Config {
 	c.NAC.Seed, c.Controller.Seed = c.Seed, c.Seed
@@ -143,8 +122,6 @@ func (c Config) check() error {
 	switch {
 	case c.Labels < 2:
 		return fmt.Errorf("search: Labels must be at least 2, not %d", c.Labels)
-	case c.Rounds < 0 || c.Rounds > 0 && (c.FirstRound < 2 || c.FirstRound+c.Rounds > c.Labels || c.Pool < c.Labels):
-		return fmt.Errorf("search: %d rounds need at least 2 labels before them, one for each, and a pool of more than all labels; there are %d labels, %d before them, and a pool of %d", c.Rounds, c.Labels, c.FirstRound, c.Pool)
 	case c.Baseline != CurriculumBaseline && c.Baseline != FixedBaseline && c.Baseline != RandomBaseline:
 		return fmt.Errorf("search: unknown baseline rule %q; use search.CurriculumBaseline, FixedBaseline or RandomBaseline", c.Baseline)
 	case c.TopK < 0 || c.NACEpochs < 0:

@@ -67,7 +67,7 @@ func CTNAS(ctx context.Context, root string, p Problem, config Config) (*Found, 
 	}
 	config = config.withSeed()
 	s := p.Benchmark.Space()
-	labelled, err := buyLabels(ctx, root, p, config)
+	labelled, err := Label(p.Benchmark, config.Labels, config.Seed)
 	if err != nil {
 		return nil, err
 	}
@@ -164,28 +164,8 @@ func (a *algorithm) start(ctx context.Context, root string) error {
 	if err != nil {
 		return err
 	}
-	if a.config.Rounds > 0 {
-		best, _, err := UpdateBaseline(a.nac, a.candidates(), nil)
-		if err != nil {
-			return err
-		}
-		a.baselines = []space.Arch{best}
-	}
 	a.rival = a.baseline()
 	return nil
-}
-
-// candidates are the architectures that a fresh sample has to beat to become the
-// next baseline: ℬ, or its last; and the labelled ones if they were chosen.
-func (a *algorithm) candidates() []space.Arch {
-	candidates := a.baselines
-	if !a.config.AllBaselines {
-		candidates = a.baselines[len(a.baselines)-1:]
-	}
-	if a.config.Rounds > 0 {
-		candidates = append(comparator.Archs(a.labelled), candidates...)
-	}
-	return candidates
 }
 
 // iterate does lines 7 to 15 of iteration t, counted from 0.
@@ -217,7 +197,11 @@ func (a *algorithm) iterate(t int) (map[string]float64, error) {
 		a.baselines = append(a.baselines, a.baseline())
 		return values, nil
 	}
-	next, score, err := UpdateBaseline(a.nac, a.candidates(), samples[:c.BaselineSamples])
+	candidates := a.baselines
+	if !c.AllBaselines {
+		candidates = a.baselines[len(a.baselines)-1:]
+	}
+	next, score, err := UpdateBaseline(a.nac, candidates, samples[:c.BaselineSamples])
 	if err != nil {
 		return nil, err
 	}

@@ -155,42 +155,6 @@ func TestBaselineRules(t *testing.T) {
 	}
 }
 
-func TestActiveLabels(t *testing.T) {
-	c := small(7)
-	c.FirstRound, c.Rounds, c.Pool = 30, 4, 400
-	c = c.withSeed()
-	root, p := t.TempDir(), toyProblem(t)
-	labelled, err := buyLabels(context.Background(), root, p, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(labelled) != 60 || p.Benchmark.Queries() != 60 {
-		t.Fatalf("%d labels and %d queries, want 60", len(labelled), p.Benchmark.Queries())
-	}
-	mean := func(part []comparator.Labelled) (m float64) {
-		for _, l := range part {
-			m += l.Accuracy / float64(len(part))
-		}
-		return m
-	}
-	if random, chosen := mean(labelled[:30]), mean(labelled[30:]); chosen < random+0.1 {
-		t.Errorf("the labels bought in rounds have quality %.2f, the random ones %.2f", chosen, random)
-	}
-	found := mustSearch(t, root, c)
-	isLabelled := func(a space.Arch) bool {
-		return slices.ContainsFunc(labelled, func(l comparator.Labelled) bool { return l.Arch.ID() == a.ID() })
-	}
-	if !isLabelled(found.Baselines[0]) {
-		t.Errorf("the search began at %v, which is not among the labelled architectures", found.Baselines[0])
-	}
-	if found.Queries != 60 {
-		t.Errorf("%d queries, want 60", found.Queries)
-	}
-	if again := mustSearch(t, root, c); summary(again) != summary(found) || again.Status != rundir.Loaded {
-		t.Errorf("the second call gave %s, %s", again.Status, summary(again))
-	}
-}
-
 func TestSameSeedSameResult(t *testing.T) {
 	a, b := mustSearch(t, t.TempDir(), small(3)), mustSearch(t, t.TempDir(), small(3))
 	if summary(a) != summary(b) {
@@ -415,7 +379,6 @@ func TestConfigErrors(t *testing.T) {
 		"BaselineSamples": func(c *Config) { c.BaselineSamples = c.Samples + 1 },
 		"exploration":     func(c *Config) { c.Exploration = "bold" },
 		"baseline rule":   func(c *Config) { c.Baseline = "rising" },
-		"4 rounds":        func(c *Config) { c.Rounds, c.FirstRound, c.Pool = 4, 1, 1000 },
 	} {
 		c := small(1)
 		change(&c)

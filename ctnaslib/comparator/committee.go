@@ -1,0 +1,106 @@
+package comparator
+
+import (
+	"context"
+	"fmt"
+
+	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/stat"
+
+	"github.com/ctnas/ctnas/ctnaslib/space"
+)
+
+// Committee is several NACs that were each trained without one part of the labelled
+// architectures. Their average ranks better than one of them, and of every labelled
+// architecture there is a member that has not seen its label. It is not safe for
+// concurrent use.
+type Committee struct {
+	members []*NAC
+	mean    []float64 // of each member's utilities of all labelled architectures
+	std     []float64
+}
+
+// TrainCommittee trains the given number of NACs as [Train] does, each in a run
+// directory of its own. Member k does not see the labelled architectures k,
+// k + members, k + 2·members, …; its seed is Config.Seed plus k·2³². Watch, if set,
+// is told of the epochs of all members.
+func TrainCommittee(ctx context.Context, root string, t Training, members int) (*Committee, error) {
+	if members < 2 || members > len(t.Labelled)/2 {
+		return nil, fmt.Errorf("comparator: a committee of NACs needs from 2 members to half the number of labels (%d), not %d", len(t.Labelled), members)
+	}
+	c := &Committee{}
+	archs := Archs(t.Labelled)
+	for k := range members {
+		own := t
+		own.Labelled = nil
+		for i, l := range t.Labelled {
+			if i%members != k {
+				own.Labelled = append(own.Labelled, l)
+			}
+		}
+		own.Config.Seed += uint64(k) << 32
+		if t.Watch != nil {
+			own.Watch = func(done, total int, values map[string]float64) { t.Watch(k*total+done, members*total, values) }
+		}
+		trained, err := Train(ctx, root, own)
+		if err != nil {
+			return nil, err
+		}
+		utilities, err := trained.NAC.Utilities(archs)
+		if err != nil {
+			return nil, err
+		}
+		mean, std := stat.MeanStdDev(utilities, nil)
+		if std == 0 {
+			return nil, fmt.Errorf("comparator: member %d of the committee finds all labelled architectures equally good; train it longer", k)
+		}
+		c.members, c.mean, c.std = append(c.members, trained.NAC), append(c.mean, mean), append(c.std, std)
+	}
+	return c, nil
+}
+
+// Utilities are the members' average, of utilities in standard deviations from the
+// mean of the labelled architectures: a NAC's own have no fixed zero and scale.
+func (c *Committee) Utilities(archs []space.Arch) ([]float64, error) {
+	average := make([]float64, len(archs))
+	for k := range c.members {
+		utilities, err := c.of(k, archs)
+		if err != nil {
+			return nil, err
+		}
+		floats.AddScaled(average, 1/float64(len(c.members)), utilities)
+	}
+	return average, nil
+}
+
+// Unseen are the utilities of the labelled architectures that the committee was
+// trained with, in their order, each from the member that did not see its label.
+func (c *Committee) Unseen(labelled []Labelled) ([]float64, error) {
+	unseen := make([]float64, len(labelled))
+	for k := range c.members {
+		utilities, err := c.of(k, Archs(labelled))
+		if err != nil {
+			return nil, err
+		}
+		for i := k; i < len(labelled); i += len(c.members) {
+			unseen[i] = utilities[i]
+		}
+	}
+	return unseen, nil
+}
+
+// of are the utilities of member k, standardised.
+func (c *Committee) of(k int, archs []space.Arch) ([]float64, error) {
+	utilities, err := c.members[k].Utilities(archs)
+	floats.AddConst(-c.mean[k], utilities)
+	floats.Scale(1/c.std[k], utilities)
+	return utilities, err
+}
+
+// Release is [NAC.Release] of every member.
+func (c *Committee) Release() {
+	for _, n := range c.members {
+		n.Release()
+	}
+	c.members = nil
+}
