@@ -142,7 +142,7 @@ func NewReNAS(backend compute.Backend, s space.Space, labelled []comparator.Labe
 	if len(labelled) == 0 {
 		return nil, fmt.Errorf("predictor: ReNAS needs labelled architectures, got none")
 	}
-	features, maps, err := Features(comparator.Archs(labelled), s.Nodes())
+	features, maps, err := featureMaps(comparator.Archs(labelled), s.Nodes())
 	if err != nil {
 		return nil, err
 	}
@@ -222,13 +222,13 @@ func newReNAS(backend compute.Backend, s space.Space, config ReNASConfig, store 
 // Config returns what the predictor was made with.
 func (r *ReNAS) Config() ReNASConfig { return r.config }
 
-// Features are ReNAS's maps of each architecture, [batch, nodes, nodes, maps],
+// featureMaps are ReNAS's maps of each architecture, [batch, nodes, nodes, maps],
 // row-major, and the number of maps: the operation's id, then the FLOPs of each
 // place in 10⁷, then the parameters of each place in 10⁵. An entry (i, j) is 0 where
 // there is no edge i → j, else it speaks of node j. A graph of fewer nodes is padded
 // before its last one. The error names the first architecture that is not [Costed]
 // or has too many nodes.
-func Features(archs []space.Arch, nodes int) (features []float32, maps int, err error) {
+func featureMaps(archs []space.Arch, nodes int) (features []float32, maps int, err error) {
 	for k, a := range archs {
 		costed, ok := a.(Costed)
 		if !ok {
@@ -395,7 +395,7 @@ func (r *ReNAS) TrainEpoch(epoch int, labelled []comparator.Labelled) (loss floa
 // features are the maps of archs, padded with zeros to a batch of the given size.
 func (r *ReNAS) features(archs []space.Arch, size int) (*tensors.Tensor, error) {
 	nodes := r.space.Nodes()
-	features, maps, err := Features(archs, nodes)
+	features, maps, err := featureMaps(archs, nodes)
 	if err != nil {
 		return nil, err
 	}

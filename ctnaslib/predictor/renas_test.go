@@ -29,8 +29,8 @@ func newReNASOf(t testing.TB, labelled []comparator.Labelled, c ReNASConfig) *Re
 
 // The maps of the cell input → conv3x3 → output with an edge input → output, worked
 // out by hand: the output is the last of 7 nodes, and all else is 0.
-func TestFeaturesByHand(t *testing.T) {
-	features, maps, err := Features([]space.Arch{mustParse(t, "1:"), mustParse(t, "111:A")}, 7)
+func TestFeatureMapsByHand(t *testing.T) {
+	features, maps, err := featureMaps([]space.Arch{mustParse(t, "1:"), mustParse(t, "111:A")}, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,6 +194,31 @@ func TestReNASResumes(t *testing.T) {
 	}, TrainReNAS)
 }
 
+// The number of architectures must not change their scores: batches are padded.
+func TestScoresDoNotDependOnTheBatch(t *testing.T) {
+	labelled := sample(5, 37)
+	r := newReNASOf(t, labelled, tinyReNAS(5))
+	if _, err := r.TrainEpoch(0, labelled); err != nil {
+		t.Fatal(err)
+	}
+	archs := comparator.Archs(labelled)
+	all, err := r.Utilities(archs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []int{0, 20, 36} {
+		one, err := r.Utilities(archs[i : i+1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(one[0]-all[i]) > 1e-5 {
+			t.Errorf("architecture %d: alone %g, in a batch %g", i, one[0], all[i])
+		}
+	}
+}
+
+var _ Costed = nasbench101.Cell{}
+
 // plain is an architecture that does not know what its nodes cost.
 type plain struct{ space.Arch }
 
@@ -214,7 +239,7 @@ func TestReNASErrors(t *testing.T) {
 	wantError(t, "no labels", err, "got none")
 	_, err = NewReNAS(backend(t), nasbench101.Space{}, []comparator.Labelled{{Arch: plain{mustParse(t, "101:A")}}}, tinyReNAS(1))
 	wantError(t, "no costs", err, "101:A")
-	_, _, err = Features([]space.Arch{mustParse(t, "101:A")}, 2)
+	_, _, err = featureMaps([]space.Arch{mustParse(t, "101:A")}, 2)
 	wantError(t, "few nodes", err, "3 nodes")
 
 	r := newReNASOf(t, sample(1, 4), tinyReNAS(1))
