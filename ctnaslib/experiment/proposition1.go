@@ -323,12 +323,12 @@ var Proposition1Columns = []report.Column{
 }
 
 // Proposition1Figures draws the result: "risks", both over the epochs, and "bound",
-// one against the other. The cross-entropy is in bits there, since in bits it is
-// never below the share of pairs in the wrong order.
+// one against the other during training. The cross-entropy is in bits there, since
+// in bits it is never below the share of pairs in the wrong order.
 func Proposition1Figures(r report.Result) []report.Figure {
 	bce := report.Series{Name: "cross-entropy (bits)"}
 	ranking := report.Series{Name: "share in the wrong order"}
-	each := report.Series{Name: "each training and measurement", Points: true}
+	each := report.Series{Name: "measurements", Points: true}
 	for _, row := range r.Rows {
 		var epoch float64
 		if _, err := fmt.Sscanf(row.Method, "after %f epoch", &epoch); err != nil {
@@ -340,6 +340,9 @@ func Proposition1Figures(r report.Result) []report.Figure {
 		}
 		add(&bce, "bce_risk", math.Ln2)
 		add(&ranking, "ranking_risk", 100)
+		if epoch == 0 {
+			continue // untrained networks lie far from all others
+		}
 		for i, nats := range row.PerSeed["bce_risk"] {
 			each.X = append(each.X, nats/math.Ln2)
 			each.Y = append(each.Y, row.PerSeed["ranking_risk"][i]/100)
