@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"github.com/gomlx/compute"
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/metric"
 	"github.com/ctnas/ctnas/ctnaslib/report"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/search"
@@ -108,7 +110,7 @@ type proposition1Run struct {
 }
 
 func (c Proposition1Config) train(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, seed uint64, watch rundir.Watch) (proposition1Run, error) {
-	c.NAC.Seed = seed
+	c.Seeds, c.NAC.Seed = 1, seed // how many others there are does not matter
 	run, err := rundir.Open(root, "proposition1", map[string]any{
 		"source": table.Source().Description, "backend": engine.Describe(backend), "experiment": c,
 	})
@@ -170,7 +172,11 @@ func probeRisks(n *comparator.NAC, archs []space.Arch, accuracies []float64) (ma
 	if err != nil {
 		return nil, err
 	}
-	tau, err := n.KendallTau(archs, accuracies)
+	utilities := make([]float64, len(scores))
+	for i, s := range scores {
+		utilities[i] = s.Utility()
+	}
+	tau, err := metric.KendallTau(utilities, accuracies)
 	return map[string]float64{"bce_risk": bce, "ranking_risk": 100 * ranking, "ktau": tau}, err
 }
 
@@ -317,12 +323,12 @@ var Proposition1Columns = []report.Column{
 }
 
 // Proposition1Figures draws the result: "risks", both over the epochs, and "bound",
-// one against the other. The cross-entropy is in bits there, since in bits it is
-// never below the share of pairs in the wrong order.
+// one against the other during training. The cross-entropy is in bits there, since
+// in bits it is never below the share of pairs in the wrong order.
 func Proposition1Figures(r report.Result) []report.Figure {
 	bce := report.Series{Name: "cross-entropy (bits)"}
 	ranking := report.Series{Name: "share in the wrong order"}
-	each := report.Series{Name: "each training and measurement", Points: true}
+	each := report.Series{Name: "measurements", Points: true}
 	for _, row := range r.Rows {
 		var epoch float64
 		if _, err := fmt.Sscanf(row.Method, "after %f epoch", &epoch); err != nil {
@@ -334,12 +340,16 @@ func Proposition1Figures(r report.Result) []report.Figure {
 		}
 		add(&bce, "bce_risk", math.Ln2)
 		add(&ranking, "ranking_risk", 100)
+		if epoch == 0 {
+			continue // untrained networks lie far from all others
+		}
 		for i, nats := range row.PerSeed["bce_risk"] {
 			each.X = append(each.X, nats/math.Ln2)
 			each.Y = append(each.Y, row.PerSeed["ranking_risk"][i]/100)
 		}
 	}
-	bound := report.Series{Name: "bound", X: []float64{0, 1}, Y: []float64{0, 1}, Reference: true}
+	most := floats.Max(append(each.X, 1))
+	bound := report.Series{Name: "bound", X: []float64{0, most}, Y: []float64{0, most}, Reference: true}
 	return []report.Figure{
 		{Name: "risks", Chart: report.Chart{
 			Title: "Two risks on held-out pairs", X: "epochs", Y: "risk", Series: []report.Series{bce, ranking},

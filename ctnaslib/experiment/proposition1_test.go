@@ -82,6 +82,13 @@ func TestProposition1(t *testing.T) {
 	if !(last["bce_risk_mean"] < first["bce_risk_mean"] && last["ranking_risk_mean"] < first["ranking_risk_mean"]) {
 		t.Errorf("the risks do not fall: %v, then %v", first, last)
 	}
+	figures := Proposition1Figures(result)
+	if points := figures[1].Chart.Series[0]; len(points.X) != 2*2 || points.X[0] != result.Rows[1].PerSeed["bce_risk"][0]/math.Ln2 {
+		t.Errorf("the risks of two trainings at two epochs are drawn at %v", points.X)
+	}
+	if err := result.WriteFiles(t.TempDir(), result.Table(Proposition1Columns...), figures...); err != nil {
+		t.Error(err)
+	}
 	again, err := Proposition1(context.Background(), root, table, backend, c, nil)
 	if err != nil || !reflect.DeepEqual(again, result) {
 		t.Errorf("loaded again it is %+v, %v", again, err)
@@ -124,6 +131,9 @@ func TestToyIsConsistent(t *testing.T) {
 		if s.ExcessRanking > s.Bound() {
 			t.Errorf("step %d: excess ranking risk %g above the bound %g", s.Step, s.ExcessRanking, s.Bound())
 		}
+	}
+	if _, err := Proposition1ToyFigure(path).Chart.SVG(); err != nil {
+		t.Error(err)
 	}
 	first, last := path[0], path[len(path)-1]
 	if first.Wrong == 0 || last.Wrong != 0 || last.ExcessRanking != 0 || last.ExcessBCE > 0.01 {
