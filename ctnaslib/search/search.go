@@ -31,21 +31,21 @@ type Problem struct {
 	Watch     rundir.Watch // told of each iteration, if set
 }
 
-// Found is the outcome of a search.
+// Found is the outcome of a search, of [CTNAS] or of a rival.
 type Found struct {
-	Best      space.Arch   // the last of Baselines
-	Baselines []space.Arch // the best of Alg. 2 at the start, then after each iteration
-	Labelled  []comparator.Labelled
-	Queries   int // validation accuracies bought
-	NAC       *comparator.NAC
-	Ranker    space.Ranker // what judged architectures: NAC, or a rival's predictor; nil if nothing did
-	Status    rundir.Status
-	Dir       string // the run directory
+	Best     space.Arch            // the answer
+	Labelled []comparator.Labelled // what was bought to train a judge
+	Queries  int                   // validation accuracies bought
+	Ranker   space.Ranker          // the judge: NAC, or a rival's predictor; nil for random search
+	Status   rundir.Status
+	Dir      string           // the run directory
+	Metrics  []rundir.Metrics // of each iteration, as the search's comment says
 
-	// Metrics are, of each iteration: "reward", the mean NAC(α, β) of its samples;
-	// "entropy", of the policy in nats; "policy_loss"; "nac_loss", where NAC was
-	// trained; "baseline_score", s of Eq. 5, where the baseline was chosen anew.
-	Metrics []rundir.Metrics
+	// Of searches with a NAC.
+	NAC *comparator.NAC
+
+	// Of CTNAS: the best of Alg. 2 at the start, then after each iteration.
+	Baselines []space.Arch
 }
 
 // The random streams of a run, the second word of each generator's seed.
@@ -59,8 +59,12 @@ const (
 // CTNAS runs Alg. 1 in a run directory under root; NAC's first training is a run
 // of its own beside it, shared with [comparator.Train]. A search that was finished
 // before is loaded, one that was interrupted continues, and both give the result of
-// an uninterrupted one. The errors are those of the configuration, the benchmark and
-// the run directory, and ctx's.
+// an uninterrupted one. The answer is the last baseline. The errors are those of the
+// configuration, the benchmark and the run directory, and ctx's.
+//
+// Its metrics are, of each iteration: "reward", the mean NAC(α, β) of its samples;
+// "entropy", of the policy in nats; "policy_loss"; "nac_loss", where NAC was trained;
+// "baseline_score", s of Eq. 5, where the baseline was chosen anew.
 func CTNAS(ctx context.Context, root string, p Problem, config Config) (*Found, error) {
 	if err := config.check(); err != nil {
 		return nil, err
