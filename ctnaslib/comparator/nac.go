@@ -15,11 +15,9 @@
 package comparator
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 
 	"github.com/ctnas/ctnas/ctnaslib/encoder"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
@@ -224,20 +222,6 @@ func (n *NAC) Utilities(archs []space.Arch) ([]float64, error) {
 		utilities[i] = s.Utility()
 	}
 	return utilities, nil
-}
-
-// Rank returns the positions of archs from the best to the worst, by [Score.Utility].
-func (n *NAC) Rank(archs []space.Arch) ([]int, error) {
-	utilities, err := n.Utilities(archs)
-	if err != nil {
-		return nil, err
-	}
-	order := make([]int, len(archs))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(utilities[j], utilities[i]) })
-	return order, nil
 }
 
 // KendallTau is the rank correlation between NAC's ranking of archs and their

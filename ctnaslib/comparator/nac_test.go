@@ -263,7 +263,7 @@ func TestLearnsARanking(t *testing.T) {
 		if tau < 0.7 {
 			t.Errorf("%s: Kendall's tau on cells never seen is %.3f", pairing, tau)
 		}
-		order, err := n.Rank(archs)
+		order, err := space.Rank(n, archs)
 		if err != nil {
 			t.Fatal(err)
 		}

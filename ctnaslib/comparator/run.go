@@ -3,6 +3,7 @@ package comparator
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
@@ -41,80 +42,55 @@ type Trained struct {
 // before it returns the stored NAC; if it was interrupted, by ctx or by the end of
 // the process, it continues.
 func Train(ctx context.Context, root string, t Training) (*Trained, error) {
-	type label struct {
-		Arch     string  `json:"arch"`
-		Accuracy float64 `json:"accuracy"`
-	}
-	labels := make([]label, len(t.Labelled))
-	for i, l := range t.Labelled {
-		labels[i] = label{l.Arch.String(), l.Accuracy}
-	}
 	run, err := rundir.Open(root, "nac", map[string]any{
-		"space": t.Space.Name(), "backend": engine.Describe(t.Backend), "nac": t.Config, "labelled": labels,
+		"space": t.Space.Name(), "backend": engine.Describe(t.Backend), "nac": t.Config, "labelled": Texts(t.Labelled),
 	})
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
-
-	done, state, err := run.Checkpoint()
+	p := &process{Training: t}
+	status, err := run.Do(ctx, p, t.Config.Epochs, checkpointEvery, t.Watch)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("comparator: %w", err)
 	}
-	trained := &Trained{Status: rundir.Trained, Dir: run.Dir()}
-	if done == 0 {
-		trained.NAC, err = New(t.Backend, t.Space, t.Config)
-	} else {
-		trained.Status = rundir.Resumed
-		if done >= t.Config.Epochs {
-			trained.Status = rundir.Loaded
-		}
-		trained.NAC, err = Decode(t.Backend, t.Space, t.Config, state)
-	}
-	if err != nil {
-		return nil, err
-	}
-	for epoch := done; epoch < t.Config.Epochs; epoch++ {
-		if err := t.epoch(trained.NAC, run, epoch); err != nil {
-			return nil, err
-		}
-		interrupted := ctx.Err()
-		if n := epoch + 1; n%checkpointEvery == 0 || n == t.Config.Epochs || interrupted != nil {
-			state, err := trained.NAC.Encode()
-			if err == nil {
-				err = run.Save(n, state)
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
-		if interrupted != nil {
-			return nil, fmt.Errorf("comparator: stopped after epoch %d of %d; run it again to continue: %w", epoch+1, t.Config.Epochs, interrupted)
-		}
-	}
+	trained := &Trained{NAC: p.nac, Status: status, Dir: run.Dir()}
 	trained.Metrics, err = run.Metrics()
 	return trained, err
 }
 
-func (t Training) epoch(n *NAC, run *rundir.Run, epoch int) error {
-	loss, err := n.TrainEpoch(epoch, t.Labelled, nil, 0)
+// process is a Training as a [rundir.Process]. A step is an epoch.
+type process struct {
+	Training
+	nac *NAC
+}
+
+func (p *process) Start() (err error) {
+	p.nac, err = New(p.Backend, p.Space, p.Config)
+	return err
+}
+
+func (p *process) Step(epoch int) (map[string]float64, error) {
+	loss, err := p.nac.TrainEpoch(epoch, p.Labelled, nil, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	values := map[string]float64{"loss": loss}
-	if t.Probe != nil && (epoch+1)%t.ProbeEvery == 0 {
-		probed, err := t.Probe(n)
+	if p.Probe != nil && (epoch+1)%p.ProbeEvery == 0 {
+		probed, err := p.Probe(p.nac)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for name, value := range probed {
-			values[name] = value
-		}
+		maps.Copy(values, probed)
 	}
-	if t.Watch != nil {
-		t.Watch(epoch+1, t.Config.Epochs, values)
-	}
-	return run.Log(epoch, values)
+	return values, nil
+}
+
+func (p *process) Encode() ([]byte, error) { return p.nac.Encode() }
+
+func (p *process) Decode(state []byte) (err error) {
+	p.nac, err = Decode(p.Backend, p.Space, p.Config, state)
+	return err
 }
 
 // TauProbe is a [Training.Probe] that measures "tau", the [NAC.KendallTau] against

@@ -24,6 +24,21 @@ func Archs(labelled []Labelled) []space.Arch {
 	return archs
 }
 
+// LabelledText is a [Labelled] as it stands in the configuration of a run.
+type LabelledText struct {
+	Arch     string  `json:"arch"`
+	Accuracy float64 `json:"accuracy"`
+}
+
+// Texts writes labelled architectures down for the configuration of a run.
+func Texts(labelled []Labelled) []LabelledText {
+	texts := make([]LabelledText, len(labelled))
+	for i, l := range labelled {
+		texts[i] = LabelledText{l.Arch.String(), l.Accuracy}
+	}
+	return texts
+}
+
 // Pair is a labelled pair (α, α', y) of Alg. 1: Better says whether α is taken to
 // be at least as good as α'.
 type Pair struct {

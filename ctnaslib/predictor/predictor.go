@@ -59,67 +59,46 @@ type learner interface {
 // root: it loads, continues or starts.
 func train[C any, P learner](ctx context.Context, root, step string, t Training[C], epochs int,
 	fresh func() (P, error), decode func([]byte) (P, error)) (*Trained[P], error) {
-	type label struct {
-		Arch     string  `json:"arch"`
-		Accuracy float64 `json:"accuracy"`
-	}
-	labels := make([]label, len(t.Labelled))
-	for i, l := range t.Labelled {
-		labels[i] = label{l.Arch.String(), l.Accuracy}
-	}
 	run, err := rundir.Open(root, step, map[string]any{
-		"space": t.Space.Name(), "backend": engine.Describe(t.Backend), "predictor": t.Config, "labelled": labels,
+		"space": t.Space.Name(), "backend": engine.Describe(t.Backend), "predictor": t.Config, "labelled": comparator.Texts(t.Labelled),
 	})
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
-
-	done, state, err := run.Checkpoint()
+	p := &process[P]{labelled: t.Labelled, fresh: fresh, decode: decode}
+	status, err := run.Do(ctx, p, epochs, checkpointEvery, t.Watch)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("predictor: %w", err)
 	}
-	trained := &Trained[P]{Status: rundir.Trained, Dir: run.Dir()}
-	if done == 0 {
-		trained.Predictor, err = fresh()
-	} else {
-		trained.Status = rundir.Resumed
-		if done >= epochs {
-			trained.Status = rundir.Loaded
-		}
-		trained.Predictor, err = decode(state)
-	}
-	if err != nil {
-		return nil, err
-	}
-	for epoch := done; epoch < epochs; epoch++ {
-		loss, err := trained.Predictor.TrainEpoch(epoch, t.Labelled)
-		if err != nil {
-			return nil, err
-		}
-		values := map[string]float64{"loss": loss}
-		if t.Watch != nil {
-			t.Watch(epoch+1, epochs, values)
-		}
-		if err := run.Log(epoch, values); err != nil {
-			return nil, err
-		}
-		interrupted := ctx.Err()
-		if n := epoch + 1; n%checkpointEvery == 0 || n == epochs || interrupted != nil {
-			state, err := trained.Predictor.Encode()
-			if err == nil {
-				err = run.Save(n, state)
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
-		if interrupted != nil {
-			return nil, fmt.Errorf("predictor: stopped after epoch %d of %d; run it again to continue: %w", epoch+1, epochs, interrupted)
-		}
-	}
+	trained := &Trained[P]{Predictor: p.predictor, Status: status, Dir: run.Dir()}
 	trained.Metrics, err = run.Metrics()
 	return trained, err
+}
+
+// process is the training of a predictor as a [rundir.Process]. A step is an epoch.
+type process[P learner] struct {
+	predictor P
+	labelled  []comparator.Labelled
+	fresh     func() (P, error)
+	decode    func(state []byte) (P, error)
+}
+
+func (p *process[P]) Start() (err error) {
+	p.predictor, err = p.fresh()
+	return err
+}
+
+func (p *process[P]) Step(epoch int) (map[string]float64, error) {
+	loss, err := p.predictor.TrainEpoch(epoch, p.labelled)
+	return map[string]float64{"loss": loss}, err
+}
+
+func (p *process[P]) Encode() ([]byte, error) { return p.predictor.Encode() }
+
+func (p *process[P]) Decode(state []byte) (err error) {
+	p.predictor, err = p.decode(state)
+	return err
 }
 
 // The random streams of a training, the second word of each generator's seed.

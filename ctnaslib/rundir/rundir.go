@@ -5,13 +5,7 @@
 //
 //	run, err := rundir.Open(root, "nac", config) // root/nac-1f3c5e7a90b1d2e4
 //	defer run.Close()
-//	if done, err := run.Result(&result); done { … } // finished by an earlier process
-//	step, state, err := run.Checkpoint()            // or begun by one
-//	for ; step < steps; step++ {
-//		…
-//		run.Log(step, map[string]float64{"loss": loss})
-//		run.Save(step+1, state)
-//	}
+//	status, err := run.Do(ctx, training, epochs, 20, watch) // what no process did before
 //	run.Finish(result)
 //
 // The directory's name holds a hash of the configuration: another configuration
@@ -288,7 +282,3 @@ func (r *Run) dropMetricsFrom(step int) error {
 	}
 	return r.writeFile(metricsFile, kept.Bytes())
 }
-
-// Watch is told of each step that a run has done, out of how many, with the values
-// measured at it: for progress bars and live plots.
-type Watch func(done, total int, values map[string]float64)

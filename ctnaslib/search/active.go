@@ -10,7 +10,6 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
-	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
@@ -61,14 +60,12 @@ func Active(ctx context.Context, root string, p Problem, config ActiveConfig) (*
 		return nil, err
 	}
 	config.NAC.Seed = config.Seed
-	run, err := rundir.Open(root, "active", map[string]any{
-		"space": p.Benchmark.Space().Name(), "source": p.Benchmark.Source(), "backend": engine.Describe(p.Backend), "search": config,
-	})
+	run, err := p.open(root, "active", config)
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
-	found := &Found{Status: rundir.Trained, Dir: run.Dir()}
+	found := &Found{Status: rundir.Trained}
 	if done, err := run.Result(&map[string]any{}); err != nil {
 		return nil, err
 	} else if done {
@@ -109,11 +106,8 @@ func Active(ctx context.Context, root string, p Problem, config ActiveConfig) (*
 	if p.Watch != nil {
 		p.Watch(config.Rounds+1, config.Rounds+1, nil)
 	}
-	found.Ranker, found.Queries = committee, p.Benchmark.Queries()
-	return found, run.Finish(map[string]any{
-		"best": found.Best.String(), "id": found.Best.ID(), "queries": found.Queries,
-		"source": p.Benchmark.Source(), "backend": engine.Describe(p.Backend),
-	})
+	found.Ranker = committee
+	return p.finish(run, found)
 }
 
 // buy queries a round's labels: for the architectures of a random pool that the
@@ -127,15 +121,10 @@ func (c ActiveConfig) buy(p Problem, ranker space.Ranker, labelled []comparator.
 	if err != nil {
 		return nil, err
 	}
-	utilities, err := ranker.Utilities(pool)
+	order, err := space.Rank(ranker, pool)
 	if err != nil {
 		return nil, err
 	}
-	order := make([]int, len(pool))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(utilities[j], utilities[i]) })
 	count := (c.Labels - len(labelled)) / (c.Rounds - round)
 	var bought []comparator.Labelled
 	for _, i := range order {

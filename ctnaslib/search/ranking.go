@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
-	"github.com/ctnas/ctnas/ctnaslib/engine"
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
@@ -32,9 +30,7 @@ func Ranking(ctx context.Context, root string, p Problem, config RankingConfig) 
 	if err != nil {
 		return nil, err
 	}
-	run, err := rundir.Open(root, "ranking", map[string]any{
-		"space": s.Name(), "source": p.Benchmark.Source(), "backend": engine.Describe(p.Backend), "search": config,
-	})
+	run, err := p.open(root, "ranking", config)
 	if err != nil {
 		return nil, err
 	}
@@ -43,29 +39,28 @@ func Ranking(ctx context.Context, root string, p Problem, config RankingConfig) 
 	if err != nil {
 		return nil, err
 	}
-	found := &Found{Labelled: labelled, Queries: p.Benchmark.Queries(), NAC: trained.NAC, Ranker: trained.NAC, Status: trained.Status, Dir: run.Dir()}
+	found := &Found{Labelled: labelled, NAC: trained.NAC, Ranker: trained.NAC, Status: trained.Status}
 	var stored struct {
 		Best string `json:"best"`
 	}
 	if done, err := run.Result(&stored); err != nil {
 		return nil, err
 	} else if done {
-		found.Best, err = s.Parse(stored.Best)
-		return found, err
+		if found.Best, err = parse(s, stored.Best); err != nil {
+			return nil, err
+		}
+		return p.finish(run, found)
 	}
 	pool, err := config.pool(p)
 	if err != nil {
 		return nil, err
 	}
-	order, err := trained.NAC.Rank(pool)
+	order, err := space.Rank(trained.NAC, pool)
 	if err != nil {
 		return nil, err
 	}
 	found.Best = pool[order[0]]
-	return found, run.Finish(map[string]any{
-		"best": found.Best.String(), "id": found.Best.ID(), "queries": found.Queries,
-		"source": p.Benchmark.Source(), "backend": engine.Describe(p.Backend),
-	})
+	return p.finish(run, found)
 }
 
 func (c RankingConfig) pool(p Problem) ([]space.Arch, error) {

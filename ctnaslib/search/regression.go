@@ -89,7 +89,7 @@ func RegressionNAS(ctx context.Context, root string, p Problem, config Regressio
 		return nil, err
 	}
 	r := &regressionSearch{config: config, backend: p.Backend, space: s, predictor: trained.Predictor}
-	found, err := runRival(ctx, root, "regressionnas", p, config, config.Iterations, labelled, trained.Predictor, r)
+	found, err := p.run(ctx, root, "regressionnas", config, r, config.Iterations, &Found{Labelled: labelled, Ranker: trained.Predictor})
 	if err == nil {
 		r.policy.Release()
 	}
@@ -105,50 +105,34 @@ type regressionSearch struct {
 	predictor space.Ranker
 
 	policy *controller.Controller
-	best   individual
+	found  individual
 }
 
-func (r *regressionSearch) answer() individual { return r.best }
+func (r *regressionSearch) best() space.Arch { return r.found.arch }
 
-func (r *regressionSearch) start() error {
+func (r *regressionSearch) Start() error {
 	var err error
 	r.policy, err = controller.New(r.backend, r.space.Decisions(), r.config.Controller)
 	return err
 }
 
-func (r *regressionSearch) iterate(t int) (map[string]float64, error) {
+func (r *regressionSearch) Step(t int) (map[string]float64, error) {
 	c := r.config
 	rng := rand.New(rand.NewPCG(c.Seed, seedIteration+uint64(t)))
 	values := make(map[string]float64)
-	for range c.PolicySteps {
-		sequences, err := r.policy.Sample(rng, c.PolicyBatch)
-		if err != nil {
-			return nil, err
-		}
-		archs := make([]space.Arch, len(sequences))
-		for i, sequence := range sequences {
-			if archs[i], err = r.space.Decode(sequence); err != nil {
-				return nil, err
+	reward := func(archs []space.Arch) ([]float64, error) {
+		accuracies, err := r.predictor.Utilities(archs)
+		for i, accuracy := range accuracies {
+			if r.found.arch == nil || accuracy > r.found.utility {
+				r.found = individual{archs[i], accuracy}
 			}
 		}
-		rewards, err := r.predictor.Utilities(archs)
-		if err != nil {
-			return nil, err
-		}
-		for i, reward := range rewards {
-			values["reward"] += reward / float64(c.PolicySteps*c.PolicyBatch)
-			if r.best.arch == nil || reward > r.best.utility {
-				r.best = individual{archs[i], reward}
-			}
-		}
-		step, err := r.policy.Reinforce(sequences, rewards)
-		if err != nil {
-			return nil, err
-		}
-		values["policy_loss"] += step.Loss / float64(c.PolicySteps)
-		values["entropy"] += step.Entropy / float64(c.PolicySteps)
+		return accuracies, err
 	}
-	values["best"] = r.best.utility
+	if err := improve(r.policy, r.space, rng, c.PolicySteps, c.PolicyBatch, reward, values); err != nil {
+		return nil, err
+	}
+	values["best"] = r.found.utility
 	return values, nil
 }
 
@@ -159,21 +143,22 @@ type savedRegression struct {
 	Utility float64
 }
 
-func (r *regressionSearch) encode() ([]byte, error) {
+func (r *regressionSearch) Encode() ([]byte, error) {
 	policy, err := r.policy.Encode()
 	if err != nil {
 		return nil, err
 	}
-	return toGob(savedRegression{policy, r.best.arch.String(), r.best.utility})
+	return toGob(savedRegression{policy, r.found.arch.String(), r.found.utility})
 }
 
-func (r *regressionSearch) decode(state []byte) error {
+func (r *regressionSearch) Decode(state []byte) error {
 	var s savedRegression
 	err := fromGob(state, &s)
 	if err != nil {
 		return err
 	}
-	if r.best, err = parseIndividual(r.space, s.Best, s.Utility); err != nil {
+	r.found.utility = s.Utility
+	if r.found.arch, err = parse(r.space, s.Best); err != nil {
 		return err
 	}
 	r.policy, err = controller.Decode(r.backend, r.space.Decisions(), r.config.Controller, s.Policy)

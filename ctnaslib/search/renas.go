@@ -82,7 +82,7 @@ func ReNAS(ctx context.Context, root string, p Problem, config ReNASConfig) (*Fo
 	}
 	r := &renasSearch{config: config, space: s, predictor: trained.Predictor}
 	iterations := (config.Evolution.Cycles + cyclesInIteration - 1) / cyclesInIteration
-	return runRival(ctx, root, "renas", p, config, iterations, labelled, trained.Predictor, r)
+	return p.run(ctx, root, "renas", config, r, iterations, &Found{Labelled: labelled, Ranker: trained.Predictor})
 }
 
 // renasSearch is an evolution that the predictor's score guides.
@@ -93,16 +93,16 @@ type renasSearch struct {
 	evolution *evolution
 }
 
-func (r *renasSearch) answer() individual { return r.evolution.best }
+func (r *renasSearch) best() space.Arch { return r.evolution.best.arch }
 
-func (r *renasSearch) start() error {
+func (r *renasSearch) Start() error {
 	var err error
 	rng := rand.New(rand.NewPCG(r.config.Seed, seedEvolution))
 	r.evolution, err = newEvolution(rng, r.space, r.predictor, r.config.Evolution)
 	return err
 }
 
-func (r *renasSearch) iterate(t int) (map[string]float64, error) {
+func (r *renasSearch) Step(t int) (map[string]float64, error) {
 	rng := rand.New(rand.NewPCG(r.config.Seed, seedIteration+uint64(t)))
 	for range min(cyclesInIteration, r.config.Evolution.Cycles-t*cyclesInIteration) {
 		if err := r.evolution.cycle(rng); err != nil {
@@ -118,7 +118,7 @@ type savedEvolution struct {
 	Utilities []float64
 }
 
-func (r *renasSearch) encode() ([]byte, error) {
+func (r *renasSearch) Encode() ([]byte, error) {
 	var s savedEvolution
 	for _, i := range append(slices.Clone(r.evolution.population), r.evolution.best) {
 		s.Archs = append(s.Archs, i.arch.String())
@@ -127,17 +127,18 @@ func (r *renasSearch) encode() ([]byte, error) {
 	return toGob(s)
 }
 
-func (r *renasSearch) decode(state []byte) error {
+func (r *renasSearch) Decode(state []byte) error {
 	var s savedEvolution
 	if err := fromGob(state, &s); err != nil {
 		return err
 	}
 	individuals := make([]individual, len(s.Archs))
 	for i, text := range s.Archs {
-		var err error
-		if individuals[i], err = parseIndividual(r.space, text, s.Utilities[i]); err != nil {
+		arch, err := parse(r.space, text)
+		if err != nil {
 			return err
 		}
+		individuals[i] = individual{arch, s.Utilities[i]}
 	}
 	last := len(individuals) - 1
 	r.evolution = &evolution{

@@ -10,15 +10,11 @@
 package search
 
 import (
-	"bytes"
 	"context"
-	"encoding/gob"
-	"fmt"
 	"math/rand/v2"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/controller"
-	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/gomlx/compute"
@@ -70,77 +66,27 @@ func CTNAS(ctx context.Context, root string, p Problem, config Config) (*Found, 
 		return nil, err
 	}
 	config = config.withSeed()
-	s := p.Benchmark.Space()
 	labelled, err := Label(p.Benchmark, config.Labels, config.Seed)
 	if err != nil {
 		return nil, err
 	}
-	run, err := rundir.Open(root, "ctnas", map[string]any{
-		"space": s.Name(), "source": p.Benchmark.Source(), "backend": engine.Describe(p.Backend), "search": config,
-	})
+	a := newCTNAS(ctx, root, p, config, labelled)
+	found, err := p.run(ctx, root, "ctnas", config, a, config.Iterations, &Found{Labelled: labelled})
 	if err != nil {
 		return nil, err
-	}
-	defer run.Close()
-
-	a := &algorithm{config: config, problem: p, space: s, labelled: labelled}
-	found := &Found{Labelled: labelled, Queries: p.Benchmark.Queries(), Status: rundir.Trained, Dir: run.Dir()}
-	done, state, err := run.Checkpoint()
-	if err != nil {
-		return nil, err
-	}
-	if done == 0 {
-		err = a.start(ctx, root)
-	} else {
-		found.Status = rundir.Resumed
-		err = a.decode(state)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if done >= config.Iterations {
-		found.Status = rundir.Loaded
-	}
-	for t := done; t < config.Iterations; t++ {
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("search: stopped after iteration %d of %d; run it again to continue: %w", t, config.Iterations, err)
-		}
-		values, err := a.iterate(t)
-		if err != nil {
-			return nil, err
-		}
-		if p.Watch != nil {
-			p.Watch(t+1, config.Iterations, values)
-		}
-		if err := run.Log(t, values); err != nil {
-			return nil, err
-		}
-		state, err := a.encode()
-		if err != nil {
-			return nil, err
-		}
-		if err := run.Save(t+1, state); err != nil {
-			return nil, err
-		}
 	}
 	a.policy.Release()
-	found.Best, found.Baselines, found.NAC = a.baseline(), a.baselines, a.nac
-	found.Ranker = a.nac
-	if found.Metrics, err = run.Metrics(); err != nil {
-		return nil, err
-	}
-	return found, run.Finish(map[string]any{
-		"best": found.Best.String(), "id": found.Best.ID(), "queries": found.Queries,
-		"source": p.Benchmark.Source(), "backend": engine.Describe(p.Backend),
-	})
+	found.Baselines, found.NAC, found.Ranker = a.baselines, a.nac, a.nac
+	return found, nil
 }
 
-// algorithm is the state of Alg. 1 between two iterations.
-type algorithm struct {
+// ctnas is the state of Alg. 1 between two iterations.
+type ctnas struct {
 	config   Config
 	problem  Problem
 	space    space.Space
 	labelled []comparator.Labelled // the labelled part 𝒜 of 𝒞
+	train    func() (*comparator.Trained, error)
 
 	nac       *comparator.NAC
 	policy    *controller.Controller
@@ -149,13 +95,21 @@ type algorithm struct {
 	rival     space.Arch        // β of the reward: with the curriculum, the last of ℬ
 }
 
-func (a *algorithm) baseline() space.Arch { return a.baselines[len(a.baselines)-1] }
+func (a *ctnas) best() space.Arch { return a.baselines[len(a.baselines)-1] }
 
-// start does lines 3 to 5, and the first, full training of NAC (line 7).
-func (a *algorithm) start(ctx context.Context, root string) error {
-	trained, err := comparator.Train(ctx, root, comparator.Training{
-		Backend: a.problem.Backend, Space: a.space, Labelled: a.labelled, Config: a.config.NAC,
-	})
+func newCTNAS(ctx context.Context, root string, p Problem, config Config, labelled []comparator.Labelled) *ctnas {
+	s := p.Benchmark.Space()
+	return &ctnas{config: config, problem: p, space: s, labelled: labelled,
+		train: func() (*comparator.Trained, error) {
+			return comparator.Train(ctx, root, comparator.Training{
+				Backend: p.Backend, Space: s, Labelled: labelled, Config: config.NAC,
+			})
+		}}
+}
+
+// Start does lines 3 to 5, and the first, full training of NAC (line 7).
+func (a *ctnas) Start() error {
+	trained, err := a.train()
 	if err != nil {
 		return err
 	}
@@ -168,12 +122,12 @@ func (a *algorithm) start(ctx context.Context, root string) error {
 	if err != nil {
 		return err
 	}
-	a.rival = a.baseline()
+	a.rival = a.best()
 	return nil
 }
 
-// iterate does lines 7 to 15 of iteration t, counted from 0.
-func (a *algorithm) iterate(t int) (map[string]float64, error) {
+// Step does lines 7 to 15 of iteration t, counted from 0.
+func (a *ctnas) Step(t int) (map[string]float64, error) {
 	c := a.config
 	rng := rand.New(rand.NewPCG(c.Seed, seedIteration+uint64(t)))
 	values := make(map[string]float64)
@@ -198,7 +152,7 @@ func (a *algorithm) iterate(t int) (map[string]float64, error) {
 		return nil, err
 	}
 	if t%c.BaselineEvery != 0 {
-		a.baselines = append(a.baselines, a.baseline())
+		a.baselines = append(a.baselines, a.best())
 		return values, nil
 	}
 	candidates := a.baselines
@@ -221,41 +175,24 @@ func (a *algorithm) iterate(t int) (map[string]float64, error) {
 }
 
 // improvePolicy does lines 9 and 10: the reward of α is NAC(α, β).
-func (a *algorithm) improvePolicy(rng *rand.Rand, values map[string]float64) error {
+func (a *ctnas) improvePolicy(rng *rand.Rand, values map[string]float64) error {
 	baseline, err := a.nac.Scores([]space.Arch{a.rival})
 	if err != nil {
 		return err
 	}
-	for range a.config.PolicySteps {
-		sequences, err := a.policy.Sample(rng, a.config.PolicyBatch)
-		if err != nil {
-			return err
-		}
-		archs, err := a.decodeAll(sequences)
-		if err != nil {
-			return err
-		}
+	reward := func(archs []space.Arch) ([]float64, error) {
 		scores, err := a.nac.Scores(archs)
-		if err != nil {
-			return err
-		}
 		rewards := make([]float64, len(scores))
 		for i, s := range scores {
 			rewards[i] = comparator.Probability(s, baseline[0])
-			values["reward"] += rewards[i] / float64(a.config.PolicySteps*a.config.PolicyBatch)
 		}
-		step, err := a.policy.Reinforce(sequences, rewards)
-		if err != nil {
-			return err
-		}
-		values["policy_loss"] += step.Loss / float64(a.config.PolicySteps)
-		values["entropy"] += step.Entropy / float64(a.config.PolicySteps)
+		return rewards, err
 	}
-	return nil
+	return improve(a.policy, a.space, rng, a.config.PolicySteps, a.config.PolicyBatch, reward, values)
 }
 
 // explore does lines 12 to 14.
-func (a *algorithm) explore(rng *rand.Rand, samples []space.Arch) error {
+func (a *ctnas) explore(rng *rand.Rand, samples []space.Arch) error {
 	if a.config.PseudoRatio == 0 {
 		return nil
 	}
@@ -271,28 +208,16 @@ func (a *algorithm) explore(rng *rand.Rand, samples []space.Arch) error {
 }
 
 // draw samples n architectures from the policy.
-func (a *algorithm) draw(rng *rand.Rand, n int) ([]space.Arch, error) {
+func (a *ctnas) draw(rng *rand.Rand, n int) ([]space.Arch, error) {
 	sequences, err := a.policy.Sample(rng, n)
 	if err != nil {
 		return nil, err
 	}
-	return a.decodeAll(sequences)
+	return decodeAll(a.space, sequences)
 }
 
-func (a *algorithm) decodeAll(sequences [][]int) ([]space.Arch, error) {
-	archs := make([]space.Arch, len(sequences))
-	for i, sequence := range sequences {
-		arch, err := a.space.Decode(sequence)
-		if err != nil {
-			return nil, err
-		}
-		archs[i] = arch
-	}
-	return archs, nil
-}
-
-// saved is an algorithm's state in a checkpoint.
-type saved struct {
+// savedCTNAS is a ctnas in a checkpoint.
+type savedCTNAS struct {
 	NAC, Policy []byte
 	Baselines   []string
 	Rival       string
@@ -301,8 +226,8 @@ type saved struct {
 	Better      []bool
 }
 
-func (a *algorithm) encode() ([]byte, error) {
-	var s saved
+func (a *ctnas) Encode() ([]byte, error) {
+	var s savedCTNAS
 	var err error
 	if s.NAC, err = a.nac.Encode(); err != nil {
 		return nil, err
@@ -319,18 +244,14 @@ func (a *algorithm) encode() ([]byte, error) {
 		s.Second = append(s.Second, p.Second.String())
 		s.Better = append(s.Better, p.Better)
 	}
-	var out bytes.Buffer
-	if err := gob.NewEncoder(&out).Encode(s); err != nil {
-		return nil, fmt.Errorf("search: cannot write the checkpoint: %w", err)
-	}
-	return out.Bytes(), nil
+	return toGob(s)
 }
 
-func (a *algorithm) decode(state []byte) error {
-	var s saved
-	err := gob.NewDecoder(bytes.NewReader(state)).Decode(&s)
+func (a *ctnas) Decode(state []byte) error {
+	var s savedCTNAS
+	err := fromGob(state, &s)
 	if err != nil {
-		return fmt.Errorf("search: cannot read the checkpoint: %w", err)
+		return err
 	}
 	if a.nac, err = comparator.Decode(a.problem.Backend, a.space, a.config.NAC, s.NAC); err != nil {
 		return err
@@ -338,19 +259,18 @@ func (a *algorithm) decode(state []byte) error {
 	if a.policy, err = controller.Decode(a.problem.Backend, a.space.Decisions(), a.config.Controller, s.Policy); err != nil {
 		return err
 	}
-	parse := func(texts []string) []space.Arch {
+	archs := func(texts ...string) []space.Arch {
 		archs := make([]space.Arch, len(texts))
 		for i, text := range texts {
-			var parseErr error
-			if archs[i], parseErr = a.space.Parse(text); parseErr != nil && err == nil {
-				err = fmt.Errorf("search: the checkpoint is of another space: %w", parseErr)
+			if err == nil {
+				archs[i], err = parse(a.space, text)
 			}
 		}
 		return archs
 	}
-	a.baselines = parse(s.Baselines)
-	a.rival = parse([]string{s.Rival})[0]
-	first, second := parse(s.First), parse(s.Second)
+	a.baselines = archs(s.Baselines...)
+	a.rival = archs(s.Rival)[0]
+	first, second := archs(s.First...), archs(s.Second...)
 	if err != nil {
 		return err
 	}

@@ -129,18 +129,18 @@ func TestBaselineRules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := &algorithm{config: c.withSeed(), problem: p, space: p.Benchmark.Space(), labelled: labelled}
-		if err := a.start(context.Background(), t.TempDir()); err != nil {
+		a := newCTNAS(context.Background(), t.TempDir(), p, c.withSeed(), labelled)
+		if err := a.Start(); err != nil {
 			t.Fatal(err)
 		}
 		first, rivals := a.rival, map[string]bool{}
 		for i := range 6 {
-			if _, err := a.iterate(i); err != nil {
+			if _, err := a.Step(i); err != nil {
 				t.Fatal(err)
 			}
 			rivals[a.rival.ID()] = true
-			if rule == CurriculumBaseline && a.rival != a.baseline() {
-				t.Errorf("iteration %d: the reward's baseline is %v, Algorithm 2's %v", i, a.rival, a.baseline())
+			if rule == CurriculumBaseline && a.rival != a.best() {
+				t.Errorf("iteration %d: the reward's baseline is %v, Algorithm 2's %v", i, a.rival, a.best())
 			}
 		}
 		switch {
@@ -149,7 +149,7 @@ func TestBaselineRules(t *testing.T) {
 		case rule == RandomBaseline && len(rivals) < 5:
 			t.Errorf("the random baseline took %d values in 6 iterations", len(rivals))
 		}
-		if a.baseline() == first {
+		if a.best() == first {
 			t.Errorf("%s: Algorithm 2 found nothing better than the first architecture", rule)
 		}
 	}

@@ -17,8 +17,10 @@
 package space
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 )
 
 // Arch is one architecture α of a search space. Implementations are immutable.
@@ -113,6 +115,21 @@ type Ranker interface {
 	// Utilities says how good each architecture is taken to be, the higher the
 	// better. Only their order means anything.
 	Utilities(archs []Arch) ([]float64, error)
+}
+
+// Rank returns the positions of archs from the best to the worst, of equal ones in
+// their order. The error is the ranker's.
+func Rank(r Ranker, archs []Arch) ([]int, error) {
+	utilities, err := r.Utilities(archs)
+	if err != nil {
+		return nil, err
+	}
+	order := make([]int, len(archs))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(utilities[j], utilities[i]) })
+	return order, nil
 }
 
 // Batch is a batch of graphs, padded to one number of nodes and laid out flat

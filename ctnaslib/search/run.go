@@ -1,0 +1,121 @@
+package search
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/ctnas/ctnas/ctnaslib/controller"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+)
+
+// open opens the run directory of a search under root.
+func (p Problem) open(root, step string, config any) (*rundir.Run, error) {
+	return rundir.Open(root, step, map[string]any{
+		"space": p.Benchmark.Space().Name(), "source": p.Benchmark.Source(), "backend": engine.Describe(p.Backend), "search": config,
+	})
+}
+
+// finish stores what the search of a run found.
+func (p Problem) finish(run *rundir.Run, found *Found) (*Found, error) {
+	found.Dir, found.Queries = run.Dir(), p.Benchmark.Queries()
+	return found, run.Finish(map[string]any{
+		"best": found.Best.String(), "id": found.Best.ID(), "queries": found.Queries,
+		"source": p.Benchmark.Source(), "backend": engine.Describe(p.Backend),
+	})
+}
+
+// algorithm is a search in iterations, each a step of the process.
+type algorithm interface {
+	rundir.Process
+	best() space.Arch // so far
+}
+
+// run does the iterations of an algorithm in a run directory of its own under root,
+// and notes in found what it led to.
+func (p Problem) run(ctx context.Context, root, step string, config any, a algorithm, iterations int, found *Found) (*Found, error) {
+	run, err := p.open(root, step, config)
+	if err != nil {
+		return nil, err
+	}
+	defer run.Close()
+	if found.Status, err = run.Do(ctx, a, iterations, 1, p.Watch); err != nil {
+		return nil, fmt.Errorf("search: %w", err)
+	}
+	if found.Metrics, err = run.Metrics(); err != nil {
+		return nil, err
+	}
+	found.Best = a.best()
+	return p.finish(run, found)
+}
+
+// improve does steps of policy gradient, on batches of architectures that the policy
+// samples, with the reward that is given for each. It adds to values: "reward", the
+// mean of all; "policy_loss" and "entropy", of the policy in nats, means of the steps.
+func improve(policy *controller.Controller, s space.Space, rng *rand.Rand, steps, batch int,
+	reward func([]space.Arch) ([]float64, error), values map[string]float64) error {
+	for range steps {
+		sequences, err := policy.Sample(rng, batch)
+		if err != nil {
+			return err
+		}
+		archs, err := decodeAll(s, sequences)
+		if err != nil {
+			return err
+		}
+		rewards, err := reward(archs)
+		if err != nil {
+			return err
+		}
+		for _, r := range rewards {
+			values["reward"] += r / float64(steps*batch)
+		}
+		step, err := policy.Reinforce(sequences, rewards)
+		if err != nil {
+			return err
+		}
+		values["policy_loss"] += step.Loss / float64(steps)
+		values["entropy"] += step.Entropy / float64(steps)
+	}
+	return nil
+}
+
+func decodeAll(s space.Space, sequences [][]int) ([]space.Arch, error) {
+	archs := make([]space.Arch, len(sequences))
+	for i, sequence := range sequences {
+		arch, err := s.Decode(sequence)
+		if err != nil {
+			return nil, err
+		}
+		archs[i] = arch
+	}
+	return archs, nil
+}
+
+func toGob(state any) ([]byte, error) {
+	var out bytes.Buffer
+	if err := gob.NewEncoder(&out).Encode(state); err != nil {
+		return nil, fmt.Errorf("search: cannot write the checkpoint: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+func fromGob(data []byte, state any) error {
+	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(state); err != nil {
+		return fmt.Errorf("search: cannot read the checkpoint: %w", err)
+	}
+	return nil
+}
+
+// parse reads an architecture of a checkpoint.
+func parse(s space.Space, text string) (space.Arch, error) {
+	arch, err := s.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("search: the checkpoint is of another space: %w", err)
+	}
+	return arch, nil
+}
