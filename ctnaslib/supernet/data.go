@@ -1,0 +1,86 @@
+package supernet
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ctnas/ctnas/datasets/images"
+	"github.com/gomlx/gomlx/core/tensors"
+)
+
+// Data are the images that networks are trained, validated and tested on.
+type Data struct {
+	Train, Validation, Test images.Images
+	Normalization           images.Normalization
+	Classes                 int
+	Source                  string // a description of the images
+}
+
+// NewData holds out some of a set's training images to validate on, as a search must:
+// a random choice, the same for every seed of a search, with the classes in their
+// proportions. The benchmark holds out 10,000 of CIFAR-10's 50,000.
+func NewData(set *images.Set, validation int) (*Data, error) {
+	train, held, err := set.Train.HoldOut(validation, 0)
+	if err != nil {
+		return nil, fmt.Errorf("supernet: %w", err)
+	}
+	return &Data{
+		Train: train, Validation: held, Test: set.Test,
+		Normalization: set.Normalization, Classes: len(set.Classes), Source: set.Source.Description,
+	}, nil
+}
+
+// batch is [batch, side, side, 3] images and their [batch] labels.
+type batch struct {
+	images, labels *tensors.Tensor
+	size           int
+}
+
+func newBatch(b images.Batch, side int) batch {
+	n := len(b.Labels)
+	return batch{
+		images: tensors.FromFlatDataAndDimensions(b.Pixels, n, side, side, 3),
+		labels: tensors.FromFlatDataAndDimensions(b.Labels, n), size: n,
+	}
+}
+
+// augmented streams training batches, flipped and moved by up to an eighth of the side
+// as is standard for CIFAR-10.
+func (d *Data) augmented(side, size int, seed uint64) images.Loader {
+	return images.Loader{
+		Images: d.Train, BatchSize: size, Size: side, Normalization: d.Normalization,
+		Augment: images.PadCropFlip(max(1, side/8)), Shuffle: true, Seed: seed,
+	}
+}
+
+// plain streams images as they are, in one random order that is always the same: batch
+// norm by the moments of a batch needs all classes in it. Images that do not fill a
+// last batch are left out.
+func (d *Data) plain(part images.Images, side, size int) images.Loader {
+	return images.Loader{
+		Images: part, BatchSize: min(size, part.Len()), Size: side, Normalization: d.Normalization,
+		Shuffle: true,
+	}
+}
+
+// stream gives each of the steps from first on, up to last, its batch of an endless
+// stream of epochs.
+func stream(ctx context.Context, l images.Loader, first, last int, each func(step int, b batch) error) error {
+	if l.Len() < 1 {
+		return fmt.Errorf("supernet: %d images do not fill a batch of %d", l.Images.Len(), l.BatchSize)
+	}
+	for step := first; step < last; {
+		for b, err := range l.Batches(ctx, step/l.Len(), step%l.Len()) {
+			if err != nil {
+				return fmt.Errorf("supernet: %w", err)
+			}
+			if err := each(step, newBatch(b, l.Size)); err != nil {
+				return err
+			}
+			if step++; step == last {
+				break
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package supernet
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"path"
+	"slices"
+
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/layers/activation"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// builder builds the layers of a network. Images and features are [batch, height,
+// width, channels].
+type builder struct {
+	// parameter is a trainable parameter of a shape: a new one, or the first entries
+	// along each axis of one that several networks share.
+	parameter func(name string, dims ...int) *Node
+
+	// moments are the mean and the variance, [channels], by which a batch norm
+	// normalises x.
+	moments func(name string, x *Node) (mean, variance *Node)
+}
+
+// The last parts of the parameters' names.
+const (
+	nameKernel = "kernel"
+	nameScale  = "scale"
+	nameShift  = "shift"
+	nameBias   = "bias"
+)
+
+// normEpsilon is the benchmark's BN_EPSILON.
+const normEpsilon = 1e-5
+
+// convNormReLU is a size×size convolution without bias, batch norm and ReLU.
+func (b builder) convNormReLU(name string, x *Node, size, channels int) *Node {
+	kernel := b.parameter(name+"/"+nameKernel, size, size, x.Shape().Dim(3), channels)
+	x = Convolve(x, kernel).PadSame().Done()
+	mean, variance := b.moments(name, x)
+	scale := Div(b.parameter(name+"/"+nameScale, channels), Sqrt(AddScalar(variance, normEpsilon)))
+	shift := Sub(b.parameter(name+"/"+nameShift, channels), Mul(mean, scale))
+	return activation.Relu(Add(Mul(x, ExpandLeftToRank(scale, 4)), ExpandLeftToRank(shift, 4)))
+}
+
+// op is the operation of a vertex.
+func (b builder) op(name string, op nasbench101.Op, x *Node) *Node {
+	name += "/" + op.String()
+	switch op {
+	case nasbench101.Conv3x3:
+		return b.convNormReLU(name, x, 3, x.Shape().Dim(3))
+	case nasbench101.Conv1x1:
+		return b.convNormReLU(name, x, 1, x.Shape().Dim(3))
+	}
+	return maxPool3(x)
+}
+
+// maxPool3 is 3×3 max pooling of stride 1. A maximum of shifted copies along one axis
+// and then the other has a gradient that XLA computes several times as fast as that
+// of a window's.
+func maxPool3(x *Node) *Node {
+	for _, axis := range []int{1, 2} {
+		dims := slices.Clone(x.Shape().Dimensions)
+		side := dims[axis]
+		dims[axis] = 1
+		border := AddScalar(Zeros(x.Graph(), shapes.Make(x.DType(), dims...)), -math.MaxFloat32)
+		padded := Concatenate([]*Node{border, x, border}, axis)
+		at := func(i int) *Node { return SliceAxis(padded, axis, AxisRange(i, i+side)) }
+		x = Max(Max(at(0), at(1)), at(2))
+	}
+	return x
+}
+
+// maxPool2 is 2×2 max pooling of stride 2, of even sides.
+func maxPool2(x *Node) *Node {
+	for _, axis := range []int{1, 2} {
+		dims := slices.Clone(x.Shape().Dimensions)
+		dims[axis] /= 2
+		pairs := Reshape(x, slices.Insert(dims, axis+1, 2)...)
+		at := func(i int) *Node { return Squeeze(SliceAxis(pairs, axis+1, AxisElem(i)), axis+1) }
+		x = Max(at(0), at(1))
+	}
+	return x
+}
+
+// batchMoments are the mean and the variance over a batch and its pixels, [channels].
+func batchMoments(_ string, x *Node) (mean, variance *Node) {
+	mean = ReduceMean(x, 0, 1, 2)
+	return mean, ReduceMean(Square(Sub(x, ExpandLeftToRank(mean, 4))), 0, 1, 2)
+}
+
+// network is the skeleton with some modules in it: the logits [batch, classes] of
+// images [batch, side, side, 3].
+func (b builder) network(s Skeleton, images *Node, module func(at place, x *Node) *Node) *Node {
+	x := b.convNormReLU("stem", images, 3, s.Channels)
+	for _, at := range s.places() {
+		if at.halve {
+			x = maxPool2(x)
+		}
+		x = module(at, x)
+	}
+	x = ReduceMean(x, 1, 2)
+	weights := b.parameter("dense/"+nameKernel, x.Shape().Dim(1), s.Classes)
+	return Add(MatMul(x, weights), ExpandLeftToRank(b.parameter("dense/"+nameBias, s.Classes), 2))
+}
+
+// crossEntropy is the mean of −log softmax(logits)[label] over a batch.
+func crossEntropy(logits, labels *Node) *Node {
+	chosen := OneHot(labels, logits.Shape().Dim(1), logits.DType())
+	return Neg(ReduceAllMean(ReduceSum(Mul(LogSoftmax(logits), chosen), -1)))
+}
+
+// hits is how many of a batch have their label as the largest logit.
+func hits(logits, labels *Node) *Node {
+	return ReduceAllSum(ConvertDType(Equal(ArgMax(logits, -1, labels.DType()), labels), dtypes.Float32))
+}
+
+// shape is the name and shape of a parameter.
+type shape struct {
+	name string
+	dims []int
+}
+
+// shapesOf lists the parameters that a network has, in the order in which it asks for
+// them, by building it once. It computes nothing and takes no memory for weights.
+func shapesOf(backend compute.Backend, s Skeleton, build func(b builder, images *Node) *Node) (parameters []shape, err error) {
+	err = engine.Try(func() {
+		g := NewGraph(backend, "shapes")
+		defer g.Finalize()
+		known := make(map[string]bool)
+		b := builder{moments: batchMoments, parameter: func(name string, dims ...int) *Node {
+			if !known[name] {
+				known[name] = true
+				parameters = append(parameters, shape{name, dims})
+			}
+			return Zeros(g, shapes.Make(dtypes.Float32, dims...))
+		}}
+		build(b, Zeros(g, shapes.Make(dtypes.Float32, 1, s.Side, s.Side, 3)))
+	})
+	return parameters, err
+}
+
+// scopeWeights holds the parameters of a network in a store.
+const scopeWeights = "/weights"
+
+// create makes random parameters in a store: kernels from a normal distribution of
+// variance 1/(number of inputs), scales of 1, and zeros. (The benchmark cuts that
+// distribution off at two standard deviations.)
+func create(store *model.Store, parameters []shape, rng *rand.Rand) error {
+	for _, p := range parameters {
+		layer, last := path.Split(p.name)
+		draw := func() float64 { return 0 }
+		switch last {
+		case nameScale:
+			draw = func() float64 { return 1 }
+		case nameKernel:
+			inputs := 1
+			for _, d := range p.dims[:len(p.dims)-1] {
+				inputs *= d
+			}
+			deviation := 1 / math.Sqrt(float64(inputs))
+			draw = func() float64 { return deviation * rng.NormFloat64() }
+		}
+		if err := engine.NewVariable(store.Scope(path.Join(scopeWeights, layer)), last, draw, p.dims...); err != nil {
+			return fmt.Errorf("supernet: %w", err)
+		}
+	}
+	return nil
+}

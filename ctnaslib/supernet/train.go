@@ -1,0 +1,175 @@
+package supernet
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/gomlx/compute"
+)
+
+// Training is the training of shared weights from scratch. What it leads to is a
+// function of all fields but Watch.
+type Training struct {
+	Backend compute.Backend
+	Data    *Data
+	Config  Config
+	Watch   rundir.Watch // told of each round, if set
+}
+
+// Trained is what [Train] leads to.
+type Trained struct {
+	Net    *Net
+	Status rundir.Status
+	Dir    string // the run directory
+
+	// Metrics are, of each round, means over its steps: "loss" and "accuracy" on the
+	// training images; for ENAS also "reward", the mean accuracy of the policy's cells on
+	// held-out images, and "entropy", of the policy in nats.
+	Metrics []rundir.Metrics
+}
+
+// Train trains a network with shared weights in a run directory under root. If that
+// training was done before it returns the stored network; if it was interrupted, by ctx
+// or by the end of the process, it continues from the last round, and leads to the same
+// weights. Its errors are those of the configuration, the images and the run directory.
+func Train(ctx context.Context, root string, t Training) (*Trained, error) {
+	run, err := rundir.Open(root, "supernet", map[string]any{
+		"images": t.Data.Source, "train": t.Data.Train.Len(), "validation": t.Data.Validation.Len(),
+		"backend": engine.Describe(t.Backend), "supernet": t.Config,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer run.Close()
+	p := &training{Training: t, ctx: ctx}
+	rounds := (t.Config.Steps + t.Config.Round - 1) / max(1, t.Config.Round)
+	status, err := run.Do(ctx, p, rounds, 1, t.Watch)
+	if err != nil {
+		return nil, fmt.Errorf("supernet: %w", err)
+	}
+	trained := &Trained{Net: p.net, Status: status, Dir: run.Dir()}
+	trained.Metrics, err = run.Metrics()
+	return trained, err
+}
+
+// training is a Training as a [rundir.Process]. A step is a round.
+type training struct {
+	Training
+	ctx context.Context
+	net *Net
+}
+
+func (p *training) Start() (err error) {
+	p.net, err = NewNet(p.Backend, p.Data, p.Config)
+	return err
+}
+
+func (p *training) Decode(state []byte) (err error) {
+	p.net, err = Decode(p.Backend, p.Data, p.Config, state)
+	return err
+}
+
+func (p *training) Encode() ([]byte, error) { return p.net.Encode() }
+
+func (p *training) Step(round int) (map[string]float64, error) {
+	c := p.Config
+	first, last := round*c.Round, min((round+1)*c.Round, c.Steps)
+	values := map[string]float64{"loss": 0, "accuracy": 0}
+	loader := p.Data.augmented(c.Side, c.BatchSize, c.Seed)
+	err := stream(p.ctx, loader, first, last, func(step int, b batch) error {
+		loss, accuracy, err := p.net.trainStep(p.ctx, step, b)
+		values["loss"] += loss / float64(last-first)
+		values["accuracy"] += accuracy / float64(last-first)
+		return err
+	})
+	if err == nil && p.net.policy != nil {
+		err = p.net.improvePolicy(p.ctx, round, values)
+	}
+	return values, err
+}
+
+// trainStep does a step of the method.
+func (n *Net) trainStep(ctx context.Context, step int, b batch) (loss, accuracy float64, err error) {
+	c := n.config
+	rng := rand.New(rand.NewPCG(c.Seed, seedStep+uint64(step)))
+	rate := cosine(c.LearningRate, step, c.Steps)
+	if c.relaxed() {
+		held, err := n.held(ctx)
+		if err != nil {
+			return 0, 0, err
+		}
+		return n.relaxedStep(step, b, held[rng.IntN(len(held))], rate, rng)
+	}
+	cell, err := n.draw(rng)
+	if err != nil {
+		return 0, 0, err
+	}
+	cells := []nasbench101.Cell{cell}
+	if c.Method == FairNAS {
+		if cells, err = fair(rng, cell); err != nil {
+			return 0, 0, err
+		}
+	}
+	return n.trainOn(cells, b, rate)
+}
+
+// fair are three cells with the edges of a cell, in which every vertex has each of the
+// three operations once.
+func fair(rng *rand.Rand, c nasbench101.Cell) ([]nasbench101.Cell, error) {
+	var names [ops][]string
+	for k := range names {
+		names[k] = c.OpNames()
+	}
+	for v := 1; v < c.N()-1; v++ {
+		for k, op := range rng.Perm(ops) {
+			names[k][v] = nasbench101.Op(op).String()
+		}
+	}
+	cells := make([]nasbench101.Cell, ops)
+	for k := range cells {
+		var err error
+		if cells[k], err = nasbench101.New(c.Matrix(), names[k]); err != nil {
+			return nil, err
+		}
+	}
+	return cells, nil
+}
+
+// improvePolicy does ENAS's steps of policy gradient after a round. The reward of a cell
+// is its accuracy on one batch of held-out images.
+func (n *Net) improvePolicy(ctx context.Context, round int, values map[string]float64) error {
+	c := n.config
+	rng := rand.New(rand.NewPCG(c.Seed, seedPolicy+uint64(round)))
+	held, err := n.held(ctx)
+	if err != nil {
+		return err
+	}
+	for range c.PolicySteps {
+		sequences, err := n.policy.Sample(rng, c.PolicyBatch)
+		if err != nil {
+			return err
+		}
+		b := held[rng.IntN(len(held))]
+		rewards := make([]float64, len(sequences))
+		for i, sequence := range sequences {
+			arch, err := nasbench101.Space{}.Decode(sequence)
+			if err != nil {
+				return err
+			}
+			if rewards[i], err = n.accuracy(arch.(nasbench101.Cell), b); err != nil {
+				return err
+			}
+			values["reward"] += rewards[i] / float64(c.PolicySteps*c.PolicyBatch)
+		}
+		step, err := n.policy.Reinforce(sequences, rewards)
+		if err != nil {
+			return err
+		}
+		values["entropy"] += step.Entropy / float64(c.PolicySteps)
+	}
+	return nil
+}
