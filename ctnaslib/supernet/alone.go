@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"path"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
@@ -123,11 +124,30 @@ func (s Skeleton) Params(backend compute.Backend, c nasbench101.Cell) (int, erro
 	parameters, err := s.parameters(backend, c)
 	total := 0
 	for _, p := range parameters {
-		size := 1
-		for _, d := range p.dims {
-			size *= d
+		total += p.size()
+	}
+	return total, err
+}
+
+// FLOPs is the number of floating point operations of the convolutions and the dense
+// layer of the network of a cell for one image, forward. Training takes about three
+// times as many.
+func (s Skeleton) FLOPs(backend compute.Backend, c nasbench101.Cell) (int, error) {
+	parameters, err := s.parameters(backend, c)
+	total := 0
+	for _, p := range parameters {
+		layer, last := path.Split(p.name)
+		if last != nameKernel {
+			continue
 		}
-		total += size
+		stack, side := 0, s.Side
+		if n, _ := fmt.Sscanf(layer, "stack_%d/", &stack); n == 1 {
+			side >>= stack
+		}
+		if layer == "dense/" {
+			side = 1
+		}
+		total += 2 * side * side * p.size()
 	}
 	return total, err
 }

@@ -42,11 +42,25 @@ const normEpsilon = 1e-5
 
 // convNormReLU is a size×size convolution without bias, batch norm and ReLU.
 func (b builder) convNormReLU(name string, x *Node, size, channels int) *Node {
-	kernel := b.parameter(name+"/"+nameKernel, size, size, x.Shape().Dim(3), channels)
-	x = Convolve(x, kernel).PadSame().Done()
+	kernel, scale, shift := b.layer(name, size, x.Shape().Dim(3), channels)
+	return b.normReLU(name, convolve(x, kernel), scale, shift)
+}
+
+// layer are the parameters of a convolution and its batch norm: the kernel [size, size,
+// in, out], the scale and the shift [out].
+func (b builder) layer(name string, size, in, out int) (kernel, scale, shift *Node) {
+	return b.parameter(name+"/"+nameKernel, size, size, in, out),
+		b.parameter(name+"/"+nameScale, out), b.parameter(name+"/"+nameShift, out)
+}
+
+func convolve(x, kernel *Node) *Node { return Convolve(x, kernel).PadSame().Done() }
+
+// normReLU is batch norm with the scale and the shift [channels], and ReLU. A scale and
+// a shift times a number that is not negative multiply the result by it.
+func (b builder) normReLU(name string, x, scale, shift *Node) *Node {
 	mean, variance := b.moments(name, x)
-	scale := Div(b.parameter(name+"/"+nameScale, channels), Sqrt(AddScalar(variance, normEpsilon)))
-	shift := Sub(b.parameter(name+"/"+nameShift, channels), Mul(mean, scale))
+	scale = Div(scale, Sqrt(AddScalar(variance, normEpsilon)))
+	shift = Sub(shift, Mul(mean, scale))
 	return activation.Relu(Add(Mul(x, ExpandLeftToRank(scale, 4)), ExpandLeftToRank(shift, 4)))
 }
 
@@ -91,9 +105,10 @@ func maxPool2(x *Node) *Node {
 }
 
 // batchMoments are the mean and the variance over a batch and its pixels, [channels].
+// The variance is E[x²] − E[x]²: its gradient takes one pass less over x.
 func batchMoments(_ string, x *Node) (mean, variance *Node) {
 	mean = ReduceMean(x, 0, 1, 2)
-	return mean, ReduceMean(Square(Sub(x, ExpandLeftToRank(mean, 4))), 0, 1, 2)
+	return mean, MaxScalar(Sub(ReduceMean(Square(x), 0, 1, 2), Square(mean)), 0)
 }
 
 // network is the skeleton with some modules in it: the logits [batch, classes] of
@@ -126,6 +141,14 @@ func hits(logits, labels *Node) *Node {
 type shape struct {
 	name string
 	dims []int
+}
+
+func (s shape) size() int {
+	size := 1
+	for _, d := range s.dims {
+		size *= d
+	}
+	return size
 }
 
 // shapesOf lists the parameters that a network has, in the order in which it asks for

@@ -55,7 +55,7 @@ func mixed(weights []*Node, z noise) wires {
 	logits := Add(warm(weights[1], z.edges), MulScalar(OneMinus(forward), -1e9))
 	edges := Mul(Softmax(logits, 0), forward)
 	leading := Slice(edges, AxisRange(1, ends-1), AxisElem(ends-1))
-	return wires{edges: edges, ops: Softmax(warm(weights[0], z.ops), -1), slots: Transpose(leading, 0, 1)}
+	return wires{edges: edges, ops: Softmax(warm(weights[0], z.ops), -1), slots: Transpose(leading, 0, 1), mixed: true}
 }
 
 // relaxedGraph builds one step of DARTS or FBNet: of the mixture's weights on

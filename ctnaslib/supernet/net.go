@@ -92,7 +92,7 @@ func newNet(backend compute.Backend, data *Data, config Config, store *model.Sto
 	var err error
 	n.parameters, err = shapesOf(backend, config.Skeleton, func(b builder, images *Node) *Node {
 		g := images.Graph()
-		w := wires{edges: Ones(g, shapeOf(ends, ends)), ops: Ones(g, shapeOf(vertices, ops)), slots: Ones(g, shapeOf(1, vertices))}
+		w := wires{edges: Ones(g, shapeOf(ends, ends)), ops: Ones(g, shapeOf(vertices, ops)), slots: Ones(g, shapeOf(1, vertices)), mixed: true}
 		return b.sharedNetwork(config.Skeleton, w, images)
 	})
 	if err != nil {

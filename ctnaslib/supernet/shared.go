@@ -2,6 +2,7 @@ package supernet
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -12,23 +13,21 @@ import (
 // is. Wired as a cell, it computes what [builder.cell] computes with the same weights;
 // a narrower vertex uses the first channels of its weights. The module's channels
 // begin at offset among those of all modules.
+//
+// What w says is multiplied into the scales and shifts of batch norm, where it costs
+// nothing, and all that the module's input enters is one convolution.
 func (b builder) sharedModule(w wires, at place, offset int, x *Node) *Node {
 	slots := w.slots.Shape().Dim(0)
 	width := (at.out + slots - 1) / slots
+	entries := b.projections(w, at, offset, width, x)
 	inner := []*Node{x}
 	for v := 1; v <= vertices; v++ {
-		name := fmt.Sprintf("%s/vertex_%d", at.name, v)
 		mask := w.mask(v, offset, width)
-		sum := times(w.edge(0, v), b.convNormReLU(name+"/projection", x, 1, width))
+		sum := entries[v-1]
 		for from := 1; from < v; from++ {
-			sum = Add(sum, times(w.edge(from, v), inner[from]))
+			sum = Add(sum, scaled(inner[from], times(w.edge(from, v), mask)))
 		}
-		sum = masked(sum, mask)
-		var y *Node
-		for _, op := range []nasbench101.Op{nasbench101.Conv3x3, nasbench101.Conv1x1, nasbench101.MaxPool} {
-			y = plus(y, times(w.op(v, op), b.op(name, op, sum)))
-		}
-		inner = append(inner, masked(y, mask))
+		inner = append(inner, b.sharedVertex(w, fmt.Sprintf("%s/vertex_%d", at.name, v), v, mask, sum))
 	}
 	var joined []*Node
 	for slot := range slots {
@@ -42,20 +41,66 @@ func (b builder) sharedModule(w wires, at place, offset int, x *Node) *Node {
 		}
 		joined = append(joined, filled)
 	}
-	projection := b.convNormReLU(at.name+"/output/projection", x, 1, at.out)
-	return Add(Concatenate(joined, 3), times(w.edge(0, ends-1), projection))
+	return Add(Concatenate(joined, 3), entries[vertices])
+}
+
+// projections are the 1×1 projections of a module's input, to each interior vertex and
+// to the output.
+func (b builder) projections(w wires, at place, offset, width int, x *Node) []*Node {
+	var kernels, scales, shifts []*Node
+	add := func(name string, channels int, by *Node) {
+		kernel, scale, shift := b.layer(name+"/projection", 1, at.in, channels)
+		kernels, scales, shifts = append(kernels, kernel), append(scales, Mul(scale, by)), append(shifts, Mul(shift, by))
+	}
+	for v := 1; v <= vertices; v++ {
+		add(fmt.Sprintf("%s/vertex_%d", at.name, v), width, times(w.edge(0, v), w.mask(v, offset, width)))
+	}
+	add(at.name+"/output", at.out, times(w.edge(0, ends-1), Ones(x.Graph(), shapeOf(at.out))))
+	all := b.normReLU(at.name+"/projections", convolve(x, Concatenate(kernels, 3)), Concatenate(scales, 0), Concatenate(shifts, 0))
+	var parts []*Node
+	for v := range vertices {
+		parts = append(parts, SliceAxis(all, 3, AxisRange(v*width, (v+1)*width)))
+	}
+	return append(parts, SliceAxis(all, 3, AxisRange(vertices*width)))
+}
+
+// sharedVertex is what a vertex makes of the sum of what enters it. In a cell it has one
+// operation, so both convolutions are one with the kernel of either; in a mixture they
+// are computed apart.
+func (b builder) sharedVertex(w wires, name string, v int, mask, sum *Node) *Node {
+	width := sum.Shape().Dim(3)
+	pooled := times(w.op(v, nasbench101.MaxPool), maxPool3(sum))
+	layer := func(op nasbench101.Op, size int) (kernel, scale, shift *Node) {
+		by := times(w.op(v, op), mask)
+		kernel, scale, shift = b.layer(name+"/"+op.String(), size, width, width)
+		return kernel, Mul(scale, by), Mul(shift, by)
+	}
+	kernel3, scale3, shift3 := layer(nasbench101.Conv3x3, 3)
+	kernel1, scale1, shift1 := layer(nasbench101.Conv1x1, 1)
+	if w.mixed {
+		y := b.normReLU(name, convolve(sum, kernel3), scale3, shift3)
+		return Add(Add(y, b.normReLU(name, convolve(sum, kernel1), scale1, shift1)), pooled)
+	}
+	kernel := Add(times(w.op(v, nasbench101.Conv3x3), kernel3), times(w.op(v, nasbench101.Conv1x1), centred(kernel1)))
+	return Add(b.normReLU(name, convolve(sum, kernel), Add(scale3, scale1), Add(shift3, shift1)), pooled)
+}
+
+// centred is a 1×1 kernel as a 3×3 one.
+func centred(kernel *Node) *Node {
+	for axis := range 2 {
+		dims := slices.Clone(kernel.Shape().Dimensions)
+		dims[axis] = 1
+		zero := Zeros(kernel.Graph(), shapeOf(dims...))
+		kernel = Concatenate([]*Node{zero, kernel, zero}, axis)
+	}
+	return kernel
 }
 
 // times is a scalar times x.
 func times(scalar, x *Node) *Node { return Mul(x, ExpandLeftToRank(scalar, x.Rank())) }
 
-// masked is x without the channels that are left out.
-func masked(x, mask *Node) *Node {
-	if mask == nil {
-		return x
-	}
-	return Mul(x, ExpandLeftToRank(mask, 4))
-}
+// scaled is x with each channel times its number.
+func scaled(x, channels *Node) *Node { return Mul(x, ExpandLeftToRank(channels, 4)) }
 
 // sharedNetwork is the whole shared network: the logits of images.
 func (b builder) sharedNetwork(s Skeleton, w wires, images *Node) *Node {
@@ -82,7 +127,7 @@ func (w wires) used(s Skeleton) map[string]*Node {
 				used[layer+"/"+nameScale], used[layer+"/"+nameShift] = output, output
 				used[layer+"/"+nameKernel] = Mul(ExpandLeftToRank(output, 4), Reshape(input, 1, 1, -1, 1))
 			}
-			mark(name+"/projection", w.edge(0, v), OnesLike(Iota(channels.Graph(), shapeOf(at.in), 0)))
+			mark(name+"/projection", w.edge(0, v), Ones(channels.Graph(), shapeOf(at.in)))
 			for _, op := range []nasbench101.Op{nasbench101.Conv3x3, nasbench101.Conv1x1} {
 				mark(name+"/"+op.String(), w.op(v, op), channels)
 			}

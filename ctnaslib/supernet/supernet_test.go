@@ -82,24 +82,27 @@ func cells(seed uint64, count int) []nasbench101.Cell {
 	return cells
 }
 
-// The network that is built has the parameters that the benchmark counts: those of
-// Ying et al.'s best cell were published, those of random cells are Cell.Params, which
-// package datasets holds against the whole real table.
+// The network that is built has the parameters that the benchmark counts: for the cell
+// of the official example (google-research/nasbench, NASBench.ipynb) 2,694,282, and for
+// random cells Cell.Params, which package datasets holds against the whole real table.
 func TestParams(t *testing.T) {
 	b := backend(t)
-	best, err := nasbench101.New([][]int{
-		{0, 1, 1, 0, 0, 1, 1},
-		{0, 0, 0, 1, 0, 0, 0},
+	example, err := nasbench101.New([][]int{
+		{0, 1, 1, 1, 0, 1, 0},
+		{0, 0, 0, 0, 0, 0, 1},
+		{0, 0, 0, 0, 0, 0, 1},
 		{0, 0, 0, 0, 1, 0, 0},
-		{0, 0, 0, 0, 1, 0, 0},
-		{0, 0, 0, 0, 0, 1, 0},
+		{0, 0, 0, 0, 0, 0, 1},
 		{0, 0, 0, 0, 0, 0, 1},
 		{0, 0, 0, 0, 0, 0, 0},
 	}, []string{"input", "conv1x1-bn-relu", "conv3x3-bn-relu", "conv3x3-bn-relu", "conv3x3-bn-relu", "maxpool3x3", "output"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range append(cells(1, 200), best) {
+	if got, err := Benchmark().Params(b, example); err != nil || got != 2_694_282 {
+		t.Errorf("the network of the official example has %d parameters, error %v", got, err)
+	}
+	for _, c := range cells(1, 1000) {
 		got, err := Benchmark().Params(b, c)
 		if err != nil {
 			t.Fatal(err)
@@ -324,6 +327,73 @@ func TestMixtureGradient(t *testing.T) {
 	}
 }
 
+// The second order gradient of DARTS is what finite differences of the validation loss
+// after one step of the weights say.
+func TestSecondOrder(t *testing.T) {
+	n, _ := tiny(t, DARTS)
+	n.config.SecondOrder, n.config.Stacks = true, 1
+	n, err := NewNet(backend(t), n.data, n.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := first(t, n)
+	rng := rand.New(rand.NewPCG(5, 5))
+	values64 := make([]float32, ends*ends)
+	for i := range values64 {
+		values64[i] = float32(rng.NormFloat64())
+	}
+	operations := tensors.FromFlatDataAndDimensions(values64[:vertices*ops], vertices, ops)
+	edges := tensors.FromFlatDataAndDimensions(values64, ends, ends)
+	const rate = 0.1 // large, so that the second term counts
+	exec := func(graph func(weights, mixture, train, validation []*Node, rate *Node, z noise) []*Node) *model.Exec {
+		e, err := model.NewExec(backend(t), n.store, func(root *model.Scope, inputs []*Node) []*Node {
+			g := inputs[0].Graph()
+			z := noise{ops: Zeros(g, shapeOf(vertices, ops)), edges: Zeros(g, shapeOf(ends, ends)), temperature: Const(g, float32(1))}
+			half := func(x *Node, first int) *Node { return SliceAxis(x, 0, AxisRange(first, first+4)) }
+			train := []*Node{half(inputs[2], 0), half(inputs[3], 0)}
+			validation := []*Node{half(inputs[2], 4), half(inputs[3], 4)}
+			return graph(values(g, n.variables(root)), inputs[:2], train, validation, Const(g, float32(rate)), z)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	second := exec(n.mixtureGradient).MustCall(operations, edges, b.images, b.labels)
+	n.config.SecondOrder = false
+	firstOrder := exec(n.mixtureGradient).MustCall(operations, edges, b.images, b.labels)
+	ahead := exec(func(weights, mixture, train, validation []*Node, rate *Node, z noise) []*Node {
+		loss, _ := n.mixedLoss(weights, mixture, train, z)
+		moved := make([]*Node, len(weights))
+		for i, g := range Gradient(loss, weights...) {
+			moved[i] = Sub(weights[i], times(rate, g))
+		}
+		loss, _ = n.mixedLoss(moved, mixture, validation, z)
+		return []*Node{loss}
+	})
+	base := tensors.MustCopyFlatData[float32](operations)
+	numeric := make([]float64, len(base))
+	for i := range base {
+		at := func(by float32) float64 {
+			moved := append([]float32(nil), base...)
+			moved[i] += by
+			return scalar(ahead.MustCall(tensors.FromFlatDataAndDimensions(moved, vertices, ops), edges, b.images, b.labels)[0])
+		}
+		const h = 1e-2
+		numeric[i] = (at(h) - at(-h)) / (2 * h)
+	}
+	miss := func(out []*tensors.Tensor) float64 {
+		sum, size := 0.0, 0.0
+		for i, g := range tensors.MustCopyFlatData[float32](out[0]) {
+			sum, size = sum+(float64(g)-numeric[i])*(float64(g)-numeric[i]), size+numeric[i]*numeric[i]
+		}
+		return math.Sqrt(sum / size)
+	}
+	if one, two := miss(firstOrder), miss(second); two > 0.15 || two > one/2 {
+		t.Errorf("the second order gradient misses that by differences by %.3f of its norm, the first order by %.3f", two, one)
+	}
+}
+
 // Training interrupted and continued leads to the weights of training in one go, for
 // every method.
 func TestResume(t *testing.T) {
@@ -448,5 +518,20 @@ func TestConfigErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: error %v", name, err)
 		}
+	}
+}
+
+// The operations of a network of one convolution a cell, counted by hand.
+func TestFLOPs(t *testing.T) {
+	c, err := nasbench101.New([][]int{{0, 1, 0}, {0, 0, 1}, {0, 0, 0}}, []string{"input", "conv3x3-bn-relu", "output"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Skeleton{Channels: 8, Stacks: 2, Modules: 1, Side: 4, Classes: 10}.FLOPs(backend(t), c)
+	// By hand: the stem 2·9·3·8 for 16 pixels; then a projection and a convolution of 8
+	// channels for 16 pixels, and of 8 to 16 and 16 for 4; at last 16·10.
+	want := 2 * (16*9*3*8 + 16*(8*8+9*8*8) + 4*(8*16+9*16*16) + 16*10)
+	if err != nil || got != want {
+		t.Errorf("%d FLOPs, error %v, want %d", got, err, want)
 	}
 }

@@ -87,13 +87,14 @@ func (s Skeleton) channels() int {
 	return total
 }
 
-// wires are a wiring as nodes of a graph. A nil channels leaves no channel out.
+// wires are a wiring as nodes of a graph.
 type wires struct {
 	edges, ops, slots, channels *Node
+	mixed                       bool // a mixture of cells, which leaves no channel out and has no channels
 }
 
 func wiresOf(inputs []*Node) wires {
-	return wires{inputs[0], inputs[1], inputs[2], inputs[3]}
+	return wires{edges: inputs[0], ops: inputs[1], slots: inputs[2], channels: inputs[3]}
 }
 
 func (w wires) edge(from, to int) *Node { return entry(w.edges, from, to) }
@@ -103,10 +104,10 @@ func (w wires) op(v int, op nasbench101.Op) *Node { return entry(w.ops, v-1, int
 func (w wires) slot(slot, v int) *Node { return entry(w.slots, slot, v-1) }
 
 // mask is [n]: which of the first n channels of vertex v are used, in the module whose
-// channels begin at offset. It is nil if all are.
+// channels begin at offset.
 func (w wires) mask(v, offset, n int) *Node {
-	if w.channels == nil {
-		return nil
+	if w.mixed {
+		return Ones(w.edges.Graph(), shapeOf(n))
 	}
 	return Squeeze(Slice(w.channels, AxisElem(v-1), AxisRange(offset, offset+n)), 0)
 }
