@@ -29,6 +29,8 @@ var All = map[string]Entry{
 	"figure5":      figure5,
 	"proposition1": proposition1,
 
+	"weightsharing": sharing,
+
 	"ablation-depth":       compared(AblateDepth, ablated...),
 	"ablation-messages":    compared(AblateMessages, ablated...),
 	"ablation-pairs":       compared(AblatePairs, ablated...),

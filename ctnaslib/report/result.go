@@ -39,6 +39,7 @@ type Row struct {
 	Metrics map[string]float64   `json:"metrics,omitempty"`
 	Paper   map[string]float64   `json:"paper,omitempty"`    // the paper's, by the names of Metrics
 	PerSeed map[string][]float64 `json:"per_seed,omitempty"` // what Metrics were computed from, in the order of the seeds
+	Curves  map[string][]float64 `json:"curves,omitempty"`   // values to draw, by name
 	Note    string               `json:"note,omitempty"`     // a sentence for the reader
 }
 
@@ -58,6 +59,7 @@ type Comparison struct {
 var measured = []string{
 	"ktau",         // Kendall's τ of the ranking of held-out architectures
 	"accuracy",     // test accuracy, in percent; also with the ending _best
+	"network",      // test accuracy of a network trained here, in percent
 	"top1", "top5", // accuracy on ImageNet, in percent
 	"bce_risk",     // mean binary cross-entropy of held-out pairs, in nats
 	"ranking_risk", // share of held-out pairs in the wrong order, in percent
@@ -68,8 +70,10 @@ var single = []string{
 	"best_rank_percent", // of the best architecture found, among all
 	"queries",           // accuracies that a run bought
 	"time_ms",
-	"madds_m", // multiplications and additions, in millions
-	"speedup", // a ratio to the first row
+	"madds_m",      // multiplications and additions, in millions
+	"speedup",      // a ratio to the first row
+	"images_per_s", // that training takes in, forward and backward
+	"peak_percent", // of the floating point operations that a matrix product does in a second
 }
 
 // sources are what numbers may have been measured on.

@@ -28,6 +28,9 @@ var (
 	Queries  = Column{Header: "queries", Value: "queries"}
 	TimeMS   = Column{Header: "time", Unit: "ms", Value: "time_ms", Digits: 1}
 	Speedup  = Column{Header: "speed-up", Value: "speedup", Digits: 1}
+	Network  = Column{Header: "network", Unit: "%", Value: "network_mean", Spread: "network_std", Digits: 1}
+	Images   = Column{Header: "images/s", Value: "images_per_s"}
+	Peak     = Column{Header: "of peak", Unit: "%", Value: "peak_percent", Digits: 1}
 )
 
 func (c Column) title() string {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path"
+	"slices"
+	"time"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
@@ -49,7 +51,7 @@ func ProxyAlone() AloneConfig {
 // SmallAlone is that recipe for the network and the images of [Small].
 func SmallAlone(classes int) AloneConfig {
 	c := BenchmarkAlone()
-	c.Skeleton, c.Epochs, c.BatchSize, c.Round, c.NormMomentum = Small(SPOS, classes).Skeleton, 2, 32, 20, 0.9
+	c.Skeleton, c.Epochs, c.BatchSize, c.Round, c.NormMomentum = Small(SPOS, classes).Skeleton, 2, 16, 20, 0.9
 	return c
 }
 
@@ -224,6 +226,34 @@ func (a *Alone) Test(ctx context.Context) (float64, error) {
 	return right / float64(total), err
 }
 
+// StepTime is how long a step of training takes: the median of some, after a first one
+// that compiles. The steps train the network.
+func (a *Alone) StepTime(ctx context.Context, steps int) (time.Duration, error) {
+	var times []time.Duration
+	l := a.data.augmented(a.config.Side, a.config.BatchSize, a.config.Seed)
+	err := stream(ctx, l, 0, steps+1, func(step int, b batch) error {
+		start := time.Now()
+		_, _, err := a.trainStep(b, a.config.LearningRate)
+		if step > 0 {
+			times = append(times, time.Since(start))
+		}
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	slices.Sort(times)
+	return times[len(times)/2], nil
+}
+
+func (a *Alone) trainStep(b batch, rate float64) (loss, accuracy float64, err error) {
+	out, err := a.step.Call(b.images, b.labels, float32(rate))
+	if err != nil {
+		return 0, 0, fmt.Errorf("supernet: cannot train %s: %w", a.cell, err)
+	}
+	return scalar(out[0]), scalar(out[1]) / float64(b.size), nil
+}
+
 // AloneTraining is the training of one cell from scratch. What it leads to is a
 // function of all fields but Watch.
 type AloneTraining struct {
@@ -304,14 +334,10 @@ func (p *aloneTraining) Step(round int) (map[string]float64, error) {
 	first, last := round*c.Round, min((round+1)*c.Round, p.steps)
 	measured := map[string]float64{"loss": 0, "accuracy": 0}
 	err := stream(p.ctx, p.loader(), first, last, func(step int, b batch) error {
-		rate := cosine(c.LearningRate, step, p.steps)
-		out, err := p.net.step.Call(b.images, b.labels, float32(rate))
-		if err != nil {
-			return fmt.Errorf("supernet: cannot train %s: %w", p.Cell, err)
-		}
-		measured["loss"] += scalar(out[0]) / float64(last-first)
-		measured["accuracy"] += scalar(out[1]) / float64(b.size*(last-first))
-		return nil
+		loss, accuracy, err := p.net.trainStep(b, cosine(c.LearningRate, step, p.steps))
+		measured["loss"] += loss / float64(last-first)
+		measured["accuracy"] += accuracy / float64(last-first)
+		return err
 	})
 	return measured, err
 }

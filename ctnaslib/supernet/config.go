@@ -81,11 +81,11 @@ func New(method Method, skeleton Skeleton, steps, batchSize int) Config {
 	return c
 }
 
-// Small is a configuration for a lesson, a test and CI: minutes at most on the pure Go
-// backend, with images of 8 pixels. It learns next to nothing.
+// Small is a configuration for a lesson, a test and CI: seconds on the pure Go backend,
+// with images of 4 pixels. It learns next to nothing.
 func Small(method Method, classes int) Config {
-	c := New(method, Skeleton{Channels: 8, Stacks: 2, Modules: 1, Side: 8, Classes: classes}, 60, 32)
-	c.Round, c.Candidates, c.PolicySteps = 20, 10, 2
+	c := New(method, Skeleton{Channels: 5, Stacks: 2, Modules: 1, Side: 4, Classes: classes}, 40, 16)
+	c.Round, c.Candidates, c.PolicySteps = 10, 10, 2
 	return c
 }
 

@@ -456,7 +456,7 @@ func sameVariables(a, b *Net) bool {
 func TestAloneLearns(t *testing.T) {
 	data := shapesData(t)
 	c := SmallAlone(data.Classes)
-	c.Epochs, c.BatchSize, c.Round = 8, 16, 16
+	c.Side, c.Channels, c.Epochs, c.Round = 8, 8, 8, 16
 	trained, err := TrainAlone(context.Background(), t.TempDir(), AloneTraining{Backend: backend(t), Data: data, Cell: cells(7, 1)[0], Config: c})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,431 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/metric"
+	"github.com/ctnas/ctnas/ctnaslib/report"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/ctnas/ctnas/ctnaslib/supernet"
+	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/datasets/images"
+)
+
+// Sharing is the rows of Table 1 that train shared weights on images instead of asking
+// the benchmark: each method ends in a cell, whose test accuracy is looked up. Beside
+// them stand CTNAS on labels of shared weights (Alg. 1 without any table), and one cell
+// trained alone.
+type Sharing struct {
+	Nets       []supernet.Config // the methods
+	CTNAS      search.Config     // on the labels of the first method
+	Alone      supernet.AloneConfig
+	Images     int // the most training images, and test images, to use; 0 is all
+	Validation int // training images held out
+	Seeds      int // each method is run with the seeds 1 to Seeds
+}
+
+// sharingMethods are the methods in the order of Table 1, with the paper's numbers. SPOS
+// stands first, as its labels serve CTNAS.
+var sharingMethods = []supernet.Method{supernet.SPOS, supernet.FairNAS, supernet.ENAS, supernet.DARTS, supernet.FBNet}
+
+// WeightSharing is that experiment: at the size Small in a minute or two, on images of 8
+// pixels, where nothing is learned; else at the size of [supernet.Proxy].
+func WeightSharing(p Preset, classes int) Sharing {
+	s := Sharing{CTNAS: p.sized(search.Released()), Alone: supernet.ProxyAlone(), Validation: 2048, Seeds: 3}
+	if p == Small {
+		s.Alone, s.Images, s.Validation, s.Seeds = supernet.SmallAlone(classes), 640, 64, 1
+		s.CTNAS.Labels, s.CTNAS.Iterations = 20, 4
+	}
+	for _, m := range sharingMethods {
+		c := supernet.Proxy(m)
+		if p == Small {
+			c = supernet.Small(m, classes)
+		}
+		s.Nets = append(s.Nets, c)
+	}
+	return s
+}
+
+// aloneCell is trained alone: the cell of the official example of NAS-Bench-101
+// (google-research/nasbench, README).
+const aloneCell = "111010000010001100011:BAAAM"
+
+const (
+	nameSharedCTNAS = "CTNAS (labels of SPOS)"
+	nameAlone       = "one cell alone"
+)
+
+// sharingOutcome is what a method reached with one seed. It is stored in a run directory.
+type sharingOutcome struct {
+	Cell      string               `json:"cell"`
+	Accuracy  float64              `json:"accuracy"`     // of the cell, looked up, in percent
+	Rank      float64              `json:"rank_percent"` // of the cell, looked up
+	KTau      *float64             `json:"ktau"`         // of shared and benchmark accuracy of other cells
+	Network   float64              `json:"network"`      // test accuracy of the network here, in percent
+	Queries   int                  `json:"queries"`      // labels of shared weights
+	PerSecond float64              `json:"images_per_s"` // that training took in
+	Curves    map[string][]float64 `json:"curves"`
+	Seconds   float64              `json:"seconds"` // of the process that finished it
+}
+
+// Run trains every network with every seed, one after another, in run directories under
+// root. What was done before is not done again. Watch, if set, is told of each outcome.
+func (s Sharing) Run(ctx context.Context, root string, table *datasets.NASBench101, set *images.Set, backend compute.Backend, watch rundir.Watch) (report.Result, error) {
+	data, err := s.data(set)
+	if err != nil {
+		return report.Result{}, err
+	}
+	r := sharingRun{Sharing: s, root: root, table: table, data: data, backend: backend}
+	outcomes := make(map[string][]sharingOutcome)
+	done, total := 0, s.Seeds*(len(s.Nets)+1)+1
+	add := func(name string, config any, seed uint64, run func() (sharingOutcome, error)) error {
+		o, err := r.stored(name, config, seed, run)
+		if err != nil {
+			return fmt.Errorf("experiment: weight sharing, %s with seed %d: %w", name, seed, err)
+		}
+		outcomes[name] = append(outcomes[name], o)
+		if done++; watch != nil {
+			watch(done, total, map[string]float64{"accuracy": o.Accuracy, "network": o.Network})
+		}
+		return nil
+	}
+	if err := add(nameAlone, s.Alone, 1, func() (sharingOutcome, error) { return r.alone(ctx) }); err != nil {
+		return report.Result{}, err
+	}
+	for seed := uint64(1); seed <= uint64(s.Seeds); seed++ {
+		for _, c := range s.Nets {
+			c.Seed = seed
+			if err := add(string(c.Method), c, seed, func() (sharingOutcome, error) { return r.share(ctx, c) }); err != nil {
+				return report.Result{}, err
+			}
+		}
+		first := s.Nets[0]
+		first.Seed = seed
+		both := map[string]any{"supernet": first, "search": s.CTNAS}
+		if err := add(nameSharedCTNAS, both, seed, func() (sharingOutcome, error) { return r.ctnas(ctx, first) }); err != nil {
+			return report.Result{}, err
+		}
+	}
+	return r.result(outcomes)
+}
+
+// data are the images of a set that the experiment uses.
+func (s Sharing) data(set *images.Set) (*supernet.Data, error) {
+	some := *set
+	for _, part := range []*images.Images{&some.Train, &some.Test} {
+		if s.Images == 0 || part.Len() <= s.Images {
+			continue
+		}
+		var err error
+		if _, *part, err = part.HoldOut(s.Images, 0); err != nil {
+			return nil, err
+		}
+	}
+	return supernet.NewData(&some, s.Validation)
+}
+
+// sharingRun is a Sharing at work.
+type sharingRun struct {
+	Sharing
+	root    string
+	table   *datasets.NASBench101
+	data    *supernet.Data
+	backend compute.Backend
+}
+
+// stored returns an outcome from its run directory if it is there, else makes it.
+func (r sharingRun) stored(name string, config any, seed uint64, make func() (sharingOutcome, error)) (sharingOutcome, error) {
+	run, err := rundir.Open(r.root, "sharing", map[string]any{
+		"table": r.table.Source().Description, "images": r.data.Source, "train": r.data.Train.Len(), "validation": r.Validation,
+		"backend": engine.Describe(r.backend), "name": name, "config": config, "seed": seed, "held_out": heldOut,
+	})
+	if err != nil {
+		return sharingOutcome{}, err
+	}
+	defer run.Close()
+	var o sharingOutcome
+	if done, err := run.Result(&o); done || err != nil {
+		return o, err
+	}
+	start := time.Now()
+	if o, err = make(); err != nil {
+		return o, err
+	}
+	o.Seconds = time.Since(start).Seconds()
+	return o, run.Finish(o)
+}
+
+// throughput is a [rundir.Watch] that measures images per second.
+type throughput struct {
+	last  time.Time
+	times []float64 // of rounds, in seconds
+}
+
+func (t *throughput) watch(_, _ int, _ map[string]float64) {
+	now := time.Now()
+	if !t.last.IsZero() {
+		t.times = append(t.times, now.Sub(t.last).Seconds())
+	}
+	t.last = now
+}
+
+// of is the images per second of rounds of so many images: that of the median round.
+func (t *throughput) of(imagesInRound int) float64 {
+	if len(t.times) == 0 {
+		return 0
+	}
+	slices.Sort(t.times)
+	return float64(imagesInRound) / t.times[len(t.times)/2]
+}
+
+func (r sharingRun) train(ctx context.Context, c supernet.Config, t *throughput) (*supernet.Trained, error) {
+	return supernet.Train(ctx, r.root, supernet.Training{Backend: r.backend, Data: r.data, Config: c, Watch: t.watch})
+}
+
+// share trains shared weights by a method, and looks up the cell that it ends in.
+func (r sharingRun) share(ctx context.Context, c supernet.Config) (sharingOutcome, error) {
+	var speed throughput
+	trained, err := r.train(ctx, c, &speed)
+	if err != nil {
+		return sharingOutcome{}, err
+	}
+	cell, _, err := trained.Net.Best(ctx)
+	if err != nil {
+		return sharingOutcome{}, err
+	}
+	o := sharingOutcome{PerSecond: speed.of(c.Round * c.BatchSize), Curves: curves(trained.Metrics), Queries: c.Candidates}
+	if c.Method == supernet.DARTS || c.Method == supernet.FBNet {
+		o.Queries = 0
+	}
+	if err := r.lookUp(&o, cell); err != nil {
+		return o, err
+	}
+	if o.Network, err = trained.Net.Test(ctx, cell); err != nil {
+		return o, err
+	}
+	o.Network *= 100
+	others, tests, err := r.table.Report().HeldOut(rand.New(rand.NewPCG(c.Seed, seedHeldOut)), heldOut, nil)
+	if err != nil {
+		return o, err
+	}
+	shared, err := trained.Net.Utilities(others)
+	if err != nil {
+		return o, err
+	}
+	tau, err := metric.KendallTau(shared, tests)
+	if err != nil {
+		return o, err
+	}
+	o.KTau = &tau
+	for i := range tests {
+		o.Curves["cells_benchmark"] = append(o.Curves["cells_benchmark"], 100*tests[i])
+		o.Curves["cells_shared"] = append(o.Curves["cells_shared"], 100*shared[i])
+	}
+	return o, nil
+}
+
+// ctnas runs Alg. 1 on labels of shared weights.
+func (r sharingRun) ctnas(ctx context.Context, c supernet.Config) (sharingOutcome, error) {
+	trained, err := r.train(ctx, c, &throughput{})
+	if err != nil {
+		return sharingOutcome{}, err
+	}
+	labels, err := trained.Labels(ctx)
+	if err != nil {
+		return sharingOutcome{}, err
+	}
+	config := r.CTNAS
+	config.Seed = c.Seed
+	found, err := search.CTNAS(ctx, trained.Dir, search.Problem{Backend: r.backend, Benchmark: labels}, config)
+	if err != nil {
+		return sharingOutcome{}, err
+	}
+	cell := found.Best.(nasbench101.Cell)
+	o := sharingOutcome{Queries: found.Queries}
+	if err := r.lookUp(&o, cell); err != nil {
+		return o, err
+	}
+	o.Network, err = trained.Net.Test(ctx, cell)
+	o.Network *= 100
+	return o, err
+}
+
+// alone trains one cell from scratch.
+func (r sharingRun) alone(ctx context.Context) (sharingOutcome, error) {
+	cell, err := nasbench101.Parse(aloneCell)
+	if err != nil {
+		return sharingOutcome{}, err
+	}
+	config := r.Alone
+	config.Seed = 1
+	var speed throughput
+	trained, err := supernet.TrainAlone(ctx, r.root, supernet.AloneTraining{Backend: r.backend, Data: r.data, Cell: cell, Config: config, Watch: speed.watch})
+	if err != nil {
+		return sharingOutcome{}, err
+	}
+	o := sharingOutcome{PerSecond: speed.of(config.Round * config.BatchSize), Curves: curves(trained.Metrics)}
+	if err := r.lookUp(&o, cell); err != nil {
+		return o, err
+	}
+	o.Network, err = trained.Net.Test(ctx)
+	o.Network *= 100
+	return o, err
+}
+
+// lookUp notes what the benchmark says of a cell.
+func (r sharingRun) lookUp(o *sharingOutcome, c nasbench101.Cell) (err error) {
+	o.Cell = c.String()
+	truth := r.table.Report()
+	if o.Accuracy, err = truth.Test(c); err != nil {
+		return err
+	}
+	o.Accuracy *= 100
+	o.Rank, err = truth.RankPercent(c)
+	return err
+}
+
+// curves are the metrics of a training by name, each over the rounds.
+func curves(metrics []rundir.Metrics) map[string][]float64 {
+	all := make(map[string][]float64)
+	for _, m := range metrics {
+		for name, v := range m.Values {
+			all[name] = append(all[name], v)
+		}
+	}
+	return all
+}
+
+// result puts the outcomes together. The curves of a row are those of the first seed.
+func (r sharingRun) result(outcomes map[string][]sharingOutcome) (report.Result, error) {
+	result := report.Result{
+		ID: "weightsharing", Benchmark: nasbench101.Space{}.Name(), Source: string(datasets.Proxy),
+		Backend: engine.Describe(r.backend), Seeds: r.Seeds,
+		Config: map[string]any{"experiment": r.Sharing, "images": r.data.Source, "table": r.table.Source().Description},
+	}
+	paper := make(map[string]map[string]float64)
+	for _, m := range Table1(Paper).Methods {
+		paper[m.Name] = m.Paper
+	}
+	names := []string{}
+	for _, c := range r.Nets {
+		names = append(names, string(c.Method))
+	}
+	for _, name := range append(names, nameSharedCTNAS, nameAlone) {
+		perSeed, ranks, speeds, queries := map[string][]float64{}, []float64{}, []float64{}, 0
+		for _, o := range outcomes[name] {
+			perSeed["accuracy"] = append(perSeed["accuracy"], o.Accuracy)
+			perSeed["network"] = append(perSeed["network"], o.Network)
+			if o.KTau != nil {
+				perSeed["ktau"] = append(perSeed["ktau"], *o.KTau)
+			}
+			ranks, speeds, queries = append(ranks, o.Rank), append(speeds, o.PerSecond), max(queries, o.Queries)
+			result.Elapsed += o.Seconds
+		}
+		row := report.NewRow(name, perSeed)
+		row.Curves, row.Paper, row.Metrics["best_rank_percent"] = outcomes[name][0].Curves, paper[name], slices.Min(ranks)
+		if fastest := slices.Max(speeds); fastest > 0 {
+			row.Metrics["images_per_s"] = fastest
+		}
+		if queries > 0 {
+			row.Metrics["queries"] = float64(queries)
+		}
+		if name == nameAlone {
+			row.Seeds, row.Note = len(outcomes[name]), "The cell of the benchmark's official example: not found by a search."
+			if err := r.peak(&row); err != nil {
+				return result, err
+			}
+		}
+		result.Rows = append(result.Rows, row)
+	}
+	return result, result.Check()
+}
+
+// peak notes how many of the operations that a matrix product does in a second the
+// training of the lone cell does.
+func (r sharingRun) peak(row *report.Row) error {
+	cell, err := nasbench101.Parse(aloneCell)
+	if err != nil {
+		return err
+	}
+	forward, err := r.Alone.FLOPs(r.backend, cell)
+	if err != nil {
+		return err
+	}
+	peak, err := matrixFLOPs(r.backend)
+	if err != nil {
+		return err
+	}
+	row.Metrics["peak_percent"] = 100 * 3 * float64(forward) * row.Metrics["images_per_s"] / peak
+	return nil
+}
+
+// matrixFLOPs is the floating point operations per second of a product of two matrices
+// of 1,024 rows and columns, the best of some.
+func matrixFLOPs(backend compute.Backend) (float64, error) {
+	const side = 1024
+	exec, err := graph.NewExec(backend, func(a *graph.Node) *graph.Node { return graph.ReduceAllSum(graph.MatMul(a, a)) })
+	if err != nil {
+		return 0, fmt.Errorf("experiment: %w", err)
+	}
+	a := tensors.FromShape(shapes.Make(dtypes.Float32, side, side))
+	best := time.Hour
+	for range 10 {
+		start := time.Now()
+		out, err := exec.Call1(a)
+		if err != nil {
+			return 0, fmt.Errorf("experiment: %w", err)
+		}
+		tensors.ToScalar[float32](out)
+		best = min(best, time.Since(start))
+	}
+	return 2 * side * side * side / best.Seconds(), nil
+}
+
+// sharing shows the experiment: Small and, for all other presets, the proxy's size.
+var sharing = Entry{
+	Run: func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
+		set, err := images.Open(ctx, "")
+		if err != nil {
+			return report.Result{}, err
+		}
+		return WeightSharing(p, len(set.Classes)).Run(ctx, root, table, set, backend, watch)
+	},
+	Columns: []report.Column{report.KTau, report.Accuracy, report.Best, report.Rank, report.Network, report.Images, report.Peak},
+	Figures: sharingFigures,
+}
+
+// sharingFigures are the learning curves, and the accuracy of cells with shared weights
+// against the benchmark's.
+func sharingFigures(r report.Result) []report.Figure {
+	learning := report.Chart{X: "share of the training (%)", Y: "accuracy on training images (%)"}
+	var scatter []report.Figure
+	for _, row := range r.Rows {
+		if y := row.Curves["accuracy"]; len(y) > 0 {
+			s := report.Series{Name: row.Method}
+			for i := range y {
+				s.X, s.Y = append(s.X, 100*float64(i+1)/float64(len(y))), append(s.Y, 100*y[i])
+			}
+			learning.Series = append(learning.Series, s)
+		}
+		if x := row.Curves["cells_benchmark"]; len(x) > 0 && slices.Contains([]string{string(supernet.SPOS), string(supernet.FairNAS)}, row.Method) {
+			scatter = append(scatter, report.Figure{Name: "scatter-" + row.Method, Chart: report.Chart{
+				Title: row.Method, X: "benchmark: test accuracy (%)", Y: "shared weights: validation accuracy (%)",
+				Series: []report.Series{{Name: "cells", X: x, Y: row.Curves["cells_shared"], Points: true}},
+			}})
+		}
+	}
+	return append([]report.Figure{{Name: "learning", Chart: learning}}, scatter...)
+}
