@@ -9,6 +9,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/report"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/datasets/images"
 )
 
 // Entry is a folder of figures: how its result is made and shown.
@@ -61,11 +62,11 @@ func compared(make func(Preset) Experiment, columns ...report.Column) Entry {
 
 var table3 = Entry{
 	Run: func(ctx context.Context, _ string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
-		config := Table3Config{Cells: 100, Repeats: 501}
-		if p == Small {
-			config.Repeats = 51
+		set, err := images.Open(ctx, "")
+		if err != nil {
+			return report.Result{}, err
 		}
-		return Table3(ctx, table, backend, config, watch)
+		return Table3(ctx, table, set, backend, table3Config(p, len(set.Classes)), watch)
 	},
 	Columns: []report.Column{report.TimeMS, report.Speedup},
 	Figures: func(r report.Result) []report.Figure { return nil },
