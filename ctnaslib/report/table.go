@@ -49,6 +49,9 @@ func (c Column) text(numbers map[string]float64, digits int) string {
 		return missing
 	}
 	text := strconv.FormatFloat(value, 'f', digits, 64)
+	if value != 0 && strings.Trim(text, "-0.") == "" {
+		text = strconv.FormatFloat(value, 'g', 2, 64) // small, but not zero
+	}
 	if spread, ok := numbers[c.Spread]; ok {
 		text += " ± " + strconv.FormatFloat(spread, 'f', digits, 64)
 	}
