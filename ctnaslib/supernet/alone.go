@@ -14,6 +14,7 @@ import (
 	"github.com/ctnas/ctnas/datasets/images"
 	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 )
 
@@ -29,7 +30,11 @@ type AloneConfig struct {
 	LearningRate, Momentum, WeightDecay float64
 
 	NormMomentum float64 // of the running moments of batch norm
-	Seed         uint64  // of the initial weights and the batches
+
+	// Devices of the backend, such as GPUs, that share every batch; 0 is one.
+	Devices int `json:",omitempty"`
+
+	Seed uint64 // of the initial weights and the batches
 }
 
 // BenchmarkAlone is the recipe of NAS-Bench-101 (google-research/nasbench,
@@ -62,6 +67,8 @@ func (c AloneConfig) check() error {
 	switch {
 	case c.Epochs < 1 || c.BatchSize < 2 || c.Round < 1:
 		return fmt.Errorf("supernet: training needs epochs, batches of at least 2 images and rounds, not %d, %d and %d", c.Epochs, c.BatchSize, c.Round)
+	case c.Devices < 0 || c.Devices > 1 && c.BatchSize%c.Devices != 0:
+		return fmt.Errorf("supernet: a batch of %d images cannot be shared by %d devices", c.BatchSize, c.Devices)
 	case c.LearningRate <= 0 || c.Momentum < 0 || c.Momentum >= 1 || c.WeightDecay < 0 || c.NormMomentum < 0 || c.NormMomentum >= 1:
 		return fmt.Errorf("supernet: the learning rate must be positive, the momenta in [0, 1) and the weight decay not negative; not %g, %g, %g and %g", c.LearningRate, c.Momentum, c.NormMomentum, c.WeightDecay)
 	}
@@ -76,8 +83,8 @@ type Alone struct {
 	data       *Data
 	store      *model.Store
 	parameters []shape
-	step       *model.Exec // stepGraph
-	evaluate   *model.Exec // hitsGraph
+	step       *program // stepGraph
+	evaluate   *program // hitsGraph
 }
 
 // NewAlone makes the network of a cell with random weights.
@@ -102,13 +109,16 @@ func newAlone(backend compute.Backend, data *Data, c nasbench101.Cell, config Al
 	if a.parameters, err = config.Skeleton.parameters(backend, c); err != nil {
 		return nil, err
 	}
-	if a.step, err = model.NewExec(backend, store, a.stepGraph); err == nil {
-		a.evaluate, err = model.NewExec(backend, store, a.hitsGraph)
-	}
+	mesh, err := newMesh(backend, config.Devices)
 	if err != nil {
-		return nil, fmt.Errorf("supernet: %w", err)
+		return nil, err
 	}
-	return a, nil
+	const whole, split = false, true
+	if a.step, err = newProgram(backend, store, mesh, []bool{split, split, whole}, a.stepGraph); err != nil {
+		return nil, err
+	}
+	a.evaluate, err = newProgram(backend, store, mesh, []bool{split, split}, a.hitsGraph)
+	return a, err
 }
 
 // parameters are those of the network of a cell.
@@ -193,7 +203,8 @@ func (a *Alone) builder(root *model.Scope, g *Graph, training bool) builder {
 
 // stepGraph builds one step of training on images and labels at a learning rate, and
 // returns the loss and how many images the network gets right.
-func (a *Alone) stepGraph(root *model.Scope, images, labels, rate *Node) []*Node {
+func (a *Alone) stepGraph(root *model.Scope, inputs []*Node) []*Node {
+	images, labels, rate := inputs[0], inputs[1], inputs[2]
 	g := images.Graph()
 	logits := a.builder(root, g, true).cellNetwork(a.config.Skeleton, a.cell, images)
 	loss := crossEntropy(logits, labels)
@@ -207,8 +218,9 @@ func (a *Alone) stepGraph(root *model.Scope, images, labels, rate *Node) []*Node
 }
 
 // hitsGraph builds how many of the images, with labels, the network gets right.
-func (a *Alone) hitsGraph(root *model.Scope, images, labels *Node) *Node {
-	return hits(a.builder(root, images.Graph(), false).cellNetwork(a.config.Skeleton, a.cell, images), labels)
+func (a *Alone) hitsGraph(root *model.Scope, inputs []*Node) []*Node {
+	images, labels := inputs[0], inputs[1]
+	return []*Node{hits(a.builder(root, images.Graph(), false).cellNetwork(a.config.Skeleton, a.cell, images), labels)}
 }
 
 // Test is the accuracy on the test images, in [0, 1].
@@ -216,11 +228,11 @@ func (a *Alone) Test(ctx context.Context) (float64, error) {
 	right, total := 0.0, 0
 	l := a.data.plain(a.data.Test, a.config.Side, a.config.BatchSize)
 	err := stream(ctx, l, 0, l.Len(), func(_ int, b batch) error {
-		out, err := a.evaluate.Call1(b.images, b.labels)
+		out, err := a.evaluate.call(b.images, b.labels)
 		if err != nil {
 			return fmt.Errorf("supernet: cannot evaluate %s: %w", a.cell, err)
 		}
-		right, total = right+scalar(out), total+b.size
+		right, total = right+scalar(out[0]), total+b.size
 		return nil
 	})
 	return right / float64(total), err
@@ -247,7 +259,7 @@ func (a *Alone) StepTime(ctx context.Context, steps int) (time.Duration, error) 
 }
 
 func (a *Alone) trainStep(b batch, rate float64) (loss, accuracy float64, err error) {
-	out, err := a.step.Call(b.images, b.labels, float32(rate))
+	out, err := a.step.call(b.images, b.labels, tensors.FromScalar(float32(rate)))
 	if err != nil {
 		return 0, 0, fmt.Errorf("supernet: cannot train %s: %w", a.cell, err)
 	}

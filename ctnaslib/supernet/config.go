@@ -58,6 +58,9 @@ type Config struct {
 	SecondOrder               bool    // of DARTS: look one step of the weights ahead
 	Temperature, Cooling      float64 // of FBNet: at first, and at the end
 
+	// Devices of the backend, such as GPUs, that share every batch; 0 is one.
+	Devices int `json:",omitempty"`
+
 	Seed uint64 // of the initial weights, the batches, the cells and the noise
 }
 
@@ -142,6 +145,8 @@ func (c Config) check() error {
 		return fmt.Errorf("supernet: %s needs a positive MixtureRate, not %g", c.Method, c.MixtureRate)
 	case c.Method == FBNet && (c.Temperature <= 0 || c.Cooling <= 0):
 		return fmt.Errorf("supernet: FBNet needs positive temperatures, not %g and %g", c.Temperature, c.Cooling)
+	case c.Devices < 0 || c.Devices > 1 && c.BatchSize%c.Devices != 0:
+		return fmt.Errorf("supernet: a batch of %d images cannot be shared by %d devices", c.BatchSize, c.Devices)
 	case c.SecondOrder && c.Method != DARTS:
 		return fmt.Errorf("supernet: SecondOrder is an option of DARTS, not of %s", c.Method)
 	}

@@ -145,8 +145,8 @@ func (n *Net) relaxedStep(step int, train, validation batch, rate float64, rng *
 			}
 		}
 	}
-	out, err := n.relaxed.Call(train.images, train.labels, validation.images, validation.labels,
-		float32(rate), float32(step+1), float32(temperature),
+	out, err := n.relaxed.call(train.images, train.labels, validation.images, validation.labels,
+		tensors.FromScalar(float32(rate)), tensors.FromScalar(float32(step+1)), tensors.FromScalar(float32(temperature)),
 		tensors.FromFlatDataAndDimensions(operations, vertices, ops), tensors.FromFlatDataAndDimensions(edges, ends, ends))
 	if err != nil {
 		return 0, 0, fmt.Errorf("supernet: cannot train: %w", err)

@@ -41,9 +41,9 @@ type Net struct {
 	policy     *controller.Controller // of ENAS
 	validation []batch
 
-	step     *model.Exec // stepGraph
-	relaxed  *model.Exec // relaxedGraph
-	evaluate *model.Exec // hitsGraph
+	step     *program // stepGraph
+	relaxed  *program // relaxedGraph
+	evaluate *program // hitsGraph
 }
 
 // The random streams of a seed, the second word of each generator's seed.
@@ -98,14 +98,21 @@ func newNet(backend compute.Backend, data *Data, config Config, store *model.Sto
 	if err != nil {
 		return nil, fmt.Errorf("supernet: %w", err)
 	}
-	for _, program := range []struct {
-		exec  **model.Exec
-		graph func(*model.Scope, []*Node) []*Node
-	}{{&n.step, n.stepGraph}, {&n.relaxed, n.relaxedGraph}, {&n.evaluate, n.hitsGraph}} {
-		if *program.exec, err = model.NewExec(backend, n.store, program.graph); err != nil {
-			return nil, fmt.Errorf("supernet: %w", err)
-		}
-		(*program.exec).SetMaxCache(-1)
+	mesh, err := newMesh(backend, config.Devices)
+	if err != nil {
+		return nil, err
+	}
+	const whole, split = false, true
+	cell := []bool{whole, whole, whole, whole} // the inputs of a wiring
+	if n.step, err = newProgram(backend, store, mesh, append(cell[:4:4], split, split, whole), n.stepGraph); err != nil {
+		return nil, err
+	}
+	mixture := []bool{split, split, split, split, whole, whole, whole, whole, whole}
+	if n.relaxed, err = newProgram(backend, store, mesh, mixture, n.relaxedGraph); err != nil {
+		return nil, err
+	}
+	if n.evaluate, err = newProgram(backend, store, mesh, append(cell[:4:4], split, split), n.hitsGraph); err != nil {
+		return nil, err
 	}
 	return n, nil
 }
@@ -191,7 +198,7 @@ func (n *Net) trainOn(cells []nasbench101.Cell, b batch, rate float64) (loss, ac
 		all = append(all, tensors.MustCopyFlatData[float32](n.config.wire(c).ops)...)
 	}
 	w.ops = tensors.FromFlatDataAndDimensions(all, len(cells), vertices, ops)
-	out, err := n.step.Call(append(w.inputs(), b.images, b.labels, float32(rate))...)
+	out, err := n.step.call(append(w.inputs(), b.images, b.labels, tensors.FromScalar(float32(rate)))...)
 	if err != nil {
 		return 0, 0, fmt.Errorf("supernet: cannot train: %w", err)
 	}
@@ -205,7 +212,7 @@ func (n *Net) accuracy(c nasbench101.Cell, batches ...batch) (float64, error) {
 	w := n.config.wire(c)
 	right, total := 0.0, 0
 	for _, b := range batches {
-		out, err := n.evaluate.Call(append(w.inputs(), b.images, b.labels)...)
+		out, err := n.evaluate.call(append(w.inputs(), b.images, b.labels)...)
 		if err != nil {
 			return 0, fmt.Errorf("supernet: cannot evaluate %s: %w", c, err)
 		}

@@ -146,7 +146,7 @@ func TestSharedIsAlone(t *testing.T) {
 		}
 		want := tensors.MustCopyFlatData[float32](alone.MustCall1(b.images))
 		w := n.config.wire(c)
-		got := tensors.MustCopyFlatData[float32](shared.MustCall1(append(w.inputs(), b.images)...))
+		got := tensors.MustCopyFlatData[float32](shared.MustCall1(w.edges, w.ops, w.slots, w.channels, b.images))
 		for i := range want {
 			if math.Abs(float64(got[i]-want[i])) > 1e-3*(1+math.Abs(float64(want[i]))) {
 				t.Fatalf("%s: logit %d is %g, alone %g", c, i, got[i], want[i])

@@ -26,7 +26,9 @@ type wiring struct {
 	channels *tensors.Tensor // [5, sum of the modules' channels]: of each channel of the vertices
 }
 
-func (w wiring) inputs() []any { return []any{w.edges, w.ops, w.slots, w.channels} }
+func (w wiring) inputs() []*tensors.Tensor {
+	return []*tensors.Tensor{w.edges, w.ops, w.slots, w.channels}
+}
 
 // wire is the wiring of a cell in a skeleton.
 func (s Skeleton) wire(c nasbench101.Cell) wiring {

@@ -1,0 +1,102 @@
+package supernet
+
+import (
+	"context"
+	"math"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+)
+
+// Two devices that share each batch do what one does. The Go backend has one device, so
+// this needs an XLA plugin ($GOMLX_BACKEND=xla:…); the CPU plugin says it has several.
+func TestTwoDevices(t *testing.T) {
+	if !strings.HasPrefix(os.Getenv("GOMLX_BACKEND"), "xla") {
+		t.Skip("needs a backend with two devices: set GOMLX_BACKEND to an XLA plugin")
+	}
+	b, err := engine.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.NumDevices() < 2 {
+		t.Skipf("the backend has %d device", b.NumDevices())
+	}
+	data := shapesData(t)
+	for _, method := range []Method{SPOS, DARTS} {
+		var losses [2]float64
+		for i, devices := range []int{1, 2} {
+			c := Small(method, data.Classes)
+			c.Stacks, c.Devices = 1, devices
+			n, err := NewNet(b, data, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			batch := first(t, n)
+			for step := range 4 {
+				if method == SPOS {
+					losses[i], _, err = n.trainOn([]nasbench101.Cell{cells(9, 1)[0]}, batch, 0.05)
+				} else {
+					losses[i], _, err = n.relaxedStep(step, batch, batch, 0.05, nil)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := n.accuracy(cells(9, 1)[0], batch); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := n.Encode(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if math.Abs(losses[0]-losses[1]) > 1e-3 {
+			t.Errorf("%s: the loss after 4 steps is %g on one device, %g on two", method, losses[0], losses[1])
+		}
+	}
+}
+
+// So do two devices with a cell alone.
+func TestTwoDevicesAlone(t *testing.T) {
+	if !strings.HasPrefix(os.Getenv("GOMLX_BACKEND"), "xla") {
+		t.Skip("needs a backend with two devices: set GOMLX_BACKEND to an XLA plugin")
+	}
+	b, err := engine.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.NumDevices() < 2 {
+		t.Skipf("the backend has %d device", b.NumDevices())
+	}
+	data := shapesData(t)
+	var accuracies [2]float64
+	for i, devices := range []int{1, 2} {
+		c := SmallAlone(data.Classes)
+		c.Devices = devices
+		trained, err := TrainAlone(context.Background(), t.TempDir(), AloneTraining{Backend: b, Data: data, Cell: cells(9, 1)[0], Config: c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if accuracies[i], err = trained.Net.Test(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if math.Abs(accuracies[0]-accuracies[1]) > 0.02 {
+		t.Errorf("test accuracy %g on one device, %g on two", accuracies[0], accuracies[1])
+	}
+}
+
+func TestTooFewDevices(t *testing.T) {
+	data := shapesData(t)
+	c := Small(SPOS, data.Classes)
+	c.Devices = 2
+	if _, err := NewNet(backend(t), data, c); err == nil || !strings.Contains(err.Error(), "devices") {
+		t.Errorf("error %v", err)
+	}
+	c.Devices = 3
+	if _, err := NewNet(backend(t), data, c); err == nil || !strings.Contains(err.Error(), "shared by 3 devices") {
+		t.Errorf("error %v", err)
+	}
+}
