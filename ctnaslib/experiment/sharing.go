@@ -75,7 +75,6 @@ type sharingOutcome struct {
 	Rank      float64              `json:"rank_percent"` // of the cell, looked up
 	KTau      *float64             `json:"ktau"`         // of shared and benchmark accuracy of other cells
 	Network   float64              `json:"network"`      // test accuracy of the network here, in percent
-	Queries   int                  `json:"queries"`      // labels of shared weights
 	PerSecond float64              `json:"images_per_s"` // that training took in
 	Curves    map[string][]float64 `json:"curves"`
 	Seconds   float64              `json:"seconds"` // of the process that finished it
@@ -146,26 +145,26 @@ type sharingRun struct {
 	backend compute.Backend
 }
 
-// stored returns an outcome from its run directory if it is there, else makes it.
-func (r sharingRun) stored(name string, config any, seed uint64, make func() (sharingOutcome, error)) (sharingOutcome, error) {
-	run, err := rundir.Open(r.root, "sharing", map[string]any{
+// stored returns an outcome from its run directory if it is there, else runs it.
+func (r sharingRun) stored(name string, config any, seed uint64, run func() (sharingOutcome, error)) (sharingOutcome, error) {
+	dir, err := rundir.Open(r.root, "sharing", map[string]any{
 		"table": r.table.Source().Description, "images": r.data.Source, "train": r.data.Train.Len(), "validation": r.Validation,
 		"backend": engine.Describe(r.backend), "name": name, "config": config, "seed": seed, "held_out": heldOut,
 	})
 	if err != nil {
 		return sharingOutcome{}, err
 	}
-	defer run.Close()
+	defer dir.Close()
 	var o sharingOutcome
-	if done, err := run.Result(&o); done || err != nil {
+	if done, err := dir.Result(&o); done || err != nil {
 		return o, err
 	}
 	start := time.Now()
-	if o, err = make(); err != nil {
+	if o, err = run(); err != nil {
 		return o, err
 	}
 	o.Seconds = time.Since(start).Seconds()
-	return o, run.Finish(o)
+	return o, dir.Finish(o)
 }
 
 // throughput is a [rundir.Watch] that measures images per second.
@@ -206,10 +205,7 @@ func (r sharingRun) share(ctx context.Context, c supernet.Config) (sharingOutcom
 	if err != nil {
 		return sharingOutcome{}, err
 	}
-	o := sharingOutcome{PerSecond: speed.of(c.Round * c.BatchSize), Curves: curves(trained.Metrics), Queries: c.Candidates}
-	if c.Method == supernet.DARTS || c.Method == supernet.FBNet {
-		o.Queries = 0
-	}
+	o := sharingOutcome{PerSecond: speed.of(c.Round * c.BatchSize), Curves: curves(trained.Metrics)}
 	if err := r.lookUp(&o, cell); err != nil {
 		return o, err
 	}
@@ -254,7 +250,7 @@ func (r sharingRun) ctnas(ctx context.Context, c supernet.Config) (sharingOutcom
 		return sharingOutcome{}, err
 	}
 	cell := found.Best.(nasbench101.Cell)
-	o := sharingOutcome{Queries: found.Queries}
+	var o sharingOutcome
 	if err := r.lookUp(&o, cell); err != nil {
 		return o, err
 	}
@@ -324,23 +320,20 @@ func (r sharingRun) result(outcomes map[string][]sharingOutcome) (report.Result,
 		names = append(names, string(c.Method))
 	}
 	for _, name := range append(names, nameSharedCTNAS, nameAlone) {
-		perSeed, ranks, speeds, queries := map[string][]float64{}, []float64{}, []float64{}, 0
+		perSeed, ranks, speeds := map[string][]float64{}, []float64{}, []float64{}
 		for _, o := range outcomes[name] {
 			perSeed["accuracy"] = append(perSeed["accuracy"], o.Accuracy)
 			perSeed["network"] = append(perSeed["network"], o.Network)
 			if o.KTau != nil {
 				perSeed["ktau"] = append(perSeed["ktau"], *o.KTau)
 			}
-			ranks, speeds, queries = append(ranks, o.Rank), append(speeds, o.PerSecond), max(queries, o.Queries)
+			ranks, speeds = append(ranks, o.Rank), append(speeds, o.PerSecond)
 			result.Elapsed += o.Seconds
 		}
 		row := report.NewRow(name, perSeed)
 		row.Curves, row.Paper, row.Metrics["best_rank_percent"] = outcomes[name][0].Curves, paper[name], slices.Min(ranks)
 		if fastest := slices.Max(speeds); fastest > 0 {
 			row.Metrics["images_per_s"] = fastest
-		}
-		if queries > 0 {
-			row.Metrics["queries"] = float64(queries)
 		}
 		if name == nameAlone {
 			row.Seeds, row.Note = len(outcomes[name]), "The cell of the benchmark's official example: not found by a search."
