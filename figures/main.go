@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string) error {
 		}
 		// Only the paper's size on the real table is a result to keep beside this program.
 		dir := filepath.Join("figures", id)
-		if experiment.Preset(*preset) != experiment.Paper || result.Source != string(datasets.Real) {
+		if experiment.Preset(*preset) != experiment.Paper || table.Source().Kind != datasets.Real {
 			dir = filepath.Join(*runs, *preset, id)
 		}
 		shown := result.Table(e.Columns...)

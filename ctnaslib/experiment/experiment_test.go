@@ -255,7 +255,11 @@ func TestStoredResults(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		if result.ID != id || result.Source != string(datasets.Real) || result.Elapsed <= 0 {
+		source := datasets.Real
+		if id == "weightsharing" {
+			source = datasets.Proxy // small networks; their cells are looked up in the real table
+		}
+		if result.ID != id || result.Source != string(source) || result.Elapsed <= 0 {
 			t.Errorf("%s is of %s, on the %s table, in %g s", path, result.ID, result.Source, result.Elapsed)
 		}
 		stored, err := os.ReadFile(filepath.Join(filepath.Dir(path), "table.md"))
