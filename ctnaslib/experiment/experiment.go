@@ -142,17 +142,15 @@ func (e Experiment) progress(watch rundir.Watch) func(outcome) {
 
 // run returns what the method reached with a seed, from its run directory if it is there.
 func (m Method) run(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, seed uint64) (outcome, error) {
-	run, err := rundir.Open(root, "outcome", map[string]any{
+	return rundir.Once(root, "outcome", map[string]any{
 		"source": table.Source().Description, "backend": engine.Describe(backend), "method": m.Config, "seed": seed, "held_out": heldOut, "epochs": m.Epochs,
-	})
-	if err != nil {
-		return outcome{}, err
-	}
-	defer run.Close()
+	}, func(*rundir.Run) (outcome, error) { return m.search(ctx, root, table, backend, seed) })
+}
+
+// search runs the method with a seed, and looks up what it found.
+func (m Method) search(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, seed uint64) (outcome, error) {
 	var o outcome
-	if done, err := run.Result(&o); done || err != nil {
-		return o, err
-	}
+	var err error
 	start := time.Now()
 	benchmark := table.Benchmark()
 	if m.Epochs > 0 {
@@ -192,7 +190,7 @@ func (m Method) run(ctx context.Context, root string, table *datasets.NASBench10
 	if r, ok := found.Ranker.(interface{ Release() }); ok {
 		r.Release() // to the search with the next seed
 	}
-	return o, run.Finish(o)
+	return o, nil
 }
 
 // result puts the outcomes of all methods and seeds together.

@@ -111,17 +111,17 @@ type proposition1Run struct {
 
 func (c Proposition1Config) train(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, seed uint64, watch rundir.Watch) (proposition1Run, error) {
 	c.Seeds, c.NAC.Seed = 1, seed // how many others there are does not matter
-	run, err := rundir.Open(root, "proposition1", map[string]any{
+	return rundir.Once(root, "proposition1", map[string]any{
 		"source": table.Source().Description, "backend": engine.Describe(backend), "experiment": c,
+	}, func(run *rundir.Run) (proposition1Run, error) {
+		return c.measure(ctx, run.Dir(), table, backend, watch)
 	})
-	if err != nil {
-		return proposition1Run{}, err
-	}
-	defer run.Close()
+}
+
+// measure trains a NAC with the seed of its configuration in run directories under root.
+func (c Proposition1Config) measure(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, watch rundir.Watch) (proposition1Run, error) {
 	var done proposition1Run
-	if finished, err := run.Result(&done); finished || err != nil {
-		return done, err
-	}
+	seed := c.NAC.Seed
 	start := time.Now()
 	benchmark := table.Benchmark()
 	labelled, err := search.Label(benchmark, c.Labels, seed)
@@ -141,7 +141,7 @@ func (c Proposition1Config) train(ctx context.Context, root string, table *datas
 	if err != nil {
 		return done, err
 	}
-	trained, err := comparator.Train(ctx, run.Dir(), comparator.Training{
+	trained, err := comparator.Train(ctx, root, comparator.Training{
 		Backend: backend, Space: benchmark.Space(), Labelled: labelled, Config: c.NAC,
 		Probe: probe, ProbeEvery: c.ProbeEvery, Watch: watch,
 	})
@@ -156,7 +156,7 @@ func (c Proposition1Config) train(ctx context.Context, root string, table *datas
 		}
 	}
 	done.Seconds = time.Since(start).Seconds()
-	return done, run.Finish(done)
+	return done, nil
 }
 
 // seedHeldOut is the random stream of the held-out architectures, apart from those

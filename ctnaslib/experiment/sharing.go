@@ -37,8 +37,7 @@ type Sharing struct {
 	Seeds      int // each method is run with the seeds 1 to Seeds
 }
 
-// sharingMethods are the methods in the order of Table 1, with the paper's numbers. SPOS
-// stands first, as its labels serve CTNAS.
+// sharingMethods are the methods. SPOS stands first, as its labels serve CTNAS.
 var sharingMethods = []supernet.Method{supernet.SPOS, supernet.FairNAS, supernet.ENAS, supernet.DARTS, supernet.FBNet}
 
 // WeightSharing is that experiment: at the size Small in a minute or two, on images of 8
@@ -147,24 +146,15 @@ type sharingRun struct {
 
 // stored returns an outcome from its run directory if it is there, else runs it.
 func (r sharingRun) stored(name string, config any, seed uint64, run func() (sharingOutcome, error)) (sharingOutcome, error) {
-	dir, err := rundir.Open(r.root, "sharing", map[string]any{
+	return rundir.Once(r.root, "sharing", map[string]any{
 		"table": r.table.Source().Description, "images": r.data.Source, "train": r.data.Train.Len(), "validation": r.Validation,
 		"backend": engine.Describe(r.backend), "name": name, "config": config, "seed": seed, "held_out": heldOut,
+	}, func(*rundir.Run) (sharingOutcome, error) {
+		start := time.Now()
+		o, err := run()
+		o.Seconds = time.Since(start).Seconds()
+		return o, err
 	})
-	if err != nil {
-		return sharingOutcome{}, err
-	}
-	defer dir.Close()
-	var o sharingOutcome
-	if done, err := dir.Result(&o); done || err != nil {
-		return o, err
-	}
-	start := time.Now()
-	if o, err = run(); err != nil {
-		return o, err
-	}
-	o.Seconds = time.Since(start).Seconds()
-	return o, dir.Finish(o)
 }
 
 // throughput is a [rundir.Watch] that measures images per second.
@@ -424,8 +414,7 @@ func sharingFigures(r report.Result) []report.Figure {
 }
 
 // WithSharing is Table 1 with the rows of weight sharing filled in from a result of
-// [WeightSharing]: each says that its source is a proxy, and how many seeds it has. The
-// columns that Table 1 does not have are left out.
+// [WeightSharing]: each says that its source is a proxy, and how many seeds it has.
 func WithSharing(table1, sharing report.Result) report.Result {
 	merged := table1
 	merged.Rows = slices.Clone(table1.Rows)

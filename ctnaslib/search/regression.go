@@ -119,7 +119,6 @@ func (r *regressionSearch) Start() error {
 func (r *regressionSearch) Step(t int) (map[string]float64, error) {
 	c := r.config
 	rng := rand.New(rand.NewPCG(c.Seed, seedIteration+uint64(t)))
-	values := make(map[string]float64)
 	reward := func(archs []space.Arch) ([]float64, error) {
 		accuracies, err := r.predictor.Utilities(archs)
 		for i, accuracy := range accuracies {
@@ -129,11 +128,10 @@ func (r *regressionSearch) Step(t int) (map[string]float64, error) {
 		}
 		return accuracies, err
 	}
-	if err := improve(r.policy, r.space, rng, c.PolicySteps, c.PolicyBatch, reward, values); err != nil {
-		return nil, err
-	}
-	values["best"] = r.found.utility
-	return values, nil
+	learned, err := r.policy.Improve(rng, r.space, c.PolicySteps, c.PolicyBatch, reward)
+	return map[string]float64{
+		"reward": learned.Reward, "policy_loss": learned.Loss, "entropy": learned.Entropy, "best": r.found.utility,
+	}, err
 }
 
 // savedRegression is a regressionSearch in a checkpoint.

@@ -5,9 +5,7 @@ import (
 	"context"
 	"encoding/gob"
 	"fmt"
-	"math/rand/v2"
 
-	"github.com/ctnas/ctnas/ctnaslib/controller"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
@@ -51,49 +49,6 @@ func (p Problem) run(ctx context.Context, root, step string, config any, a algor
 	}
 	found.Best = a.best()
 	return p.finish(run, found)
-}
-
-// improve does steps of policy gradient, on batches of architectures that the policy
-// samples, with the reward that is given for each. It adds to values: "reward", the
-// mean of all; "policy_loss" and "entropy", of the policy in nats, means of the steps.
-func improve(policy *controller.Controller, s space.Space, rng *rand.Rand, steps, batch int,
-	reward func([]space.Arch) ([]float64, error), values map[string]float64) error {
-	for range steps {
-		sequences, err := policy.Sample(rng, batch)
-		if err != nil {
-			return err
-		}
-		archs, err := decodeAll(s, sequences)
-		if err != nil {
-			return err
-		}
-		rewards, err := reward(archs)
-		if err != nil {
-			return err
-		}
-		for _, r := range rewards {
-			values["reward"] += r / float64(steps*batch)
-		}
-		step, err := policy.Reinforce(sequences, rewards)
-		if err != nil {
-			return err
-		}
-		values["policy_loss"] += step.Loss / float64(steps)
-		values["entropy"] += step.Entropy / float64(steps)
-	}
-	return nil
-}
-
-func decodeAll(s space.Space, sequences [][]int) ([]space.Arch, error) {
-	archs := make([]space.Arch, len(sequences))
-	for i, sequence := range sequences {
-		arch, err := s.Decode(sequence)
-		if err != nil {
-			return nil, err
-		}
-		archs[i] = arch
-	}
-	return archs, nil
 }
 
 func toGob(state any) ([]byte, error) {

@@ -188,7 +188,9 @@ func (a *ctnas) improvePolicy(rng *rand.Rand, values map[string]float64) error {
 		}
 		return rewards, err
 	}
-	return improve(a.policy, a.space, rng, a.config.PolicySteps, a.config.PolicyBatch, reward, values)
+	learned, err := a.policy.Improve(rng, a.space, a.config.PolicySteps, a.config.PolicyBatch, reward)
+	values["reward"], values["policy_loss"], values["entropy"] = learned.Reward, learned.Loss, learned.Entropy
+	return err
 }
 
 // explore does lines 12 to 14.
@@ -213,7 +215,7 @@ func (a *ctnas) draw(rng *rand.Rand, n int) ([]space.Arch, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decodeAll(a.space, sequences)
+	return controller.Decoded(a.space, sequences)
 }
 
 // savedCTNAS is a ctnas in a checkpoint.

@@ -101,8 +101,8 @@ func newAlone(backend compute.Backend, data *Data, c nasbench101.Cell, config Al
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	if data.Classes != config.Classes {
-		return nil, fmt.Errorf("supernet: the images have %d classes, but the network is made for %d; set Classes", data.Classes, config.Classes)
+	if err := data.check(config.Skeleton); err != nil {
+		return nil, err
 	}
 	a := &Alone{cell: c, config: config, data: data, store: store}
 	var err error
@@ -208,10 +208,7 @@ func (a *Alone) stepGraph(root *model.Scope, inputs []*Node) []*Node {
 	g := images.Graph()
 	logits := a.builder(root, g, true).cellNetwork(a.config.Skeleton, a.cell, images)
 	loss := crossEntropy(logits, labels)
-	variables := make([]*model.Variable, len(a.parameters))
-	for i, p := range a.parameters {
-		variables[i] = root.Store().GetVariable(scopeWeights + "/" + p.name)
-	}
+	variables := variables(root, a.parameters)
 	gradients := Gradient(loss, values(g, variables)...)
 	rmsProp{a.config.Momentum, a.config.WeightDecay}.step(root, variables, gradients, rate)
 	return []*Node{loss, hits(logits, labels)}
@@ -344,12 +341,7 @@ func (p *aloneTraining) loader() images.Loader {
 func (p *aloneTraining) Step(round int) (map[string]float64, error) {
 	c := p.Config
 	first, last := round*c.Round, min((round+1)*c.Round, p.steps)
-	measured := map[string]float64{"loss": 0, "accuracy": 0}
-	err := stream(p.ctx, p.loader(), first, last, func(step int, b batch) error {
-		loss, accuracy, err := p.net.trainStep(b, cosine(c.LearningRate, step, p.steps))
-		measured["loss"] += loss / float64(last-first)
-		measured["accuracy"] += accuracy / float64(last-first)
-		return err
+	return trainRound(p.ctx, p.loader(), first, last, func(step int, b batch) (loss, accuracy float64, err error) {
+		return p.net.trainStep(b, cosine(c.LearningRate, step, p.steps))
 	})
-	return measured, err
 }

@@ -84,3 +84,24 @@ func stream(ctx context.Context, l images.Loader, first, last int, each func(ste
 	}
 	return nil
 }
+
+// trainRound trains on the batches of some steps of a stream, and returns the means of
+// what the steps measured: "loss" and "accuracy".
+func trainRound(ctx context.Context, l images.Loader, first, last int, train func(step int, b batch) (loss, accuracy float64, err error)) (map[string]float64, error) {
+	means := map[string]float64{"loss": 0, "accuracy": 0}
+	err := stream(ctx, l, first, last, func(step int, b batch) error {
+		loss, accuracy, err := train(step, b)
+		means["loss"] += loss / float64(last-first)
+		means["accuracy"] += accuracy / float64(last-first)
+		return err
+	})
+	return means, err
+}
+
+// check says that the images do not fit a network.
+func (d *Data) check(s Skeleton) error {
+	if d.Classes != s.Classes {
+		return fmt.Errorf("supernet: the images have %d classes, but the network is made for %d; set Classes", d.Classes, s.Classes)
+	}
+	return nil
+}

@@ -9,11 +9,12 @@ import (
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/gomlx/compute"
 )
 
-// Two devices that share each batch do what one does. The Go backend has one device, so
-// this needs an XLA plugin ($GOMLX_BACKEND=xla:…); the CPU plugin says it has several.
-func TestTwoDevices(t *testing.T) {
+// severalDevices is a backend of at least two devices.
+func severalDevices(t *testing.T) compute.Backend {
+	t.Helper()
 	if !strings.HasPrefix(os.Getenv("GOMLX_BACKEND"), "xla") {
 		t.Skip("needs a backend with two devices: set GOMLX_BACKEND to an XLA plugin")
 	}
@@ -24,6 +25,13 @@ func TestTwoDevices(t *testing.T) {
 	if b.NumDevices() < 2 {
 		t.Skipf("the backend has %d device", b.NumDevices())
 	}
+	return b
+}
+
+// Two devices that share each batch do what one does. The Go backend has one device, so
+// this needs an XLA plugin ($GOMLX_BACKEND=xla:…); the CPU plugin says it has several.
+func TestTwoDevices(t *testing.T) {
+	b := severalDevices(t)
 	data := shapesData(t)
 	for _, method := range []Method{SPOS, DARTS} {
 		var losses [2]float64
@@ -60,16 +68,7 @@ func TestTwoDevices(t *testing.T) {
 
 // So do two devices with a cell alone.
 func TestTwoDevicesAlone(t *testing.T) {
-	if !strings.HasPrefix(os.Getenv("GOMLX_BACKEND"), "xla") {
-		t.Skip("needs a backend with two devices: set GOMLX_BACKEND to an XLA plugin")
-	}
-	b, err := engine.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b.NumDevices() < 2 {
-		t.Skipf("the backend has %d device", b.NumDevices())
-	}
+	b := severalDevices(t)
 	data := shapesData(t)
 	var accuracies [2]float64
 	for i, devices := range []int{1, 2} {

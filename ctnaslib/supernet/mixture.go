@@ -67,7 +67,7 @@ func (n *Net) relaxedGraph(root *model.Scope, inputs []*Node) []*Node {
 	train, validation := inputs[0:2], inputs[2:4]
 	rate, t := inputs[4], inputs[5]
 	z := noise{temperature: inputs[6], ops: inputs[7], edges: inputs[8]}
-	variables, mixture := n.variables(root), mixtureVariables(root)
+	variables, mixture := variables(root, n.parameters), mixtureVariables(root)
 
 	gradients := n.mixtureGradient(values(t.Graph(), variables), values(t.Graph(), mixture), train, validation, rate, z)
 	adam{rate: n.config.MixtureRate, beta1: 0.5, beta2: 0.999, decay: n.config.MixtureDecay}.step(root, mixture, gradients, t)

@@ -85,8 +85,8 @@ func newNet(backend compute.Backend, data *Data, config Config, store *model.Sto
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	if data.Classes != config.Classes {
-		return nil, fmt.Errorf("supernet: the images have %d classes, but the network is made for %d; set Classes", data.Classes, config.Classes)
+	if err := data.check(config.Skeleton); err != nil {
+		return nil, err
 	}
 	n := &Net{config: config, data: data, store: store}
 	var err error
@@ -120,10 +120,10 @@ func newNet(backend compute.Backend, data *Data, config Config, store *model.Sto
 // Config returns what the network was made with.
 func (n *Net) Config() Config { return n.config }
 
-// variables are the parameters, in their order.
-func (n *Net) variables(root *model.Scope) []*model.Variable {
-	variables := make([]*model.Variable, len(n.parameters))
-	for i, p := range n.parameters {
+// variables are the variables of parameters, in their order.
+func variables(root *model.Scope, parameters []shape) []*model.Variable {
+	variables := make([]*model.Variable, len(parameters))
+	for i, p := range parameters {
 		variables[i] = root.Store().GetVariable(scopeWeights + "/" + p.name)
 	}
 	return variables
@@ -161,7 +161,7 @@ func (n *Net) builder(values []*Node) builder {
 // returns the mean loss of the cells, and how many images they get right.
 func (n *Net) stepGraph(root *model.Scope, inputs []*Node) []*Node {
 	w, images, labels, rate := wiresOf(inputs[:4]), inputs[4], inputs[5], inputs[6]
-	variables := n.variables(root)
+	variables := variables(root, n.parameters)
 	values := values(rate.Graph(), variables)
 	b := n.builder(values)
 	cells := w.ops.Shape().Dim(0)
@@ -186,16 +186,17 @@ func (n *Net) stepGraph(root *model.Scope, inputs []*Node) []*Node {
 // hitsGraph builds how many of the images, with labels, a wired cell gets right.
 func (n *Net) hitsGraph(root *model.Scope, inputs []*Node) []*Node {
 	w, images, labels := wiresOf(inputs[:4]), inputs[4], inputs[5]
-	b := n.builder(values(images.Graph(), n.variables(root)))
+	b := n.builder(values(images.Graph(), variables(root, n.parameters)))
 	return []*Node{hits(b.sharedNetwork(n.config.Skeleton, w, images), labels)}
 }
 
 // trainOn does a step of training on cells that differ in their operations only.
 func (n *Net) trainOn(cells []nasbench101.Cell, b batch, rate float64) (loss, accuracy float64, err error) {
-	w := n.config.wire(cells[0])
+	var w wiring
 	all := make([]float32, 0, len(cells)*vertices*ops)
 	for _, c := range cells {
-		all = append(all, tensors.MustCopyFlatData[float32](n.config.wire(c).ops)...)
+		w = n.config.wire(c)
+		all = append(all, tensors.MustCopyFlatData[float32](w.ops)...)
 	}
 	w.ops = tensors.FromFlatDataAndDimensions(all, len(cells), vertices, ops)
 	out, err := n.step.call(append(w.inputs(), b.images, b.labels, tensors.FromScalar(float32(rate)))...)
@@ -312,11 +313,11 @@ func (n *Net) draw(rng *rand.Rand) (nasbench101.Cell, error) {
 	if err != nil {
 		return nasbench101.Cell{}, err
 	}
-	arch, err := s.Decode(sequences[0])
+	archs, err := controller.Decoded(s, sequences)
 	if err != nil {
 		return nasbench101.Cell{}, err
 	}
-	return arch.(nasbench101.Cell), nil
+	return archs[0].(nasbench101.Cell), nil
 }
 
 // savedNet is a Net in a checkpoint.

@@ -87,15 +87,7 @@ func cells(seed uint64, count int) []nasbench101.Cell {
 // random cells Cell.Params, which package datasets holds against the whole real table.
 func TestParams(t *testing.T) {
 	b := backend(t)
-	example, err := nasbench101.New([][]int{
-		{0, 1, 1, 1, 0, 1, 0},
-		{0, 0, 0, 0, 0, 0, 1},
-		{0, 0, 0, 0, 0, 0, 1},
-		{0, 0, 0, 0, 1, 0, 0},
-		{0, 0, 0, 0, 0, 0, 1},
-		{0, 0, 0, 0, 0, 0, 1},
-		{0, 0, 0, 0, 0, 0, 0},
-	}, []string{"input", "conv1x1-bn-relu", "conv3x3-bn-relu", "conv3x3-bn-relu", "conv3x3-bn-relu", "maxpool3x3", "output"})
+	example, err := nasbench101.Parse("111010000010001100011:BAAAM")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +119,7 @@ func TestSharedIsAlone(t *testing.T) {
 		v.SetValue(tensors.FromFlatDataAndDimensions(values, v.Shape().Dimensions...))
 	}
 	shared, err := model.NewExec(backend(t), n.store, func(root *model.Scope, inputs []*Node) *Node {
-		return n.builder(values(inputs[0].Graph(), n.variables(root))).sharedNetwork(n.config.Skeleton, wiresOf(inputs[:4]), inputs[4])
+		return n.builder(values(inputs[0].Graph(), variables(root, n.parameters))).sharedNetwork(n.config.Skeleton, wiresOf(inputs[:4]), inputs[4])
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +131,7 @@ func TestSharedIsAlone(t *testing.T) {
 	}
 	for _, c := range append(cells(2, 25), empty) {
 		alone, err := model.NewExec(backend(t), n.store, func(root *model.Scope, x *Node) *Node {
-			return n.builder(values(x.Graph(), n.variables(root))).cellNetwork(n.config.Skeleton, c, x)
+			return n.builder(values(x.Graph(), variables(root, n.parameters))).cellNetwork(n.config.Skeleton, c, x)
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -288,7 +280,7 @@ func TestMixtureGradient(t *testing.T) {
 		exec := func(gradient bool) *model.Exec {
 			e, err := model.NewExec(backend(t), n.store, func(root *model.Scope, inputs []*Node) []*Node {
 				z := noise{ops: inputs[4], edges: inputs[5], temperature: inputs[6]}
-				weights := values(inputs[0].Graph(), n.variables(root))
+				weights := values(inputs[0].Graph(), variables(root, n.parameters))
 				if gradient {
 					return n.mixtureGradient(weights, inputs[:2], nil, inputs[2:4], nil, z)
 				}
@@ -352,7 +344,7 @@ func TestSecondOrder(t *testing.T) {
 			half := func(x *Node, first int) *Node { return SliceAxis(x, 0, AxisRange(first, first+4)) }
 			train := []*Node{half(inputs[2], 0), half(inputs[3], 0)}
 			validation := []*Node{half(inputs[2], 4), half(inputs[3], 4)}
-			return graph(values(g, n.variables(root)), inputs[:2], train, validation, Const(g, float32(rate)), z)
+			return graph(values(g, variables(root, n.parameters)), inputs[:2], train, validation, Const(g, float32(rate)), z)
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 	"github.com/gomlx/compute"
 )
@@ -78,13 +79,9 @@ func (p *training) Encode() ([]byte, error) { return p.net.Encode() }
 func (p *training) Step(round int) (map[string]float64, error) {
 	c := p.Config
 	first, last := round*c.Round, min((round+1)*c.Round, c.Steps)
-	values := map[string]float64{"loss": 0, "accuracy": 0}
 	loader := p.Data.augmented(c.Side, c.BatchSize, c.Seed)
-	err := stream(p.ctx, loader, first, last, func(step int, b batch) error {
-		loss, accuracy, err := p.net.trainStep(p.ctx, step, b)
-		values["loss"] += loss / float64(last-first)
-		values["accuracy"] += accuracy / float64(last-first)
-		return err
+	values, err := trainRound(p.ctx, loader, first, last, func(step int, b batch) (loss, accuracy float64, err error) {
+		return p.net.trainStep(p.ctx, step, b)
 	})
 	if err == nil && p.net.policy != nil {
 		err = p.net.improvePolicy(p.ctx, round, values)
@@ -148,28 +145,18 @@ func (n *Net) improvePolicy(ctx context.Context, round int, values map[string]fl
 	if err != nil {
 		return err
 	}
-	for range c.PolicySteps {
-		sequences, err := n.policy.Sample(rng, c.PolicyBatch)
-		if err != nil {
-			return err
-		}
+	reward := func(archs []space.Arch) ([]float64, error) {
 		b := held[rng.IntN(len(held))]
-		rewards := make([]float64, len(sequences))
-		for i, sequence := range sequences {
-			arch, err := nasbench101.Space{}.Decode(sequence)
-			if err != nil {
-				return err
-			}
+		rewards := make([]float64, len(archs))
+		for i, arch := range archs {
+			var err error
 			if rewards[i], err = n.accuracy(arch.(nasbench101.Cell), b); err != nil {
-				return err
+				return nil, err
 			}
-			values["reward"] += rewards[i] / float64(c.PolicySteps*c.PolicyBatch)
 		}
-		step, err := n.policy.Reinforce(sequences, rewards)
-		if err != nil {
-			return err
-		}
-		values["entropy"] += step.Entropy / float64(c.PolicySteps)
+		return rewards, nil
 	}
-	return nil
+	learned, err := n.policy.Improve(rng, nasbench101.Space{}, c.PolicySteps, c.PolicyBatch, reward)
+	values["reward"], values["entropy"] = learned.Reward, learned.Entropy
+	return err
 }
