@@ -42,6 +42,10 @@ const (
 type Config struct {
 	encoder.GCN
 
+	// MLP, where it has layers, encodes architectures in place of the GCN: it reads
+	// the vectors of a [space.Featured] space.
+	MLP encoder.MLP `json:",omitzero"`
+
 	// Antisymmetric ties the two halves of the head, v = −u and b = 0, so that
 	// NAC(α, β) = 1 − NAC(β, α) by construction. In the paper it has to be learned.
 	Antisymmetric bool
@@ -94,8 +98,17 @@ func TwoWay() Config {
 	return c
 }
 
+// Encoder is the network that encodes architectures: the MLP if it has layers, else
+// the GCN.
+func (c Config) Encoder() encoder.Encoder {
+	if c.MLP.Layers > 0 {
+		return c.MLP
+	}
+	return c.GCN
+}
+
 func (c Config) check() error {
-	if err := c.GCN.Check(); err != nil {
+	if err := c.Encoder().Check(); err != nil {
 		return fmt.Errorf("comparator: %w", err)
 	}
 	switch {

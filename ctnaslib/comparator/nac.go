@@ -10,7 +10,7 @@
 //	p, err := nac.Compare(α, β)
 //
 // The head is linear before the sigmoid, so with W^FC = [u; v] and a bias b the
-// logit is u·Z_α + v·Z_α' + b. Every method here runs the GCN once for each
+// logit is u·Z_α + v·Z_α' + b. Every method here runs the encoder once for each
 // architecture, never once for each pair: see [Score].
 package comparator
 
@@ -34,9 +34,10 @@ import (
 // NAC is a comparator for the architectures of one search space. It is not safe
 // for concurrent use.
 type NAC struct {
-	config Config
-	space  space.Space
-	key    key
+	config  Config
+	encoder encoder.Encoder
+	sizes   encoder.Sizes
+	key     key
 	*programs
 }
 
@@ -50,8 +51,8 @@ type programs struct {
 // key is all that the graphs of a NAC depend on.
 type key struct {
 	backend     compute.Backend
-	ops, nodes  int
-	gcn         encoder.GCN
+	encoder     encoder.Encoder
+	sizes       encoder.Sizes
 	tied        bool
 	rate        float64
 	beta1       float64
@@ -72,7 +73,7 @@ func (n *NAC) Release() {
 // The paths of the weights ϖ in the store, beside those of the encoder.
 const (
 	scopeNAC     = "nac"
-	nameHead     = "head"      // W^FC, [2·width, 1]; u alone, [width, 1], if antisymmetric
+	nameHead     = "head"      // W^FC, [2·dim, 1]; u alone, [dim, 1], if antisymmetric
 	nameHeadBias = "head_bias" // [1], none if antisymmetric
 )
 
@@ -93,17 +94,18 @@ func newStore(s space.Space, config Config) (*model.Store, error) {
 	rng := rand.New(rand.NewPCG(config.Seed, seedWeights))
 	store := model.NewStore()
 	scope := store.RootScope().At(scopeNAC)
-	err := config.GCN.Create(scope, s.Ops(), rng)
+	e, sizes := config.Encoder(), encoder.SizesOf(s)
+	err := e.Create(scope, sizes, rng)
 	create := func(name string, inputs int, dims ...int) {
 		if err == nil {
 			err = engine.NewVariable(scope, name, encoder.Uniform(rng, inputs), dims...)
 		}
 	}
-	if w := config.Width; config.Antisymmetric {
-		create(nameHead, w, w, 1)
+	if d := e.Dim(sizes); config.Antisymmetric {
+		create(nameHead, d, d, 1)
 	} else {
-		create(nameHead, 2*w, 2*w, 1)
-		create(nameHeadBias, 2*w, 1)
+		create(nameHead, 2*d, 2*d, 1)
+		create(nameHeadBias, 2*d, 1)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("comparator: %w", err)
@@ -114,10 +116,11 @@ func newStore(s space.Space, config Config) (*model.Store, error) {
 // newNAC makes a NAC with the variables of store, with the graphs of one that was
 // released if there are any.
 func newNAC(backend compute.Backend, s space.Space, config Config, store *model.Store) (*NAC, error) {
-	n := &NAC{config: config, space: s, key: key{
-		backend: backend, ops: s.Ops(), nodes: s.Nodes(), gcn: config.GCN, tied: config.Antisymmetric,
+	n := &NAC{config: config, encoder: config.Encoder(), sizes: encoder.SizesOf(s)}
+	n.key = key{
+		backend: backend, encoder: n.encoder, sizes: n.sizes, tied: config.Antisymmetric,
 		rate: config.LearningRate, beta1: config.Beta1, beta2: config.Beta2, weightDecay: config.WeightDecay,
-	}}
+	}
 	if old, ok := spare.Take(n.key); ok && engine.Overwrite(old.store, store) == nil {
 		n.programs = old
 		return n, nil
@@ -139,27 +142,28 @@ func newNAC(backend compute.Backend, s space.Space, config Config, store *model.
 func (n *NAC) Config() Config { return n.config }
 
 // scoreGraph builds u·Z and v·Z, each [batch], and the bias b, [1].
-func (n *NAC) scoreGraph(root *model.Scope, adjacency, ops *Node) (first, second, bias *Node) {
+func (n *NAC) scoreGraph(root *model.Scope, inputs []*Node) []*Node {
 	scope := root.At(scopeNAC)
-	z := n.config.GCN.Encode(scope, adjacency, ops)
+	z := n.encoder.Encode(scope, n.sizes, inputs) // [batch, dim]
 	weights := scope.GetVariable(nameHead).NodeValue(z)
 	if n.config.Antisymmetric {
-		first = Squeeze(MatMul(z, weights), 1)
-		return first, Neg(first), Zeros(z.Graph(), shapes.Make(dtypes.Float32, 1))
+		first := Squeeze(MatMul(z, weights), 1)
+		return []*Node{first, Neg(first), Zeros(z.Graph(), shapes.Make(dtypes.Float32, 1))}
 	}
-	head := Reshape(weights, 2, n.config.Width) // rows u and v
-	both := Einsum("bw,kw->kb", z, head)
-	first = Squeeze(Slice(both, AxisElem(0)), 0)
-	second = Squeeze(Slice(both, AxisElem(1)), 0)
-	return first, second, scope.GetVariable(nameHeadBias).NodeValue(z)
+	head := Reshape(weights, 2, z.Shape().Dim(1)) // rows u and v
+	both := Einsum("bd,kd->kb", z, head)
+	first := Squeeze(Slice(both, AxisElem(0)), 0)
+	second := Squeeze(Slice(both, AxisElem(1)), 0)
+	return []*Node{first, second, scope.GetVariable(nameHeadBias).NodeValue(z)}
 }
 
 // stepGraph builds one step of Adam on the binary cross-entropy of a list of pairs,
 // and returns that loss. The pairs are left[k] and right[k], positions in the batch,
-// with label y[k] and weight[k]: all are [pairs].
+// with label y[k] and weight[k]: all are [pairs]. The encoder's inputs come after them.
 func (n *NAC) stepGraph(root *model.Scope, inputs []*Node) []*Node {
-	adjacency, ops, left, right, y, weight := inputs[0], inputs[1], inputs[2], inputs[3], inputs[4], inputs[5]
-	first, second, bias := n.scoreGraph(root, adjacency, ops)
+	left, right, y, weight := inputs[0], inputs[1], inputs[2], inputs[3]
+	scores := n.scoreGraph(root, inputs[4:])
+	first, second, bias := scores[0], scores[1], scores[2]
 	logits := Add(Add(Gather(first, ExpandAxes(left, -1)), Gather(second, ExpandAxes(right, -1))), bias)
 	// −y·log σ(l) − (1−y)·log(1−σ(l)) = softplus(l) − y·l
 	loss := Div(ReduceAllSum(Mul(weight, Sub(Softplus(logits), Mul(y, logits)))), ReduceAllSum(weight))
@@ -180,15 +184,19 @@ type Score struct {
 // at least as good as the one with score b.
 func Probability(a, b Score) float64 { return 1 / (1 + math.Exp(-(a.First + b.Second))) }
 
-// Scores runs the GCN once for each architecture.
+// Scores runs the encoder once for each architecture.
 func (n *NAC) Scores(archs []space.Arch) ([]Score, error) {
 	scores := make([]Score, 0, len(archs))
-	err := encoder.Chunks(archs, n.space.Nodes(), func(part []space.Arch, adjacency, ops *tensors.Tensor) error {
-		first, second, bias, err := n.scores.Call3(adjacency, ops)
+	err := encoder.Chunks(archs, func(part []space.Arch, batch int) error {
+		inputs, err := n.encoder.Inputs(part, n.sizes, batch)
+		if err != nil {
+			return err
+		}
+		out, err := n.scores.Call(engine.Args(inputs)...)
 		if err != nil {
 			return fmt.Errorf("comparator: cannot compute scores: %w", err)
 		}
-		u, v, b := tensors.MustCopyFlatData[float32](first), tensors.MustCopyFlatData[float32](second), tensors.MustCopyFlatData[float32](bias)
+		u, v, b := tensors.MustCopyFlatData[float32](out[0]), tensors.MustCopyFlatData[float32](out[1]), tensors.MustCopyFlatData[float32](out[2])
 		for i := range part {
 			scores = append(scores, Score{First: float64(u[i]) + float64(b[0]), Second: float64(v[i])})
 		}

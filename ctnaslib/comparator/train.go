@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
-	"github.com/ctnas/ctnas/ctnaslib/encoder"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/gomlx/gomlx/core/tensors"
 )
@@ -143,15 +143,16 @@ func (p *pairs) addPseudo(pseudo []Pair, r float64, rng *rand.Rand) {
 }
 
 func (n *NAC) trainStep(p *pairs) (loss float64, err error) {
-	adjacency, ops, err := encoder.Inputs(p.archs, n.space.Nodes())
+	inputs, err := n.encoder.Inputs(p.archs, n.sizes, len(p.archs))
 	if err != nil {
 		return 0, err
 	}
-	out, err := n.step.Call1(adjacency, ops,
+	out, err := n.step.Call1(engine.Args(append([]*tensors.Tensor{
 		tensors.FromFlatDataAndDimensions(p.left, len(p.left)),
 		tensors.FromFlatDataAndDimensions(p.right, len(p.right)),
 		tensors.FromFlatDataAndDimensions(p.y, len(p.y)),
-		tensors.FromFlatDataAndDimensions(p.weight, len(p.weight)))
+		tensors.FromFlatDataAndDimensions(p.weight, len(p.weight)),
+	}, inputs...))...)
 	if err != nil {
 		return 0, fmt.Errorf("comparator: cannot train: %w", err)
 	}

@@ -35,12 +35,20 @@ func TestChunks(t *testing.T) {
 	for i := range archs {
 		archs[i] = nasbench101.Space{}.Sample(rng)
 	}
+	sizes := SizesOf(nasbench101.Space{})
 	seen := 0
-	err := Chunks(archs, 7, func(part []space.Arch, adjacency, ops *tensors.Tensor) error {
-		if want := map[int]int{1024: 1024, 5: 8}[len(part)]; ops.Shape().Dim(0) != want || adjacency.Shape().Dim(0) != want {
-			t.Errorf("a part of %d has a batch of %d, want %d", len(part), ops.Shape().Dim(0), want)
+	err := Chunks(archs, func(part []space.Arch, batch int) error {
+		if want := map[int]int{1024: 1024, 5: 8}[len(part)]; batch != want {
+			t.Errorf("a part of %d has a batch of %d, want %d", len(part), batch, want)
 		}
-		flat := tensors.MustCopyFlatData[int32](ops)
+		inputs, err := GCN{}.Inputs(part, sizes, batch)
+		if err != nil {
+			return err
+		}
+		if inputs[0].Shape().Dim(0) != batch || inputs[1].Shape().Dim(0) != batch {
+			t.Errorf("the inputs have shapes %s and %s, want a batch of %d", inputs[0].Shape(), inputs[1].Shape(), batch)
+		}
+		flat := tensors.MustCopyFlatData[int32](inputs[1])
 		for i, a := range part {
 			if a.ID() != archs[seen+i].ID() || flat[7*i] != int32(a.Graph().Ops[0]) {
 				t.Fatalf("architecture %d is out of place", seen+i)
@@ -57,7 +65,7 @@ func TestChunks(t *testing.T) {
 	if err != nil || seen != len(archs) {
 		t.Errorf("saw %d of %d architectures, error %v", seen, len(archs), err)
 	}
-	if err := Chunks(archs, 1, nil); err == nil || !strings.Contains(err.Error(), "nodes") {
+	if _, err := (GCN{}).Inputs(archs, Sizes{Nodes: 1}, len(archs)); err == nil || !strings.Contains(err.Error(), "nodes") {
 		t.Errorf("architectures that are too large: error %v", err)
 	}
 }

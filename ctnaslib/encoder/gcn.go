@@ -2,9 +2,10 @@
 // network of the paper (Sec. 4.1, Eq. 7), shared by the comparator and by the
 // predictors it is measured against.
 //
-//	gcn := encoder.GCN{Layers: 2, Width: 128}
-//	err := gcn.Create(scope, space.Ops(), rng)  // its weights
-//	z := gcn.Encode(scope, adjacency, ops)      // in a graph function: [batch, width]
+//	gcn := encoder.GCN{Layers: 2, Width: 128, Messages: encoder.Forward}
+//	err := gcn.Create(scope, sizes, rng)   // its weights
+//	inputs, err := gcn.Inputs(archs, sizes, len(archs))
+//	z := gcn.Encode(scope, sizes, inputs)  // in a graph function: [batch, gcn.Dim(sizes)]
 package encoder
 
 import (
@@ -13,8 +14,10 @@ import (
 	"math/rand/v2"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/layers/activation"
 	"github.com/gomlx/gomlx/ml/model"
 )
@@ -40,7 +43,8 @@ const (
 //	X ← φ(Â X W [+ Â' X W'] [+ X] [+ b])          (Eq. 7)
 //
 // with Â the adjacency matrix of the messages plus the identity, and the mean over
-// all nodes, padding included, as the feature.
+// all nodes of each cell, padding included, as the feature: one cell's after the other,
+// where an architecture has several (see [space.Cellular]).
 type GCN struct {
 	Layers    int  // graph convolutions
 	Width     int  // of the embeddings and of every layer
@@ -69,11 +73,14 @@ func (c GCN) Check() error {
 	return nil
 }
 
+// Dim is Width for every cell of an architecture.
+func (c GCN) Dim(sizes Sizes) int { return sizes.Cells * c.Width }
+
 // Create makes the weights in scope, drawn as in the authors' code: standard normal
-// embeddings of the given number of operations, and uniform ±1/√n for the rest,
-// with n the number of inputs.
-func (c GCN) Create(scope *model.Scope, ops int, rng *rand.Rand) error {
-	err := engine.NewVariable(scope, nameEmbedding, rng.NormFloat64, ops, c.Width)
+// embeddings of the operations, and uniform ±1/√n for the rest, with n the number of
+// inputs.
+func (c GCN) Create(scope *model.Scope, sizes Sizes, rng *rand.Rand) error {
+	err := engine.NewVariable(scope, nameEmbedding, rng.NormFloat64, sizes.Ops, c.Width)
 	create := func(name string, layer int, dims ...int) {
 		if err == nil {
 			err = engine.NewVariable(scope, fmt.Sprintf(name, layer), Uniform(rng, c.Width), dims...)
@@ -97,9 +104,22 @@ func Uniform(rng *rand.Rand, inputs int) func() float64 {
 	return func() float64 { return bound * (2*rng.Float64() - 1) }
 }
 
-// Encode builds the features [batch, width] from adjacency [batch, nodes, nodes], 1
-// for an edge i → j, and ops [batch, nodes], int32, with the weights in scope.
-func (c GCN) Encode(scope *model.Scope, adjacency, ops *Node) *Node {
+// Inputs lays out the graphs of archs: the adjacency matrices [batch, nodes, nodes], 1
+// for an edge i → j, and the operations [batch, nodes], int32.
+func (c GCN) Inputs(archs []space.Arch, sizes Sizes, batch int) ([]*tensors.Tensor, error) {
+	b, err := space.NewBatch(archs, sizes.Nodes)
+	if err != nil {
+		return nil, err
+	}
+	n, padding := sizes.Nodes, batch-b.Size
+	b.Adjacency = append(b.Adjacency, make([]float32, padding*n*n)...)
+	b.Ops = append(b.Ops, make([]int32, padding*n)...)
+	return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(b.Adjacency, batch, n, n), tensors.FromFlatDataAndDimensions(b.Ops, batch, n)}, nil
+}
+
+// Encode builds the features from what [GCN.Inputs] laid out.
+func (c GCN) Encode(scope *model.Scope, sizes Sizes, inputs []*Node) *Node {
+	adjacency, ops := inputs[0], inputs[1]
 	g := ops.Graph()
 	variable := func(format string, args ...any) *Node {
 		return scope.GetVariable(fmt.Sprintf(format, args...)).NodeValue(g)
@@ -130,5 +150,6 @@ func (c GCN) Encode(scope *model.Scope, adjacency, ops *Node) *Node {
 		}
 		x = h
 	}
-	return ReduceMean(x, 1)
+	cells := Reshape(x, ops.Shape().Dim(0), sizes.Cells, sizes.Nodes/sizes.Cells, c.Width)
+	return Reshape(ReduceMean(cells, 2), ops.Shape().Dim(0), c.Dim(sizes))
 }

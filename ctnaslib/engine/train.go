@@ -23,6 +23,15 @@ func NewVariable(scope *model.Scope, name string, draw func() float64, dims ...i
 	return err
 }
 
+// Args are tensors as the arguments of a call of a graph.
+func Args(inputs []*tensors.Tensor) []any {
+	args := make([]any, len(inputs))
+	for i, t := range inputs {
+		args[i] = t
+	}
+	return args
+}
+
 // Adam is the optimiser of the authors' code: PyTorch's Adam, whose weight decay is
 // an L2 penalty, WeightDecay/2 · ‖w‖², on the loss.
 type Adam struct {

@@ -65,7 +65,7 @@ func (c RegressionConfig) check() error {
 // concurrent use.
 type Regression struct {
 	config          RegressionConfig
-	space           space.Space
+	sizes           encoder.Sizes
 	mean, deviation float64      // μ and s
 	store           *model.Store // weights, μ and s, the optimiser's state
 	predict         *model.Exec  // predictGraph
@@ -75,7 +75,7 @@ type Regression struct {
 // The paths in the store, beside those of the encoder.
 const (
 	scopeRegression = "regression"
-	nameHead        = "head"      // w, [width, 1]
+	nameHead        = "head"      // w, [dim, 1]
 	nameHeadBias    = "head_bias" // b, [1]
 	scopeLabels     = "labels"
 	nameMoments     = "moments" // μ and s, [2]
@@ -95,12 +95,14 @@ func NewRegression(backend compute.Backend, s space.Space, labelled []comparator
 	rng := rand.New(rand.NewPCG(config.Seed, seedWeights))
 	store := model.NewStore()
 	scope := store.RootScope().At(scopeRegression)
-	err := config.GCN.Create(scope, s.Ops(), rng)
+	sizes := encoder.SizesOf(s)
+	dim := config.GCN.Dim(sizes)
+	err := config.GCN.Create(scope, sizes, rng)
 	if err == nil {
-		err = engine.NewVariable(scope, nameHead, encoder.Uniform(rng, config.Width), config.Width, 1)
+		err = engine.NewVariable(scope, nameHead, encoder.Uniform(rng, dim), dim, 1)
 	}
 	if err == nil {
-		err = engine.NewVariable(scope, nameHeadBias, encoder.Uniform(rng, config.Width), 1)
+		err = engine.NewVariable(scope, nameHeadBias, encoder.Uniform(rng, dim), 1)
 	}
 	if err == nil {
 		err = constant(store.RootScope().At(scopeLabels), nameMoments, []float64{mean, deviation}, 2)
@@ -112,7 +114,7 @@ func NewRegression(backend compute.Backend, s space.Space, labelled []comparator
 }
 
 func newRegression(backend compute.Backend, s space.Space, config RegressionConfig, store *model.Store) (*Regression, error) {
-	r := &Regression{config: config, space: s, store: store}
+	r := &Regression{config: config, sizes: encoder.SizesOf(s), store: store}
 	moments, err := store.GetVariable("/" + scopeLabels + "/" + nameMoments).Value()
 	if err != nil {
 		return nil, fmt.Errorf("predictor: %w", err)
@@ -137,7 +139,7 @@ func (r *Regression) Config() RegressionConfig { return r.config }
 // [batch, nodes].
 func (r *Regression) predictGraph(root *model.Scope, adjacency, ops *Node) *Node {
 	scope := root.At(scopeRegression)
-	z := r.config.GCN.Encode(scope, adjacency, ops)
+	z := r.config.GCN.Encode(scope, r.sizes, []*Node{adjacency, ops})
 	head, bias := scope.GetVariable(nameHead).NodeValue(z), scope.GetVariable(nameHeadBias).NodeValue(z)
 	return Add(Squeeze(MatMul(z, head), 1), bias)
 }
@@ -171,11 +173,11 @@ func (r *Regression) TrainEpoch(epoch int, labelled []comparator.Labelled) (loss
 	}
 	parts := batches(r.config.Seed, epoch, labelled, r.config.BatchSize)
 	for _, part := range parts {
-		adjacency, ops, err := encoder.Inputs(comparator.Archs(part), r.space.Nodes())
+		inputs, err := r.config.GCN.Inputs(comparator.Archs(part), r.sizes, len(part))
 		if err != nil {
 			return 0, err
 		}
-		out, err := r.step.Call1(adjacency, ops, accuracies(part, r.mean, r.deviation))
+		out, err := r.step.Call1(inputs[0], inputs[1], accuracies(part, r.mean, r.deviation))
 		if err != nil {
 			return 0, fmt.Errorf("predictor: cannot train: %w", err)
 		}
@@ -188,8 +190,12 @@ func (r *Regression) TrainEpoch(epoch int, labelled []comparator.Labelled) (loss
 // labels: Regression as a [space.Ranker]. They are not held within [0, 1].
 func (r *Regression) Utilities(archs []space.Arch) ([]float64, error) {
 	predicted := make([]float64, 0, len(archs))
-	err := encoder.Chunks(archs, r.space.Nodes(), func(part []space.Arch, adjacency, ops *tensors.Tensor) error {
-		out, err := r.predict.Call1(adjacency, ops)
+	err := encoder.Chunks(archs, func(part []space.Arch, batch int) error {
+		inputs, err := r.config.GCN.Inputs(part, r.sizes, batch)
+		if err != nil {
+			return err
+		}
+		out, err := r.predict.Call1(inputs[0], inputs[1])
 		if err != nil {
 			return fmt.Errorf("predictor: cannot predict: %w", err)
 		}

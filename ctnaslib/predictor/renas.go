@@ -409,8 +409,8 @@ func (r *ReNAS) features(archs []space.Arch, size int) (*tensors.Tensor, error) 
 // Utilities are the scores of each architecture: ReNAS as a [space.Ranker].
 func (r *ReNAS) Utilities(archs []space.Arch) ([]float64, error) {
 	scores := make([]float64, 0, len(archs))
-	err := encoder.Chunks(archs, r.space.Nodes(), func(part []space.Arch, _, ops *tensors.Tensor) error {
-		features, err := r.features(part, ops.Shape().Dim(0))
+	err := encoder.Chunks(archs, func(part []space.Arch, batch int) error {
+		features, err := r.features(part, batch)
 		if err != nil {
 			return err
 		}

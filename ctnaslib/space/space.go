@@ -58,7 +58,8 @@ type Space interface {
 	// Ops is the number of operation ids, the padding id 0 included.
 	Ops() int
 
-	// Sample draws one architecture uniformly from Ω.
+	// Sample draws one architecture from Ω: uniformly, unless the space says
+	// otherwise.
 	Sample(rng *rand.Rand) Arch
 
 	// Mutate draws an architecture of Ω that is a small random change away from a, and
@@ -108,6 +109,33 @@ type Finite interface {
 	// All lists every architecture of the space once. The slice is shared between
 	// callers: do not change it.
 	All() []Arch
+}
+
+// Cellular is a [Space] whose architectures consist of several cells. A [Graph] of it
+// has [Space.Nodes] nodes, the same number for each cell, one cell's after the other's,
+// and no edges between cells. An encoder keeps the cells' features apart.
+type Cellular interface {
+	Space
+
+	// Cells is the number of cells of an architecture.
+	Cells() int
+}
+
+// Featured is a [Space] whose architectures are each a [Vector], for encoders that
+// read no graph.
+type Featured interface {
+	Space
+
+	// Features is the length of [Vector.Vector].
+	Features() int
+}
+
+// Vector is an [Arch] of a [Featured] space.
+type Vector interface {
+	Arch
+
+	// Vector describes the architecture by a fixed number of numbers.
+	Vector() []float32
 }
 
 // Ranker is what can put architectures in order: a comparator, a predictor.
