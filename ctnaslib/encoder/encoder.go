@@ -1,0 +1,68 @@
+package encoder
+
+import (
+	"math/rand/v2"
+	"slices"
+
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// Encoder is a network that turns architectures into features: a [GCN] or an [MLP].
+// Encoders are plain values, which can be compared.
+type Encoder interface {
+	// Check reports what is wrong with the description.
+	Check() error
+
+	// Dim is the number of features of an architecture.
+	Dim(sizes Sizes) int
+
+	// Create makes the weights in scope.
+	Create(scope *model.Scope, sizes Sizes, rng *rand.Rand) error
+
+	// Inputs lays out archs for Encode, padded to the given size of the batch. The
+	// error names the first architecture that does not fit.
+	Inputs(archs []space.Arch, sizes Sizes, batch int) ([]*tensors.Tensor, error)
+
+	// Encode builds the features [batch, Dim] with the weights in scope.
+	Encode(scope *model.Scope, sizes Sizes, inputs []*Node) *Node
+}
+
+// Sizes is what an encoder has to know of a search space.
+type Sizes struct {
+	Ops      int // of [space.Space]
+	Nodes    int // of [space.Space]
+	Cells    int // of [space.Cellular], else 1
+	Features int // of [space.Featured], else 0
+}
+
+// SizesOf returns the sizes of a search space.
+func SizesOf(s space.Space) Sizes {
+	sizes := Sizes{Ops: s.Ops(), Nodes: s.Nodes(), Cells: 1}
+	if c, ok := s.(space.Cellular); ok {
+		sizes.Cells = c.Cells()
+	}
+	if f, ok := s.(space.Featured); ok {
+		sizes.Features = f.Features()
+	}
+	return sizes
+}
+
+// Chunks calls f for one part of archs after another, with the size that its batch is
+// to be padded to, a power of two: so few sizes of a graph are ever compiled. What a
+// graph computes of the padding is to be left out.
+func Chunks(archs []space.Arch, f func(part []space.Arch, batch int) error) error {
+	const largest = 1024
+	for part := range slices.Chunk(archs, largest) {
+		batch := 1
+		for batch < len(part) {
+			batch *= 2
+		}
+		if err := f(part, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
