@@ -1,5 +1,5 @@
 // Program figures makes the results of the folders beside it, by running the paper's
-// experiments on NAS-Bench-101:
+// experiments:
 //
 //	go run ./figures table4                 # at the size of the paper
 //	go run ./figures -preset small table4   # in minutes, into runs/small
@@ -57,10 +57,6 @@ func run(ctx context.Context, args []string) error {
 	if flags.NArg() == 0 {
 		return fmt.Errorf("figures: name an experiment: %s", ids)
 	}
-	table, err := datasets.OpenNASBench101(ctx, "")
-	if err != nil {
-		return err
-	}
 	backend, err := engine.Open()
 	if err != nil {
 		return err
@@ -70,14 +66,14 @@ func run(ctx context.Context, args []string) error {
 		if !ok {
 			return fmt.Errorf("figures: unknown experiment %q; there are %s", id, ids)
 		}
-		fmt.Printf("%s, preset %s, on the %s table, backend %s\n", id, *preset, table.Source().Kind, engine.Describe(backend))
-		result, err := e.Run(ctx, *runs, table, backend, experiment.Preset(*preset), nb.Progress(id))
+		fmt.Printf("%s, preset %s, backend %s\n", id, *preset, engine.Describe(backend))
+		result, err := e.Run(ctx, *runs, backend, experiment.Preset(*preset), nb.Progress(id))
 		if err != nil {
 			return err
 		}
-		// Only the paper's size on the real table is a result to keep beside this program.
+		// Only the paper's size, not on a surrogate, is a result to keep beside this program.
 		dir := filepath.Join("figures", id)
-		if experiment.Preset(*preset) != experiment.Paper || table.Source().Kind != datasets.Real {
+		if experiment.Preset(*preset) != experiment.Paper || result.Source == string(datasets.Surrogate) {
 			dir = filepath.Join(*runs, *preset, id)
 		}
 		shown := result.Table(e.Columns...)

@@ -14,8 +14,9 @@ import (
 
 // Entry is a folder of figures: how its result is made and shown.
 type Entry struct {
-	// Run makes the result in run directories under root, as [Experiment.Run] does.
-	Run func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error)
+	// Run makes the result in run directories under root, as [Experiment.Run] does, on
+	// the data that package datasets finds.
+	Run func(ctx context.Context, root string, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error)
 
 	Columns []report.Column                     // of its table
 	Figures func(report.Result) []report.Figure // its pictures
@@ -43,12 +44,23 @@ var All = map[string]Entry{
 
 var ablated = []report.Column{report.KTau, report.Accuracy, report.Best}
 
+// onNASBench101 gives an experiment the NAS-Bench-101 table.
+func onNASBench101(run func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error)) func(context.Context, string, compute.Backend, Preset, rundir.Watch) (report.Result, error) {
+	return func(ctx context.Context, root string, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
+		table, err := datasets.OpenNASBench101(ctx, "")
+		if err != nil {
+			return report.Result{}, err
+		}
+		return run(ctx, root, table, backend, p, watch)
+	}
+}
+
 // compared is an experiment whose picture is the accuracy of each method.
 func compared(make func(Preset) Experiment, columns ...report.Column) Entry {
 	return Entry{
-		Run: func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
-			return make(p).Run(ctx, root, table, backend, watch)
-		},
+		Run: onNASBench101(func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
+			return make(p).Run(ctx, root, NASBench101(table), backend, watch)
+		}),
 		Columns: columns,
 		Figures: func(r report.Result) []report.Figure {
 			figures := []report.Figure{{Name: "accuracy", Chart: r.Chart(report.Accuracy)}}
@@ -61,13 +73,13 @@ func compared(make func(Preset) Experiment, columns ...report.Column) Entry {
 }
 
 var table3 = Entry{
-	Run: func(ctx context.Context, _ string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
+	Run: onNASBench101(func(ctx context.Context, _ string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
 		set, err := images.Open(ctx, "")
 		if err != nil {
 			return report.Result{}, err
 		}
 		return Table3(ctx, table, set, backend, table3Config(p, len(set.Classes)), watch)
-	},
+	}),
 	Columns: []report.Column{report.TimeMS, report.Speedup},
 	Figures: func(r report.Result) []report.Figure { return nil },
 }
@@ -95,13 +107,13 @@ func overLabels(r report.Result, metric, label string) report.Chart {
 }
 
 var proposition1 = Entry{
-	Run: func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
+	Run: onNASBench101(func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
 		config := Proposition1Paper()
 		if p == Small {
 			config = Proposition1Small()
 		}
 		return Proposition1(ctx, root, table, backend, config, watch)
-	},
+	}),
 	Columns: Proposition1Columns,
 	Figures: Proposition1Figures,
 }

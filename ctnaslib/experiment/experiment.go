@@ -2,7 +2,8 @@
 // methods × seeds over a benchmark, run side by side, resumable, and written down
 // with the paper's numbers beside.
 //
-//	result, err := experiment.Table4(experiment.Small).Run(ctx, "runs", table, backend, nil)
+//	data := experiment.NASBench101(table)
+//	result, err := experiment.Table4(experiment.Small).Run(ctx, "runs", data, backend, nil)
 //	result.Table(report.Accuracy) // what was measured, and the paper's
 //
 // It is the only package that sees both a search and the test accuracy of what the
@@ -28,6 +29,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/report"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/datasets"
 )
 
@@ -60,6 +62,51 @@ func CTNAS(name string, config search.Config, paper map[string]float64) Method {
 		}}
 }
 
+// Data is what an experiment is measured on: a benchmark for the searches and, where
+// no search sees it, what architectures really reach.
+type Data interface {
+	// Source says where the data came from.
+	Source() datasets.Source
+
+	// Benchmark makes a benchmark that has counted no query yet, of networks trained
+	// for the given number of epochs, 0 for all. The error says that it has no such.
+	Benchmark(epochs int) (space.Benchmark, error)
+
+	// Accuracy is what is reported of an architecture, in [0, 1].
+	Accuracy(a space.Arch) (float64, error)
+
+	// HeldOut draws n distinct architectures, none of them in exclude, with their
+	// accuracies: what Kendall's tau is measured on.
+	HeldOut(rng *rand.Rand, n int, exclude []space.Arch) ([]space.Arch, []float64, error)
+}
+
+// Ranked is [Data] that knows the accuracy of every architecture.
+type Ranked interface {
+	Data
+
+	// RankPercent is the rank of an architecture by accuracy, in percent of their number.
+	RankPercent(a space.Arch) (float64, error)
+}
+
+// NASBench101 is a NAS-Bench-101 table as [Ranked] data: searches see validation
+// accuracies, what is reported are test accuracies.
+func NASBench101(table *datasets.NASBench101) Data { return nasBench101{table.Report(), table} }
+
+type nasBench101 struct {
+	*datasets.Report
+	table *datasets.NASBench101
+}
+
+func (n nasBench101) Source() datasets.Source                { return n.table.Source() }
+func (n nasBench101) Accuracy(a space.Arch) (float64, error) { return n.Test(a) }
+
+func (n nasBench101) Benchmark(epochs int) (space.Benchmark, error) {
+	if epochs == 0 {
+		return n.table.Benchmark(), nil
+	}
+	return n.table.BenchmarkAt(epochs)
+}
+
 // Experiment compares methods on a benchmark.
 type Experiment struct {
 	ID      string // of the folder in figures, such as "table4"
@@ -74,9 +121,9 @@ const heldOut = 100
 // outcome is what a method reached with one seed. It is stored in a run directory.
 type outcome struct {
 	Best     string   `json:"best"`
-	Accuracy float64  `json:"accuracy"` // mean test accuracy of the best, in percent
-	Rank     float64  `json:"rank_percent"`
-	KTau     *float64 `json:"ktau"` // none for a search that ranks nothing
+	Accuracy float64  `json:"accuracy"`     // of the best, as reported, in percent
+	Rank     *float64 `json:"rank_percent"` // none where the data is not [Ranked]
+	KTau     *float64 `json:"ktau"`         // none for a search that ranks nothing
 	Queries  int      `json:"queries"`
 	Seconds  float64  `json:"seconds"` // of the process that finished it
 }
@@ -86,7 +133,7 @@ type outcome struct {
 // this experiment or another, is not run again; one that was interrupted continues.
 // Watch, if set, is told of each finished search. The errors are those of the
 // searches and of the run directories, and ctx's.
-func (e Experiment) Run(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, watch rundir.Watch) (report.Result, error) {
+func (e Experiment) Run(ctx context.Context, root string, data Data, backend compute.Backend, watch rundir.Watch) (report.Result, error) {
 	if e.Seeds < 1 {
 		return report.Result{}, fmt.Errorf("experiment: %s needs at least one seed, not %d", e.ID, e.Seeds)
 	}
@@ -104,7 +151,7 @@ func (e Experiment) Run(ctx context.Context, root string, table *datasets.NASBen
 				if m.Search == nil {
 					continue
 				}
-				found, err := m.run(ctx, root, table, backend, uint64(i+1))
+				found, err := m.run(ctx, root, data, backend, uint64(i+1))
 				if err != nil {
 					return fmt.Errorf("experiment: %s, %s with seed %d: %w", e.ID, m.Name, i+1, err)
 				}
@@ -117,7 +164,7 @@ func (e Experiment) Run(ctx context.Context, root string, table *datasets.NASBen
 	if err := seeds.Wait(); err != nil {
 		return report.Result{}, err
 	}
-	return e.result(outcomes, table, backend)
+	return e.result(outcomes, data, backend)
 }
 
 // progress counts finished searches, of whatever goroutine.
@@ -141,39 +188,41 @@ func (e Experiment) progress(watch rundir.Watch) func(outcome) {
 }
 
 // run returns what the method reached with a seed, from its run directory if it is there.
-func (m Method) run(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, seed uint64) (outcome, error) {
+func (m Method) run(ctx context.Context, root string, data Data, backend compute.Backend, seed uint64) (outcome, error) {
 	return rundir.Once(root, "outcome", map[string]any{
-		"source": table.Source().Description, "backend": engine.Describe(backend), "method": m.Config, "seed": seed, "held_out": heldOut, "epochs": m.Epochs,
-	}, func(*rundir.Run) (outcome, error) { return m.search(ctx, root, table, backend, seed) })
+		"source": data.Source().Description, "backend": engine.Describe(backend), "method": m.Config, "seed": seed, "held_out": heldOut, "epochs": m.Epochs,
+	}, func(*rundir.Run) (outcome, error) { return m.search(ctx, root, data, backend, seed) })
 }
 
 // search runs the method with a seed, and looks up what it found.
-func (m Method) search(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, seed uint64) (outcome, error) {
+func (m Method) search(ctx context.Context, root string, data Data, backend compute.Backend, seed uint64) (outcome, error) {
 	var o outcome
-	var err error
 	start := time.Now()
-	benchmark := table.Benchmark()
+	benchmark, err := data.Benchmark(m.Epochs)
+	if err != nil {
+		return o, err
+	}
 	if m.Epochs > 0 {
 		root = filepath.Join(root, fmt.Sprintf("epochs-%d", m.Epochs))
-		if benchmark, err = table.BenchmarkAt(m.Epochs); err != nil {
-			return o, err
-		}
 	}
 	found, err := m.Search(ctx, root, search.Problem{Backend: backend, Benchmark: benchmark}, seed)
 	if err != nil {
 		return o, err
 	}
-	truth := table.Report()
 	o.Best, o.Queries, o.Seconds = found.Best.String(), found.Queries, time.Since(start).Seconds()
-	if o.Accuracy, err = truth.Test(found.Best); err != nil {
+	if o.Accuracy, err = data.Accuracy(found.Best); err != nil {
 		return o, err
 	}
 	o.Accuracy *= 100
-	if o.Rank, err = truth.RankPercent(found.Best); err != nil {
-		return o, err
+	if ranked, ok := data.(Ranked); ok {
+		rank, err := ranked.RankPercent(found.Best)
+		if err != nil {
+			return o, err
+		}
+		o.Rank = &rank
 	}
 	if found.Ranker != nil {
-		others, tests, err := truth.HeldOut(rand.New(rand.NewPCG(seed, seedHeldOut)), heldOut, comparator.Archs(found.Labelled))
+		others, tests, err := data.HeldOut(rand.New(rand.NewPCG(seed, seedHeldOut)), heldOut, comparator.Archs(found.Labelled))
 		if err != nil {
 			return o, err
 		}
@@ -194,10 +243,14 @@ func (m Method) search(ctx context.Context, root string, table *datasets.NASBenc
 }
 
 // result puts the outcomes of all methods and seeds together.
-func (e Experiment) result(outcomes map[string][]outcome, table *datasets.NASBench101, backend compute.Backend) (report.Result, error) {
+func (e Experiment) result(outcomes map[string][]outcome, data Data, backend compute.Backend) (report.Result, error) {
+	benchmark, err := data.Benchmark(0)
+	if err != nil {
+		return report.Result{}, err
+	}
 	configs := make(map[string]any)
 	result := report.Result{
-		ID: e.ID, Benchmark: table.Benchmark().Space().Name(), Source: string(table.Source().Kind),
+		ID: e.ID, Benchmark: benchmark.Space().Name(), Source: string(data.Source().Kind),
 		Backend: engine.Describe(backend), Seeds: e.Seeds, Config: configs,
 	}
 	for _, m := range e.Methods {
@@ -232,11 +285,15 @@ func rowOf(method string, outcomes []outcome) report.Row {
 		if o.KTau != nil {
 			perSeed["ktau"] = append(perSeed["ktau"], *o.KTau)
 		}
-		ranks = append(ranks, o.Rank)
+		if o.Rank != nil {
+			ranks = append(ranks, *o.Rank)
+		}
 		queries = max(queries, o.Queries)
 	}
 	row := report.NewRow(method, perSeed)
-	row.Metrics["best_rank_percent"] = slices.Min(ranks)
+	if len(ranks) > 0 {
+		row.Metrics["best_rank_percent"] = slices.Min(ranks)
+	}
 	row.Metrics["queries"] = float64(queries)
 	return row
 }

@@ -66,7 +66,7 @@ func TestRun(t *testing.T) {
 	table, backend := open(t)
 	root := t.TempDir()
 	var steps []int
-	result, err := tiny().Run(context.Background(), root, table, backend, func(done, total int, _ map[string]float64) {
+	result, err := tiny().Run(context.Background(), root, NASBench101(table), backend, func(done, total int, _ map[string]float64) {
 		if total != 6 {
 			t.Errorf("%d searches in all, want 6", total)
 		}
@@ -102,7 +102,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s: best rank %g %%, counted %g %%", row.Method, got, want)
 		}
 	}
-	again, err := tiny().Run(context.Background(), root, table, backend, nil)
+	again, err := tiny().Run(context.Background(), root, NASBench101(table), backend, nil)
 	if err != nil || summary(t, again) != summary(t, result) || again.Elapsed != result.Elapsed {
 		t.Errorf("the second run differs (error %v):\n%s", err, summary(t, again))
 	}
@@ -112,12 +112,12 @@ func TestRunErrors(t *testing.T) {
 	table, backend := open(t)
 	e := tiny()
 	e.Seeds = 0
-	if _, err := e.Run(context.Background(), t.TempDir(), table, backend, nil); err == nil || !strings.Contains(err.Error(), "at least one seed") {
+	if _, err := e.Run(context.Background(), t.TempDir(), NASBench101(table), backend, nil); err == nil || !strings.Contains(err.Error(), "at least one seed") {
 		t.Errorf("no seeds: error %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := tiny().Run(ctx, t.TempDir(), table, backend, nil); !errors.Is(err, context.Canceled) {
+	if _, err := tiny().Run(ctx, t.TempDir(), NASBench101(table), backend, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted: error %v", err)
 	}
 }
@@ -130,12 +130,12 @@ const childVariable = "CTNAS_EXPERIMENT_TEST_ROOT"
 func TestKillAndResume(t *testing.T) {
 	table, backend := open(t)
 	if root := os.Getenv(childVariable); root != "" {
-		if _, err := tiny().Run(context.Background(), root, table, backend, nil); err != nil {
+		if _, err := tiny().Run(context.Background(), root, NASBench101(table), backend, nil); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	want, err := tiny().Run(context.Background(), t.TempDir(), table, backend, nil)
+	want, err := tiny().Run(context.Background(), t.TempDir(), NASBench101(table), backend, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestKillAndResume(t *testing.T) {
 	if len(finished) == 0 {
 		t.Fatal("no search was finished before the last kill")
 	}
-	got, err := tiny().Run(context.Background(), root, table, backend, nil)
+	got, err := tiny().Run(context.Background(), root, NASBench101(table), backend, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -296,8 +296,12 @@ func curves(metrics []rundir.Metrics) map[string][]float64 {
 
 // result puts the outcomes together. The curves of a row are those of the first seed.
 func (r sharingRun) result(outcomes map[string][]sharingOutcome) (report.Result, error) {
+	source := datasets.Proxy
+	if r.table.Source().Kind != datasets.Real {
+		source = r.table.Source().Kind // of the cells' accuracies
+	}
 	result := report.Result{
-		ID: "weightsharing", Benchmark: nasbench101.Space{}.Name(), Source: string(datasets.Proxy),
+		ID: "weightsharing", Benchmark: nasbench101.Space{}.Name(), Source: string(source),
 		Backend: engine.Describe(r.backend), Seeds: r.Seeds,
 		Config: map[string]any{"experiment": r.Sharing, "images": r.data.Source, "table": r.table.Source().Description},
 	}
@@ -379,13 +383,13 @@ func matrixFLOPs(backend compute.Backend) (float64, error) {
 
 // sharing shows the experiment: Small and, for all other presets, the proxy's size.
 var sharing = Entry{
-	Run: func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
+	Run: onNASBench101(func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
 		set, err := images.Open(ctx, "")
 		if err != nil {
 			return report.Result{}, err
 		}
 		return WeightSharing(p, len(set.Classes)).Run(ctx, root, table, set, backend, watch)
-	},
+	}),
 	Columns: []report.Column{report.KTau, report.Accuracy, report.Best, report.Rank, report.Network, report.Images, report.Peak},
 	Figures: sharingFigures,
 }
