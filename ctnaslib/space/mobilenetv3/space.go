@@ -1,0 +1,145 @@
+package mobilenetv3
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/ctnas/ctnas/ctnaslib/space"
+)
+
+// Space is the set of networks of a skeleton with at most so many multiply-adds. It
+// is comparable with ==. Make one with [New].
+type Space struct {
+	Skeleton
+	limit int64
+}
+
+var (
+	_ space.Space    = Space{}
+	_ space.Featured = Space{}
+)
+
+// New is the space of a skeleton's networks with at most limit multiply-adds for one
+// image; 0 is no limit. The error says what is wrong with the skeleton, or that no
+// network is so small.
+func New(s Skeleton, limit int64) (Space, error) {
+	if err := s.Check(); err != nil {
+		return Space{}, err
+	}
+	if least, _ := s.Range(); limit != 0 && limit < least {
+		return Space{}, fmt.Errorf("mobilenetv3: no network has at most %d multiply-adds; the smallest has %d", limit, least)
+	}
+	return Space{s, limit}, nil
+}
+
+// Limit is the largest number of multiply-adds of a network, 0 for none.
+func (s Space) Limit() int64 { return s.limit }
+
+// Contains says whether a network keeps to the limit.
+func (s Space) Contains(n Net) bool { return s.limit == 0 || s.MAdds(n) <= s.limit }
+
+// Name is "mobilenetv3" with the skeleton and the limit, such as
+// "mobilenetv3 ×1.2 at 224, at most 600M".
+func (s Space) Name() string {
+	name := fmt.Sprintf("mobilenetv3 ×%g at %d", s.Width, s.Resolution)
+	if s.limit > 0 {
+		name += fmt.Sprintf(", at most %gM", float64(s.limit)/1e6)
+	}
+	return name
+}
+
+// Nodes is 22: input, output and at most 20 blocks.
+func (Space) Nodes() int { return NumBlock + 2 }
+
+// Ops is 48: padding, input, 9 choices of a block in each of 5 units, output.
+func (Space) Ops() int { return numOps }
+
+// Features is 120; see [Net.Vector].
+func (Space) Features() int { return Features }
+
+// Sample draws each depth, kernel and expansion uniformly, as OFA and the authors do,
+// again until the network keeps to the limit. So a network of few blocks is more
+// likely than one of many, of which there are more.
+func (s Space) Sample(rng *rand.Rand) space.Arch {
+	for {
+		var n Net
+		for u := range Units {
+			for i := range MinDepth + rng.IntN(MaxDepth-MinDepth+1) {
+				n.blocks[u][i] = randomBlock(rng)
+			}
+		}
+		if s.Contains(n) {
+			return n
+		}
+	}
+}
+
+func randomBlock(rng *rand.Rand) Block {
+	return Block{Kernels[rng.IntN(len(Kernels))], Expansions[rng.IntN(len(Expansions))]}
+}
+
+// Mutate changes one depth, kernel or expansion of a network, each as likely as any
+// other, to another value; a unit that grows ends in random blocks. It tries again
+// while the result breaks the limit. The error says that a is not a [Net], or that no
+// change keeps to the limit.
+func (s Space) Mutate(rng *rand.Rand, a space.Arch) (space.Arch, error) {
+	n, ok := a.(Net)
+	if !ok {
+		return nil, fmt.Errorf("mobilenetv3: cannot mutate %v, it is not a network of this space", a)
+	}
+	const tries = 10_000
+	for range tries {
+		if mutant := n.changed(rng); s.Contains(mutant) {
+			return mutant, nil
+		}
+	}
+	return nil, fmt.Errorf("mobilenetv3: cannot mutate %s: no small change of it has at most %d multiply-adds", n, s.limit)
+}
+
+// changed is the network with one choice changed.
+func (n Net) changed(rng *rand.Rand) Net {
+	choices := Units
+	for u := range Units {
+		choices += 2 * len(n.Blocks(u))
+	}
+	at := rng.IntN(choices)
+	if at < Units {
+		old := len(n.Blocks(at))
+		depth := MinDepth + other(rng, old-MinDepth, MaxDepth-MinDepth+1)
+		for i := old; i < depth; i++ {
+			n.blocks[at][i] = randomBlock(rng)
+		}
+		for i := depth; i < old; i++ {
+			n.blocks[at][i] = Block{}
+		}
+		return n
+	}
+	at -= Units
+	u := 0
+	for ; at >= 2*len(n.Blocks(u)); u++ {
+		at -= 2 * len(n.Blocks(u))
+	}
+	b := &n.blocks[u][at/2]
+	if at%2 == 0 {
+		b.Kernel = Kernels[other(rng, indexOf(Kernels, b.Kernel), len(Kernels))]
+	} else {
+		b.Expansion = Expansions[other(rng, indexOf(Expansions, b.Expansion), len(Expansions))]
+	}
+	return n
+}
+
+// other draws one of 0 … n−1 that is not i.
+func other(rng *rand.Rand, i, n int) int { return (i + 1 + rng.IntN(n-1)) % n }
+
+// Parse reads a [Net] from its text; see the function [Parse]. The error also says
+// that the network breaks the limit.
+func (s Space) Parse(text string) (space.Arch, error) {
+	n, err := Parse(text)
+	if err == nil && !s.Contains(n) {
+		err = fmt.Errorf("mobilenetv3: %s has %d multiply-adds, but this space ends at %d", n, s.MAdds(n), s.limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
+}
