@@ -50,8 +50,8 @@ type writer struct {
 	queue []place
 }
 
-func newDecisions(s Space) *space.Decisions {
-	w := writer{space: s, found: make(map[place]int)}
+func newWriter(s Space) *writer {
+	w := &writer{space: s, found: make(map[place]int)}
 	for u := range Units {
 		for i := range MaxDepth {
 			w.cost[u][i], w.least[u][i] = make(map[Block]int), math.MaxInt
@@ -64,6 +64,19 @@ func newDecisions(s Space) *space.Decisions {
 			}
 		}
 	}
+	return w
+}
+
+// start is the place before the first decision.
+func (w *writer) start() place {
+	if w.space.limit == 0 {
+		return place{}
+	}
+	return place{left: int((w.space.limit - w.space.fixed().MAdds) / quantum)}
+}
+
+func newDecisions(s Space) *space.Decisions {
+	w := newWriter(s)
 	d := &space.Decisions{
 		Kinds: []space.Kind{
 			kindDepth:     {Name: "depth", Choices: MaxDepth - MinDepth + 1},
@@ -72,11 +85,7 @@ func newDecisions(s Space) *space.Decisions {
 		},
 		Steps: Units + 2*NumBlock,
 	}
-	left := 0
-	if s.limit > 0 {
-		left = int(s.limit-s.fixed().MAdds) / quantum
-	}
-	w.state(place{left: left})
+	w.state(w.start())
 	for i := 0; i < len(w.queue); i++ { // grows
 		d.States = append(d.States, w.next(w.queue[i]))
 	}

@@ -20,16 +20,20 @@ var (
 )
 
 // New is the space of a skeleton's networks with at most limit multiply-adds for one
-// image; 0 is no limit. The error says what is wrong with the skeleton, or that no
-// network is so small.
+// image; 0 is no limit. The error says what is wrong with the skeleton, or that the
+// limit leaves no network, or none that [Space.Decisions] can write down.
 func New(s Skeleton, limit int64) (Space, error) {
 	if err := s.Check(); err != nil {
 		return Space{}, err
 	}
-	if least, _ := s.Range(); limit != 0 && limit < least {
-		return Space{}, fmt.Errorf("mobilenetv3: no network has at most %d multiply-adds; the smallest has %d", limit, least)
+	sp := Space{s, limit}
+	if limit != 0 {
+		if w := newWriter(sp); w.rest(w.start()) > w.start().left {
+			least, _ := s.Range()
+			return Space{}, fmt.Errorf("mobilenetv3: a limit of %d multiply-adds is too small: the smallest network has %d, and costs are counted in units of %d", limit, least, quantum)
+		}
 	}
-	return Space{s, limit}, nil
+	return sp, nil
 }
 
 // Limit is the largest number of multiply-adds of a network, 0 for none.
@@ -59,9 +63,11 @@ func (Space) Features() int { return Features }
 
 // Sample draws each depth, kernel and expansion uniformly, as OFA and the authors do,
 // again until the network keeps to the limit. So a network of few blocks is more
-// likely than one of many, of which there are more.
+// likely than one of many, of which there are more. Under a limit that leaves almost
+// none of these, the choices are drawn from those that [Space.Decisions] allows.
 func (s Space) Sample(rng *rand.Rand) space.Arch {
-	for {
+	const tries = 10_000
+	for range tries {
 		var n Net
 		for u := range Units {
 			for i := range MinDepth + rng.IntN(MaxDepth-MinDepth+1) {
@@ -72,6 +78,23 @@ func (s Space) Sample(rng *rand.Rand) space.Arch {
 			return n
 		}
 	}
+	return s.walk(rng)
+}
+
+// walk draws the decisions of a network one by one.
+func (s Space) walk(rng *rand.Rand) space.Arch {
+	d := s.Decisions()
+	var sequence []int
+	for state := 0; state != d.End(); {
+		next := d.States[state].Next
+		choice := rng.IntN(len(next))
+		for next[choice] == space.Forbidden {
+			choice = rng.IntN(len(next))
+		}
+		sequence, state = append(sequence, choice), next[choice]
+	}
+	a, _ := s.Decode(sequence) // every choice was allowed
+	return a
 }
 
 func randomBlock(rng *rand.Rand) Block {
