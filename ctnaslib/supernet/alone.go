@@ -123,7 +123,7 @@ func newAlone(backend compute.Backend, data *Data, c nasbench101.Cell, config Al
 
 // parameters are those of the network of a cell.
 func (s Skeleton) parameters(backend compute.Backend, c nasbench101.Cell) ([]shape, error) {
-	parameters, err := shapesOf(backend, s, func(b builder, images *Node) *Node { return b.cellNetwork(s, c, images) })
+	parameters, err := shapesOf(backend, s.Side, func(b builder, images *Node) *Node { return b.cellNetwork(s, c, images) })
 	if err != nil {
 		return nil, fmt.Errorf("supernet: cannot build the network of %s: %w", c, err)
 	}

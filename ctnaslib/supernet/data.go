@@ -63,6 +63,16 @@ func (d *Data) plain(part images.Images, side, size int) images.Loader {
 	}
 }
 
+// batches are all batches of a loader's first epoch.
+func batches(ctx context.Context, l images.Loader) ([]batch, error) {
+	var all []batch
+	err := stream(ctx, l, 0, l.Len(), func(_ int, b batch) error {
+		all = append(all, b)
+		return nil
+	})
+	return all, err
+}
+
 // stream gives each of the steps from first on, up to last, its batch of an endless
 // stream of epochs.
 func stream(ctx context.Context, l images.Loader, first, last int, each func(step int, b batch) error) error {

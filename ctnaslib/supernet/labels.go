@@ -12,26 +12,43 @@ import (
 	"path/filepath"
 
 	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/space/mobilenetv3"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
 
 // Labels is a [space.Benchmark] whose accuracies are those of shared weights on
-// held-out images: Alg. 1 of the paper without any table. All cells can be queried.
+// held-out images: Alg. 1 of the paper without any table. All architectures of its space
+// can be queried.
 type Labels struct {
 	ctx     context.Context
-	net     *Net
+	net     space.Ranker
+	space   space.Space
 	path    string             // of the labels on disk
-	known   map[string]float64 // by the cell's text
+	known   map[string]float64 // by the architecture's text
 	queried map[string]bool
 }
 
-// labelsFile is the file of labels in a run directory: a line "cell accuracy" each.
+// labelsFile is the file of labels in a run directory: a line "architecture accuracy" each.
 const labelsFile = "labels.txt"
 
 // Labels makes a benchmark of the trained network. An accuracy is computed once and kept
 // in the run directory, so that a search that is run again does not wait for it.
 func (t *Trained) Labels(ctx context.Context) (*Labels, error) {
-	l := &Labels{ctx: ctx, net: t.Net, path: filepath.Join(t.Dir, labelsFile), known: make(map[string]float64), queried: make(map[string]bool)}
+	return newLabels(ctx, t.Dir, nasbench101.Space{}, t.Net)
+}
+
+// Labels makes a benchmark of the trained supernet, for the networks of at most so many
+// multiply-adds, 0 for all, as [Trained.Labels] does.
+func (t *TrainedElastic) Labels(ctx context.Context, limit int64) (*Labels, error) {
+	s, err := mobilenetv3.New(t.Net.config.Skeleton, limit)
+	if err != nil {
+		return nil, err
+	}
+	return newLabels(ctx, t.Dir, s, t.Net)
+}
+
+func newLabels(ctx context.Context, dir string, s space.Space, net space.Ranker) (*Labels, error) {
+	l := &Labels{ctx: ctx, net: net, space: s, path: filepath.Join(dir, labelsFile), known: make(map[string]float64), queried: make(map[string]bool)}
 	file, err := os.Open(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return l, nil
@@ -45,42 +62,47 @@ func (t *Trained) Labels(ctx context.Context) (*Labels, error) {
 		if err == io.EOF {
 			return l, nil // a last line without its end was cut off
 		}
-		var cell string
+		var arch string
 		var accuracy float64
 		if err == nil {
-			_, err = fmt.Sscanf(line, "%s %g\n", &cell, &accuracy)
+			_, err = fmt.Sscanf(line, "%s %g\n", &arch, &accuracy)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("supernet: %s is damaged, delete it to compute the labels again: %w", l.path, err)
 		}
-		l.known[cell] = accuracy
+		l.known[arch] = accuracy
 	}
 }
 
-// Space is NAS-Bench-101.
-func (l *Labels) Space() space.Space { return nasbench101.Space{} }
+// Space is the space of the shared network.
+func (l *Labels) Space() space.Space { return l.space }
 
 // Source is "proxy": labels of shared weights are not those of the benchmark.
 func (l *Labels) Source() string { return "proxy" }
 
-// Sample draws n distinct cells uniformly from the space.
+// Sample draws n distinct architectures: uniformly from a [space.Finite] space, else by
+// [space.Space.Sample].
 func (l *Labels) Sample(rng *rand.Rand, n int) ([]space.Arch, error) {
-	all := nasbench101.Enumerate()
-	if n > len(all) {
-		return nil, fmt.Errorf("supernet: cannot sample %d of %d cells", n, len(all))
+	draw := func() space.Arch { return l.space.Sample(rng) }
+	if finite, ok := l.space.(space.Finite); ok {
+		all := finite.All()
+		if n > len(all) {
+			return nil, fmt.Errorf("supernet: cannot sample %d of %d architectures", n, len(all))
+		}
+		draw = func() space.Arch { return all[rng.IntN(len(all))] }
 	}
-	drawn := make(map[int]bool, n)
+	drawn := make(map[string]bool, n)
 	var archs []space.Arch
 	for len(archs) < n {
-		if i := rng.IntN(len(all)); !drawn[i] {
-			drawn[i] = true
-			archs = append(archs, all[i])
+		if a := draw(); !drawn[a.String()] {
+			drawn[a.String()] = true
+			archs = append(archs, a)
 		}
 	}
 	return archs, nil
 }
 
-// Validation is the accuracy of a cell with shared weights on the held-out images.
+// Validation is the accuracy of an architecture with shared weights on the held-out images.
 func (l *Labels) Validation(a space.Arch) (float64, error) {
 	text := a.String()
 	l.queried[text] = true
@@ -106,5 +128,5 @@ func (l *Labels) Validation(a space.Arch) (float64, error) {
 	return accuracies[0], nil
 }
 
-// Queries is the number of cells whose accuracy was asked for.
+// Queries is the number of architectures whose accuracy was asked for.
 func (l *Labels) Queries() int { return len(l.queried) }

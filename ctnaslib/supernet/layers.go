@@ -37,7 +37,7 @@ const (
 	nameBias   = "bias"
 )
 
-// normEpsilon is the benchmark's BN_EPSILON.
+// normEpsilon is the BN_EPSILON of NAS-Bench-101 and OFA's.
 const normEpsilon = 1e-5
 
 // convNormReLU is a size×size convolution without bias, batch norm and ReLU.
@@ -55,13 +55,18 @@ func (b builder) layer(name string, size, in, out int) (kernel, scale, shift *No
 
 func convolve(x, kernel *Node) *Node { return Convolve(x, kernel).PadSame().Done() }
 
-// normReLU is batch norm with the scale and the shift [channels], and ReLU. A scale and
-// a shift times a number that is not negative multiply the result by it.
+// normReLU is batch norm and ReLU. A scale and a shift times a number that is not
+// negative multiply the result by it.
 func (b builder) normReLU(name string, x, scale, shift *Node) *Node {
+	return activation.Relu(b.normalize(name, x, scale, shift))
+}
+
+// normalize is batch norm with the scale and the shift [channels].
+func (b builder) normalize(name string, x, scale, shift *Node) *Node {
 	mean, variance := b.moments(name, x)
 	scale = Div(scale, Sqrt(AddScalar(variance, normEpsilon)))
 	shift = Sub(shift, Mul(mean, scale))
-	return activation.Relu(Add(Mul(x, ExpandLeftToRank(scale, 4)), ExpandLeftToRank(shift, 4)))
+	return Add(Mul(x, ExpandLeftToRank(scale, 4)), ExpandLeftToRank(shift, 4))
 }
 
 // op is the operation of a vertex.
@@ -153,7 +158,7 @@ func (s shape) size() int {
 
 // shapesOf lists the parameters that a network has, in the order in which it asks for
 // them, by building it once. It computes nothing and takes no memory for weights.
-func shapesOf(backend compute.Backend, s Skeleton, build func(b builder, images *Node) *Node) (parameters []shape, err error) {
+func shapesOf(backend compute.Backend, side int, build func(b builder, images *Node) *Node) (parameters []shape, err error) {
 	err = engine.Try(func() {
 		g := NewGraph(backend, "shapes")
 		defer g.Finalize()
@@ -165,7 +170,7 @@ func shapesOf(backend compute.Backend, s Skeleton, build func(b builder, images 
 			}
 			return Zeros(g, shapes.Make(dtypes.Float32, dims...))
 		}}
-		build(b, Zeros(g, shapes.Make(dtypes.Float32, 1, s.Side, s.Side, 3)))
+		build(b, Zeros(g, shapes.Make(dtypes.Float32, 1, side, side, 3)))
 	})
 	return parameters, err
 }
@@ -174,7 +179,8 @@ func shapesOf(backend compute.Backend, s Skeleton, build func(b builder, images 
 const scopeWeights = "/weights"
 
 // create makes random parameters in a store: kernels from a normal distribution of
-// variance 1/(number of inputs), scales of 1, and zeros. (The benchmark cuts that
+// variance 1/(number of inputs), scales of 1, transformations of kernels that change
+// nothing, and zeros. (The benchmark cuts that
 // distribution off at two standard deviations.)
 func create(store *model.Store, parameters []shape, rng *rand.Rand) error {
 	for _, p := range parameters {
@@ -183,7 +189,15 @@ func create(store *model.Store, parameters []shape, rng *rand.Rand) error {
 		switch last {
 		case nameScale:
 			draw = func() float64 { return 1 }
-		case nameKernel:
+		case name7to5, name5to3:
+			at, size := -1, p.dims[0]
+			draw = func() float64 {
+				if at++; at%(size+1) == 0 {
+					return 1
+				}
+				return 0
+			}
+		case nameKernel, nameDepthwise:
 			inputs := 1
 			for _, d := range p.dims[:len(p.dims)-1] {
 				inputs *= d

@@ -90,7 +90,7 @@ func newNet(backend compute.Backend, data *Data, config Config, store *model.Sto
 	}
 	n := &Net{config: config, data: data, store: store}
 	var err error
-	n.parameters, err = shapesOf(backend, config.Skeleton, func(b builder, images *Node) *Node {
+	n.parameters, err = shapesOf(backend, config.Side, func(b builder, images *Node) *Node {
 		g := images.Graph()
 		w := wires{edges: Ones(g, shapeOf(ends, ends)), ops: Ones(g, shapeOf(vertices, ops)), slots: Ones(g, shapeOf(1, vertices)), mixed: true}
 		return b.sharedNetwork(config.Skeleton, w, images)
@@ -122,9 +122,14 @@ func (n *Net) Config() Config { return n.config }
 
 // variables are the variables of parameters, in their order.
 func variables(root *model.Scope, parameters []shape) []*model.Variable {
+	return scoped(root, scopeWeights, parameters)
+}
+
+// scoped are the variables of parameters in a scope of the store.
+func scoped(root *model.Scope, scope string, parameters []shape) []*model.Variable {
 	variables := make([]*model.Variable, len(parameters))
 	for i, p := range parameters {
-		variables[i] = root.Store().GetVariable(scopeWeights + "/" + p.name)
+		variables[i] = root.Store().GetVariable(scope + "/" + p.name)
 	}
 	return variables
 }
@@ -225,15 +230,11 @@ func (n *Net) accuracy(c nasbench101.Cell, batches ...batch) (float64, error) {
 // held are the held-out images, which are read once.
 func (n *Net) held(ctx context.Context) ([]batch, error) {
 	if n.validation == nil {
-		l := n.data.plain(n.data.Validation, n.config.Side, n.config.BatchSize)
-		err := stream(ctx, l, 0, l.Len(), func(_ int, b batch) error {
-			n.validation = append(n.validation, b)
-			return nil
-		})
+		all, err := batches(ctx, n.data.plain(n.data.Validation, n.config.Side, n.config.BatchSize))
 		if err != nil {
-			n.validation = nil
 			return nil, err
 		}
+		n.validation = all
 	}
 	return n.validation, nil
 }
