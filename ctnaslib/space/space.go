@@ -138,6 +138,15 @@ type Vector interface {
 	Vector() []float32
 }
 
+// Crossing is a [Space] whose architectures can be crossed.
+type Crossing interface {
+	Space
+
+	// Cross draws a child of two architectures, each of its choices one of theirs. The
+	// error says that they are not of this space, or have no child in it.
+	Cross(rng *rand.Rand, a, b Arch) (Arch, error)
+}
+
 // Ranker is what can put architectures in order: a comparator, a predictor.
 type Ranker interface {
 	// Utilities says how good each architecture is taken to be, the higher the

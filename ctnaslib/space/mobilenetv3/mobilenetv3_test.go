@@ -230,6 +230,44 @@ func TestMutate(t *testing.T) {
 	}
 }
 
+// Every choice of a child is one of its parents'.
+func TestCross(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	s := mustNew(t, OFA(), 450e6)
+	mixed := 0
+	for range 500 {
+		m, n := s.Sample(rng).(Net), s.Sample(rng).(Net)
+		a, err := s.Cross(rng, m, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		child := a.(Net)
+		if !s.Contains(child) {
+			t.Fatalf("%s breaks the limit", child)
+		}
+		if child != m && child != n {
+			mixed++
+		}
+		for u := range Units {
+			d := len(child.Blocks(u))
+			if d != len(m.Blocks(u)) && d != len(n.Blocks(u)) {
+				t.Fatalf("%s and %s have the child %s", m, n, child)
+			}
+			for i, b := range child.Blocks(u) {
+				if b != m.blocks[u][i] && b != n.blocks[u][i] {
+					t.Fatalf("%s and %s have the child %s", m, n, child)
+				}
+			}
+		}
+	}
+	if mixed < 490 {
+		t.Errorf("only %d of 500 children are mixed", mixed)
+	}
+	if _, err := s.Cross(rng, nil, nil); err == nil {
+		t.Error("nothing was crossed with nothing")
+	}
+}
+
 // Random walks through the automaton: every sequence decodes to a network within the
 // limit, and with a limit that binds, close to it too.
 func TestDecisions(t *testing.T) {

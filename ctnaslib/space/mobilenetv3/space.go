@@ -17,6 +17,7 @@ type Space struct {
 var (
 	_ space.Space    = Space{}
 	_ space.Featured = Space{}
+	_ space.Crossing = Space{}
 )
 
 // New is the space of a skeleton's networks with at most limit multiply-adds for one
@@ -61,12 +62,14 @@ func (Space) Ops() int { return numOps }
 // Features is 120; see [Net.Vector].
 func (Space) Features() int { return Features }
 
+// tries is how many networks are drawn before a limit is thought to forbid them all.
+const tries = 10_000
+
 // Sample draws each depth, kernel and expansion uniformly, as OFA and the authors do,
 // again until the network keeps to the limit. So a network of few blocks is more
 // likely than one of many, of which there are more. Under a limit that leaves almost
 // none of these, the choices are drawn from those that [Space.Decisions] allows.
 func (s Space) Sample(rng *rand.Rand) space.Arch {
-	const tries = 10_000
 	for range tries {
 		var n Net
 		for u := range Units {
@@ -110,13 +113,44 @@ func (s Space) Mutate(rng *rand.Rand, a space.Arch) (space.Arch, error) {
 	if !ok {
 		return nil, fmt.Errorf("mobilenetv3: cannot mutate %v, it is not a network of this space", a)
 	}
-	const tries = 10_000
 	for range tries {
 		if mutant := n.changed(rng); s.Contains(mutant) {
 			return mutant, nil
 		}
 	}
 	return nil, fmt.Errorf("mobilenetv3: cannot mutate %s: no small change of it has at most %d multiply-adds", n, s.limit)
+}
+
+// Cross takes each unit's depth, and each block, from one of two networks, as likely
+// from either; a block that only one of them has is taken from that. It tries again while
+// the result breaks the limit. The error says that a or b is not a [Net], or that no
+// child keeps to the limit.
+func (s Space) Cross(rng *rand.Rand, a, b space.Arch) (space.Arch, error) {
+	m, ok1 := a.(Net)
+	n, ok2 := b.(Net)
+	if !ok1 || !ok2 {
+		return nil, fmt.Errorf("mobilenetv3: cannot cross %v and %v, they are not networks of this space", a, b)
+	}
+	for range tries {
+		var child Net
+		for u := range Units {
+			deeper, other := m, n
+			if len(n.Blocks(u)) > len(m.Blocks(u)) {
+				deeper, other = n, m
+			}
+			depth := len([]Net{m, n}[rng.IntN(2)].Blocks(u))
+			for i := range depth {
+				child.blocks[u][i] = deeper.blocks[u][i]
+				if i < len(other.Blocks(u)) && rng.IntN(2) == 0 {
+					child.blocks[u][i] = other.blocks[u][i]
+				}
+			}
+		}
+		if s.Contains(child) {
+			return child, nil
+		}
+	}
+	return nil, fmt.Errorf("mobilenetv3: cannot cross %s and %s: no child of theirs has at most %d multiply-adds", m, n, s.limit)
 }
 
 // changed is the network with one choice changed.
