@@ -2,6 +2,7 @@ package mobilenetv3
 
 import (
 	"encoding/csv"
+	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -351,5 +352,49 @@ func TestSVG(t *testing.T) {
 	}
 	if bars := strings.Count(n.SVG(), "<rect"); bars != 14 {
 		t.Errorf("%d bars, want 14", bars)
+	}
+}
+
+// The multiply-adds and parameters that Once-for-All publishes of its specialised
+// networks, in millions with no and one decimal: see testdata/README.md.
+func TestPublishedCosts(t *testing.T) {
+	var published struct {
+		Networks []struct {
+			Name                     string
+			MAdds                    float64 `json:"madds_m"`
+			Params                   float64 `json:"params_m"`
+			Width                    float64
+			Resolution               int
+			Kernels, Expands, Depths []int
+		}
+	}
+	text, err := os.ReadFile("testdata/published.json")
+	if err == nil {
+		err = json.Unmarshal(text, &published)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range published.Networks {
+		if p.Kernels == nil {
+			continue
+		}
+		n, err := FromOFA(p.Depths, p.Kernels, p.Expands)
+		if err != nil {
+			t.Errorf("%s: %v", p.Name, err)
+			continue
+		}
+		s := OFA()
+		s.Width, s.Resolution = p.Width, p.Resolution
+		c := s.Cost(n)
+		if madds := float64(c.MAdds) / 1e6; math.Abs(madds-p.MAdds) > max(0.005*p.MAdds, 0.55) {
+			t.Errorf("%s: %.1fM multiply-adds, published are %gM", p.Name, madds, p.MAdds)
+		}
+		if params := float64(c.Params) / 1e6; math.Abs(params-p.Params) > 0.051 {
+			t.Errorf("%s: %.2fM parameters, published are %gM", p.Name, params, p.Params)
+		}
+	}
+	if len(published.Networks) < 3 {
+		t.Errorf("only %d networks", len(published.Networks))
 	}
 }
