@@ -1,0 +1,86 @@
+package ofa
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/space/mobilenetv3"
+)
+
+// Benchmark answers for the accuracies that a [Predictor] predicts, and counts how
+// many networks it was asked for. It is safe for concurrent use.
+type Benchmark struct {
+	predictor *Predictor
+	space     mobilenetv3.Space
+
+	mu   sync.Mutex
+	seen map[mobilenetv3.Net]bool
+}
+
+var _ space.Benchmark = (*Benchmark)(nil)
+
+// Benchmark is a new handle for one search in s. The error says that s is not of the
+// skeleton of OFA's supernet, the only one whose networks the predictor knows; s may
+// have any limit of multiply-adds.
+func (p *Predictor) Benchmark(s mobilenetv3.Space) (*Benchmark, error) {
+	if s.Skeleton != mobilenetv3.OFA() {
+		return nil, fmt.Errorf("ofa: the predictor knows no networks of the space %q, only of one with the skeleton mobilenetv3.OFA()", s.Name())
+	}
+	return &Benchmark{predictor: p, space: s, seen: make(map[mobilenetv3.Net]bool)}, nil
+}
+
+// Space is the space, with its limit.
+func (b *Benchmark) Space() space.Space { return b.space }
+
+// Source is the [datasets.Kind] of the predictor, as text.
+func (b *Benchmark) Source() string { return string(b.predictor.source.Kind) }
+
+// Sample draws n distinct networks as [mobilenetv3.Space.Sample] does. It is free. The
+// error says that no more could be found, which only a limit close to the smallest
+// network's multiply-adds can cause.
+func (b *Benchmark) Sample(rng *rand.Rand, n int) ([]space.Arch, error) {
+	if n < 0 {
+		return nil, fmt.Errorf("ofa: cannot sample %d networks", n)
+	}
+	const patience = 10_000 // draws of networks drawn before
+	var archs []space.Arch
+	drawn := make(map[space.Arch]bool)
+	for repeats := 0; len(archs) < n; {
+		a := b.space.Sample(rng)
+		if drawn[a] {
+			if repeats++; repeats == patience {
+				return nil, fmt.Errorf("ofa: cannot sample %d networks: found only %d in the space %q", n, len(archs), b.space.Name())
+			}
+			continue
+		}
+		repeats = 0
+		drawn[a] = true
+		archs = append(archs, a)
+	}
+	return archs, nil
+}
+
+// Validation is the predicted accuracy of a, in [0, 1]. The first query of a network
+// counts; asking for the same one again does not, nor does one that is refused.
+func (b *Benchmark) Validation(a space.Arch) (float64, error) {
+	net, ok := a.(mobilenetv3.Net)
+	if !ok || net == (mobilenetv3.Net{}) {
+		return 0, fmt.Errorf("ofa: %v is not a network of the MobileNetV3 space", a)
+	}
+	if !b.space.Contains(net) {
+		return 0, fmt.Errorf("ofa: network %v has %d multiply-adds, but this space ends at %d", net, b.space.MAdds(net), b.space.Limit())
+	}
+	b.mu.Lock()
+	b.seen[net] = true
+	b.mu.Unlock()
+	return b.predictor.Accuracies([]mobilenetv3.Net{net})[0], nil
+}
+
+// Queries is the number of distinct networks whose accuracy was asked for so far.
+func (b *Benchmark) Queries() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.seen)
+}

@@ -1,0 +1,181 @@
+// Package ofa labels the networks of the MobileNetV3 space with ImageNet accuracies,
+// as the accuracy predictor of Once-for-All (Cai et al., ICLR 2020) predicts them.
+//
+//	p, err := ofa.Open(ctx, "")
+//	p.Source()             // the published predictor, or the model of it that is always there
+//	b, err := p.Benchmark(s) // validation accuracy, counted: what a search may ask
+//	p.Accuracies(nets)     // the same, not counted: for reports
+//
+// The accuracy is the top-1 accuracy of a sub-network with the weights of the OFA
+// supernet of width 1.2, not trained further, on images of 224 pixels. The predictor
+// learned it from sub-networks measured on 10,000 images held out of ImageNet's
+// training set, so it is some percent above that on ImageNet's validation set.
+//
+// The published predictor is a file of 1.5 MB, [datasets.OFAPredictor]. README.md is
+// the card of the model of it.
+package ofa
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/ctnas/ctnas/ctnaslib/space/mobilenetv3"
+	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/datasets/ofa/internal/mlp"
+	"github.com/ctnas/ctnas/datasets/torch"
+)
+
+// Predictor predicts the accuracies of networks. It is safe for concurrent use.
+type Predictor struct {
+	source datasets.Source
+	net    mlp.Net
+}
+
+// Open opens the published predictor at path, which is the file or a folder that
+// holds it. If path is empty, it is looked for as [datasets.Find] does: in the folder
+// that CTNAS_DATA names, then in the user's cache, then, where that is allowed, at its
+// source. If it is nowhere, the predictor is the one of [Embedded], with a note that
+// says how to get the published one.
+func Open(ctx context.Context, path string, all ...datasets.Option) (*Predictor, error) {
+	found, err := datasets.Find(ctx, datasets.OFAPredictor, path, all...)
+	if path == "" && errors.Is(err, datasets.ErrNoData) {
+		p := Embedded()
+		p.source.Notes = []string{strings.TrimPrefix(err.Error(), "datasets: ")}
+		return p, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	net, err := read(found.Path)
+	if err != nil {
+		return nil, err
+	}
+	p := &Predictor{net: net, source: datasets.Source{
+		Kind:        datasets.Real,
+		Description: "the published accuracy predictor of Once-for-All, from " + filepath.Base(found.Path),
+		Path:        found.Path,
+		Notes:       found.Notes,
+	}}
+	for _, accuracy := range p.Accuracies(extremes()) {
+		if accuracy < 0 || accuracy > 1 {
+			return nil, fmt.Errorf("ofa: %s gives a network the accuracy %v; it is not the published predictor, so delete it and get it again", found.Path, accuracy)
+		}
+	}
+	return p, nil
+}
+
+// widths are the predictor's inputs, and the outputs of its layers.
+var widths = []int{128, 400, 400, 400, 1}
+
+// read reads the published file, where layer i is number 2i of a Sequential.
+func read(path string) (mlp.Net, error) {
+	weights, err := torch.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	net := make(mlp.Net, len(widths)-1)
+	for i := range net {
+		w, err := weights.Float32(fmt.Sprintf("%d.weight", 2*i), widths[i+1], widths[i])
+		if err != nil {
+			return nil, fmt.Errorf("ofa: %s is not the accuracy predictor: %w", path, err)
+		}
+		b, err := weights.Float32(fmt.Sprintf("%d.bias", 2*i), widths[i+1])
+		if err != nil {
+			return nil, fmt.Errorf("ofa: %s is not the accuracy predictor: %w", path, err)
+		}
+		net[i] = mlp.Layer{Weights: mat.NewDense(widths[i+1], widths[i], float64s(w)), Bias: float64s(b)}
+	}
+	if err := net.Check(); err != nil {
+		return nil, fmt.Errorf("ofa: %s is damaged: %w", path, err)
+	}
+	return net, nil
+}
+
+func float64s(values []float32) []float64 {
+	wide := make([]float64, len(values))
+	for i, v := range values {
+		wide[i] = float64(v)
+	}
+	return wide
+}
+
+// extremes are the smallest and the largest network.
+func extremes() []mobilenetv3.Net {
+	nets := make([]mobilenetv3.Net, 2)
+	for i, depth := range []int{mobilenetv3.MinDepth, mobilenetv3.MaxDepth} {
+		last := i * (len(mobilenetv3.Kernels) - 1)
+		unit := make([]mobilenetv3.Block, depth)
+		for j := range unit {
+			unit[j] = mobilenetv3.Block{Kernel: mobilenetv3.Kernels[last], Expansion: mobilenetv3.Expansions[last]}
+		}
+		// It is of the space, so there is no error.
+		nets[i], _ = mobilenetv3.NewNet([][]mobilenetv3.Block{unit, unit, unit, unit, unit})
+	}
+	return nets
+}
+
+//go:embed weights.bin
+var weights []byte
+
+// embedded panics if the program was built with damaged weights, which a test excludes.
+var embedded = sync.OnceValue(func() mlp.Net {
+	net, err := mlp.Decode(weights)
+	if err != nil {
+		panic(err)
+	}
+	return net
+})
+
+// Embedded is a smaller model, which this project trained on the published predictor's
+// answers and which is part of the program. Its kind is [datasets.Surrogate].
+func Embedded() *Predictor {
+	return &Predictor{net: embedded(), source: datasets.Source{
+		Kind:        datasets.Surrogate,
+		Description: "a surrogate of the accuracy predictor of Once-for-All: a smaller model of it, not the published one",
+	}}
+}
+
+// Source says which predictor this is.
+func (p *Predictor) Source() datasets.Source { return p.source }
+
+// Accuracies are the predicted accuracies of networks, in [0, 1], at 224 pixels. It is
+// fastest for many at once.
+func (p *Predictor) Accuracies(nets []mobilenetv3.Net) []float64 {
+	return p.accuracies(nets, resolution)
+}
+
+const resolution = 224
+
+// The published predictor reads the resolution one-hot, after a network's vector.
+const (
+	minResolution  = 112
+	resolutionStep = 16
+)
+
+// accuracies are those at another resolution, which only the published predictor knows.
+func (p *Predictor) accuracies(nets []mobilenetv3.Net, resolution int) []float64 {
+	const batch = 1024
+	inputs := p.net.Inputs()
+	accuracies := make([]float64, 0, len(nets))
+	for from := 0; from < len(nets); from += batch {
+		part := nets[from:min(from+batch, len(nets))]
+		x := mat.NewDense(len(part), inputs, nil)
+		for i, net := range part {
+			for j, v := range net.Vector() {
+				x.Set(i, j, float64(v))
+			}
+			if inputs > mobilenetv3.Features {
+				x.Set(i, mobilenetv3.Features+(resolution-minResolution)/resolutionStep, 1)
+			}
+		}
+		accuracies = append(accuracies, p.net.Apply(x).RawMatrix().Data...)
+	}
+	return accuracies
+}
