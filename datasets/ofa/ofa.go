@@ -9,7 +9,8 @@
 // The accuracy is the top-1 accuracy of a sub-network with the weights of the OFA
 // supernet of width 1.2, not trained further, on images of 224 pixels. The predictor
 // learned it from sub-networks measured on 10,000 images held out of ImageNet's
-// training set, so it is some percent above that on ImageNet's validation set.
+// training set, so it is above that on ImageNet's validation set: it says 83.2 % of the
+// published ofa-482M, which has 79.6 % there even after 75 more epochs.
 //
 // The published predictor is a file of 1.5 MB, [datasets.OFAPredictor]. README.md is
 // the card of the model of it.
