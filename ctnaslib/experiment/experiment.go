@@ -22,6 +22,7 @@ import (
 
 	"github.com/gomlx/compute"
 	"golang.org/x/sync/errgroup"
+	"gonum.org/v1/gonum/stat"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
@@ -46,6 +47,10 @@ type Method struct {
 	// Epochs is how long the networks behind the labels were trained, one of
 	// [datasets.Epochs]; 0 is the full budget.
 	Epochs int
+
+	// Anytime says that the search could stop after any query, and answer the best label
+	// so far: the row gets the curve of what that reaches.
+	Anytime bool
 
 	// Search runs the method with a seed, in run directories under root. A method
 	// without one has only the paper's numbers.
@@ -88,6 +93,14 @@ type Ranked interface {
 	RankPercent(a space.Arch) (float64, error)
 }
 
+// Costed is [Data] whose architectures have known costs.
+type Costed interface {
+	Data
+
+	// MAdds are the multiply-adds of an architecture's network for one image.
+	MAdds(a space.Arch) (int64, error)
+}
+
 // NASBench101 is a NAS-Bench-101 table as [Ranked] data: searches see validation
 // accuracies, what is reported are test accuracies.
 func NASBench101(table *datasets.NASBench101) Data { return nasBench101{table.Report(), table} }
@@ -120,12 +133,14 @@ const heldOut = 100
 
 // outcome is what a method reached with one seed. It is stored in a run directory.
 type outcome struct {
-	Best     string   `json:"best"`
-	Accuracy float64  `json:"accuracy"`     // of the best, as reported, in percent
-	Rank     *float64 `json:"rank_percent"` // none where the data is not [Ranked]
-	KTau     *float64 `json:"ktau"`         // none for a search that ranks nothing
-	Queries  int      `json:"queries"`
-	Seconds  float64  `json:"seconds"` // of the process that finished it
+	Best     string    `json:"best"`
+	Accuracy float64   `json:"accuracy"`          // of the best, as reported, in percent
+	Rank     *float64  `json:"rank_percent"`      // none where the data is not [Ranked]
+	KTau     *float64  `json:"ktau"`              // none for a search that ranks nothing
+	MAdds    *float64  `json:"madds_m,omitempty"` // millions, of the best, where the data is [Costed]
+	Curve    []float64 `json:"curve,omitempty"`   // of a search at any time: Accuracy after each of [budgets]
+	Queries  int       `json:"queries"`
+	Seconds  float64   `json:"seconds"` // of the process that finished it
 }
 
 // Run runs every method with every seed, as many seeds at a time as there are
@@ -221,6 +236,19 @@ func (m Method) search(ctx context.Context, root string, data Data, backend comp
 		}
 		o.Rank = &rank
 	}
+	if costed, ok := data.(Costed); ok {
+		count, err := costed.MAdds(found.Best)
+		if err != nil {
+			return o, err
+		}
+		millions := float64(count) / 1e6
+		o.MAdds = &millions
+	}
+	if m.Anytime {
+		if o.Curve, err = anytime(found.Labelled, data); err != nil {
+			return o, err
+		}
+	}
 	if found.Ranker != nil {
 		others, tests, err := data.HeldOut(rand.New(rand.NewPCG(seed, seedHeldOut)), heldOut, comparator.Archs(found.Labelled))
 		if err != nil {
@@ -277,9 +305,49 @@ func (e Experiment) result(outcomes map[string][]outcome, data Data, backend com
 	return result, result.Check()
 }
 
+// budgets are the numbers of queries at which a curve has a point: 1, 2, 5, 10, 20, …
+// and all.
+func budgets(all int) []int {
+	var counts []int
+	for ten := 1; ten < all; ten *= 10 {
+		for _, n := range []int{ten, 2 * ten, 5 * ten} {
+			if n < all {
+				counts = append(counts, n)
+			}
+		}
+	}
+	return append(counts, all)
+}
+
+// anytime is the accuracy, in percent, of the best label after each of the budgets.
+func anytime(labelled []comparator.Labelled, data Data) ([]float64, error) {
+	var curve []float64
+	best := 0
+	for i, l := range labelled {
+		if l.Accuracy > labelled[best].Accuracy {
+			best = i
+		}
+		if slices.Contains(budgets(len(labelled)), i+1) {
+			accuracy, err := data.Accuracy(labelled[best].Arch)
+			if err != nil {
+				return nil, err
+			}
+			curve = append(curve, 100*accuracy)
+		}
+	}
+	return curve, nil
+}
+
+// The names of [report.Row.Curves] of a search at any time.
+const (
+	curveQueries  = "queries"
+	curveAccuracy = "accuracy_mean" // after so many queries, in percent
+	curveSpread   = "accuracy_std"
+)
+
 func rowOf(method string, outcomes []outcome) report.Row {
 	perSeed := make(map[string][]float64)
-	ranks, queries := []float64{}, 0
+	ranks, madds, queries := []float64{}, []float64{}, 0
 	for _, o := range outcomes {
 		perSeed["accuracy"] = append(perSeed["accuracy"], o.Accuracy)
 		if o.KTau != nil {
@@ -288,12 +356,40 @@ func rowOf(method string, outcomes []outcome) report.Row {
 		if o.Rank != nil {
 			ranks = append(ranks, *o.Rank)
 		}
+		if o.MAdds != nil {
+			madds = append(madds, *o.MAdds)
+		}
 		queries = max(queries, o.Queries)
 	}
 	row := report.NewRow(method, perSeed)
+	if len(madds) > 0 {
+		row.Metrics["madds_m"] = stat.Mean(madds, nil)
+	}
+	if len(outcomes[0].Curve) > 0 {
+		row.Curves = curveOf(outcomes, queries)
+	}
 	if len(ranks) > 0 {
 		row.Metrics["best_rank_percent"] = slices.Min(ranks)
 	}
 	row.Metrics["queries"] = float64(queries)
 	return row
+}
+
+// curveOf is the mean and the standard deviation of a search's curves over its seeds. One
+// that ended early stays where it was.
+func curveOf(outcomes []outcome, queries int) map[string][]float64 {
+	curves := make(map[string][]float64)
+	for i, n := range budgets(queries) {
+		var values []float64
+		for _, o := range outcomes {
+			values = append(values, o.Curve[min(i, len(o.Curve)-1)])
+		}
+		mean, spread := stat.Mean(values, nil), 0.0
+		if len(values) > 1 {
+			spread = stat.StdDev(values, nil)
+		}
+		curves[curveQueries] = append(curves[curveQueries], float64(n))
+		curves[curveAccuracy], curves[curveSpread] = append(curves[curveAccuracy], mean), append(curves[curveSpread], spread)
+	}
+	return curves
 }

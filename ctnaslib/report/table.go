@@ -30,6 +30,9 @@ var (
 	Speedup  = Column{Header: "speed-up", Value: "speedup", Digits: 1}
 	Network  = Column{Header: "network", Unit: "%", Value: "network_mean", Spread: "network_std", Digits: 1}
 	Images   = Column{Header: "images/s", Value: "images_per_s"}
+	MAdds    = Column{Header: "multiply-adds", Unit: "M", Value: "madds_m"}
+	Top1     = Column{Header: "top-1", Unit: "%", Value: "top1_mean", Spread: "top1_std", Digits: 1}
+	Top5     = Column{Header: "top-5", Unit: "%", Value: "top5_mean", Spread: "top5_std", Digits: 1}
 	Peak     = Column{Header: "of peak", Unit: "%", Value: "peak_percent", Digits: 1}
 )
 
@@ -67,8 +70,8 @@ type Table struct {
 }
 
 // Table lays out the result: a row for each method; for each column what was
-// measured and beside it, in a column of its own, the paper's number, if the paper
-// has one for any row; then on what the row was measured and with how many seeds.
+// measured, if anything was, and beside it, in a column of its own, the paper's number,
+// if the paper has one for any row; then on what the row was measured and with how many seeds.
 // The caption says the same of the whole, the notes hold the rows' notes and the
 // tests.
 func (r Result) Table(columns ...Column) Table {
@@ -79,9 +82,12 @@ func (r Result) Table(columns ...Column) Table {
 	}
 	var all []shown
 	for _, c := range columns {
-		all = append(all, shown{c, false})
-		t.Header = append(t.Header, c.title())
-		if slices.ContainsFunc(r.Rows, func(row Row) bool { _, ok := row.Paper[c.Value]; return ok }) {
+		inPaper := slices.ContainsFunc(r.Rows, func(row Row) bool { _, ok := row.Paper[c.Value]; return ok })
+		if !inPaper || slices.ContainsFunc(r.Rows, func(row Row) bool { _, ok := row.Metrics[c.Value]; return ok }) {
+			all = append(all, shown{c, false})
+			t.Header = append(t.Header, c.title())
+		}
+		if inPaper {
 			all = append(all, shown{c, true})
 			t.Header = append(t.Header, "paper: "+c.title())
 		}

@@ -148,10 +148,10 @@ type queried struct {
 	asked     int
 }
 
-// more says whether there are labels left. A search that meets hardly any new
-// architectures ends too.
+// more says whether there are labels left. A search that has gone round in circles ends
+// too: ten times as many architectures were born as may be bought.
 func (q *queried) more(ctx context.Context) bool {
-	return ctx.Err() == nil && len(q.labelled) < q.labels && q.asked < 100*q.labels
+	return ctx.Err() == nil && len(q.labelled) < q.labels && q.asked < 10*q.labels
 }
 
 // Utilities are the validation accuracies.

@@ -29,6 +29,14 @@ func (e *Elastic) Load(weights Weights) error {
 		for _, p := range scope.parameters {
 			name, dims, axes := torchName(p)
 			values, err := weights.Float32(name, dims...)
+			for _, old := range olderNames(name) {
+				if err == nil {
+					break
+				}
+				if v, oldErr := weights.Float32(old, dims...); oldErr == nil {
+					values, err = v, nil
+				}
+			}
 			if err != nil {
 				return fmt.Errorf("supernet: cannot load %s: %w", p.name, err)
 			}
@@ -41,6 +49,20 @@ func (e *Elastic) Load(weights Weights) error {
 		}
 	}
 	return nil
+}
+
+// olderNames are what earlier versions of OFA's code, and checkpoints of it, call what
+// the present version calls name (its load_state_dict).
+func olderNames(name string) []string {
+	names := []string{name}
+	for _, change := range [][2]string{{".conv.", ".mobile_inverted_conv."}, {".bn.bn.", ".bn."}, {".conv.conv.weight", ".conv.weight"}, {".linear.", "."}} {
+		for _, n := range names {
+			if changed := strings.Replace(n, change[0], change[1], 1); changed != n {
+				names = append(names, changed)
+			}
+		}
+	}
+	return names[1:]
 }
 
 // torchName is what OFA's code calls a parameter or a moment, its shape there, and which

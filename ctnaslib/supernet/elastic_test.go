@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -160,6 +161,21 @@ func checkNames(t *testing.T, asked map[string][]int, classes int) {
 	}
 	if count != len(asked) {
 		t.Errorf("%d arrays were asked for, the original has %d", len(asked), count)
+	}
+}
+
+// Checkpoints of earlier versions of OFA's code have other names.
+func TestOlderNames(t *testing.T) {
+	for name, old := range map[string]string{
+		"blocks.5.conv.inverted_bottleneck.conv.conv.weight": "blocks.5.mobile_inverted_conv.inverted_bottleneck.conv.weight",
+		"blocks.5.conv.depth_conv.bn.bn.running_mean":        "blocks.5.mobile_inverted_conv.depth_conv.bn.running_mean",
+		"blocks.7.conv.point_linear.bn.bn.weight":            "blocks.7.mobile_inverted_conv.point_linear.bn.bn.weight",
+		"blocks.0.conv.depth_conv.conv.weight":               "blocks.0.mobile_inverted_conv.depth_conv.conv.weight",
+		"classifier.linear.bias":                             "classifier.bias",
+	} {
+		if !slices.Contains(olderNames(name), old) {
+			t.Errorf("%s is not also called %s, but %q", name, old, olderNames(name))
+		}
 	}
 }
 
@@ -417,11 +433,11 @@ func TestElasticErrors(t *testing.T) {
 	}
 }
 
-// missing has all weights but the last.
+// missing has all weights but the classifier's.
 type missing struct{}
 
 func (missing) Float32(name string, dims ...int) ([]float32, error) {
-	if name == "classifier.linear.weight" {
+	if strings.HasPrefix(name, "classifier.") && strings.HasSuffix(name, ".weight") {
 		return nil, fmt.Errorf("the checkpoint has no %s", name)
 	}
 	return formula{asked: make(map[string][]int)}.Float32(name, dims...)
