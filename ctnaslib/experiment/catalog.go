@@ -25,9 +25,11 @@ type Entry struct {
 // All are the experiments by the name of their folder.
 var All = map[string]Entry{
 	"table1":       compared(Table1, report.KTau, report.Accuracy, report.Best, report.Rank, report.Queries),
+	"table2":       table2,
 	"table3":       table3,
 	"table4":       compared(Table4, report.Accuracy, report.Best),
 	"table5":       compared(Table5, report.Accuracy, report.Best, report.KTau),
+	"figure4":      figure4,
 	"figure5":      figure5,
 	"proposition1": proposition1,
 

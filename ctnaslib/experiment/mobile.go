@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 
 	"github.com/gomlx/compute"
 
@@ -22,8 +23,8 @@ import (
 const MobileLimit = 600e6
 
 // OFA is the MobileNetV3 space, up to a limit of multiply-adds, with the accuracies that
-// OFA's predictor gives. There are no others: what is reported of a network is what a
-// search may query.
+// OFA's predictor gives, as [Costed] data. There are no others: what is reported of a
+// network is what a search may query. The error says what is wrong with the limit.
 func OFA(p *ofa.Predictor, limit int64) (Data, error) {
 	s, err := mobilenetv3.New(mobilenetv3.OFA(), limit)
 	if err != nil {
@@ -37,6 +38,8 @@ type predicted struct {
 	space     mobilenetv3.Space
 }
 
+var _ Costed = predicted{}
+
 func (p predicted) Source() datasets.Source { return p.predictor.Source() }
 
 func (p predicted) Benchmark(epochs int) (space.Benchmark, error) {
@@ -46,18 +49,26 @@ func (p predicted) Benchmark(epochs int) (space.Benchmark, error) {
 	return p.predictor.Benchmark(p.space)
 }
 
-func (p predicted) Accuracy(a space.Arch) (float64, error) {
+func (p predicted) net(a space.Arch) (mobilenetv3.Net, error) {
 	n, ok := a.(mobilenetv3.Net)
 	if !ok {
-		return 0, fmt.Errorf("experiment: %v is not a network of the MobileNetV3 space", a)
+		return n, fmt.Errorf("experiment: %v is not a network of the MobileNetV3 space", a)
+	}
+	return n, nil
+}
+
+func (p predicted) Accuracy(a space.Arch) (float64, error) {
+	n, err := p.net(a)
+	if err != nil {
+		return 0, err
 	}
 	return p.predictor.Accuracies([]mobilenetv3.Net{n})[0], nil
 }
 
 func (p predicted) MAdds(a space.Arch) (int64, error) {
-	n, ok := a.(mobilenetv3.Net)
-	if !ok {
-		return 0, fmt.Errorf("experiment: %v is not a network of the MobileNetV3 space", a)
+	n, err := p.net(a)
+	if err != nil {
+		return 0, err
 	}
 	return p.space.MAdds(n), nil
 }
@@ -82,26 +93,194 @@ func (p predicted) HeldOut(rng *rand.Rand, n int, exclude []space.Arch) (archs [
 	return archs, accuracies, nil
 }
 
-// mobile is CTNAS for the MobileNetV3 space, with the authors' encoder for it: an MLP of
-// three layers on the one-hot vector.
-func (p Preset) mobile(labels int, change func(*search.Config)) search.Config {
-	c := search.Quick()
-	c.Labels = labels
-	c.NAC.MLP = encoder.MLP{Layers: 3, Width: 512}
-	c.NAC.GCN = encoder.GCN{}
-	if change != nil {
-		change(&c)
-	}
+// The methods of the MobileNetV3 space.
+const (
+	nameAnyNetwork  = "Random network"
+	nameBestSampled = "Best sampled"
+	nameMobile      = "CTNAS"
+	nameGenerations = "Evolution (OFA's)"
+	nameRegularised = "Evolution (regularised)"
+)
+
+// mobileNAC is the comparator of the authors' code for this space, an MLP of three layers
+// on the one-hot vector, with the training of [comparator.Quick].
+func (p Preset) mobileNAC() comparator.Config {
+	c := comparator.Quick()
+	c.GCN, c.MLP = encoder.GCN{}, encoder.MLP{Layers: 3, Width: 512}
 	if p == Small {
-		c.Labels = min(c.Labels, 100)
-		c.Iterations, c.PolicySteps = 10, 5
-		c.NAC.Epochs = 50
+		c.MLP.Width, c.Epochs = 64, 60
 	}
 	return c
 }
 
-var _ = comparator.Quick
-var _ context.Context
-var _ compute.Backend
-var _ report.Result
-var _ rundir.Watch
+// queriesOf is a number of queries at the size of a preset.
+func (p Preset) queriesOf(n int) int {
+	if p == Small {
+		return max(20, n/10)
+	}
+	return n
+}
+
+// mobile is [search.Quick] with that comparator: how the authors searched this space is
+// not in their released code's settings or the paper.
+func (p Preset) mobile(name string, queries int) Method {
+	c := search.Quick()
+	c.Labels, c.NAC = p.queriesOf(queries), p.mobileNAC()
+	if p == Small {
+		c.Iterations, c.PolicySteps, c.PolicyBatch = 10, 5, 16
+	}
+	return CTNAS(name, c, nil)
+}
+
+// activeMobile is [search.Active] with pools that evolve.
+func (p Preset) activeMobile(queries int) Method {
+	c := search.ActiveConfig{Labels: p.queriesOf(queries), Rounds: 16, Pool: 3000, Members: 2, Evolved: true, NAC: p.mobileNAC()}
+	c.NAC.Antisymmetric, c.NAC.Epochs = true, 60
+	if p == Small {
+		c.Rounds, c.Pool = 4, 400
+	}
+	c.First = c.Labels / 5
+	return Method{
+		Name: nameActive, Config: c, Anytime: true,
+		Note: "Not the paper's: a fifth of the labels are random, the others are bought in rounds, for what an evolution by two comparators ranks highest.",
+		Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
+			c := c
+			c.Seed = seed
+			return search.Active(ctx, root, problem, c)
+		},
+	}
+}
+
+func randomOf(name string, labels int) Method {
+	c := search.RandomConfig{Labels: labels}
+	return Method{Name: name, Config: c, Anytime: labels > 1,
+		Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
+			c := c
+			c.Seed = seed
+			return search.Random(ctx, root, problem, c)
+		}}
+}
+
+func (p Preset) generations(queries int) Method {
+	c := search.OFAGenerations(p.queriesOf(queries))
+	return Method{Name: nameGenerations, Config: c, Anytime: true,
+		Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
+			c := c
+			c.Seed = seed
+			return search.Generations(ctx, root, problem, c)
+		}}
+}
+
+func (p Preset) regularised(queries int) Method {
+	c := search.EvolvedConfig{Labels: p.queriesOf(queries), Population: min(100, p.queriesOf(queries)/2), Tournament: 25}
+	c.Tournament = min(c.Tournament, c.Population)
+	return Method{Name: nameRegularised, Config: c, Anytime: true,
+		Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
+			c := c
+			c.Seed = seed
+			return search.Evolution(ctx, root, problem, c)
+		}}
+}
+
+// Table2 is the paper's Table 2: networks for ImageNet of at most 600M multiply-adds. Ours
+// are found and judged by OFA's accuracy predictor, in place of a supernet of the paper's,
+// so their accuracies are not those of ImageNet's validation images, and not to be
+// compared with the paper's.
+func Table2(p Preset) Experiment {
+	paper := func(top1, top5, madds, queries float64) map[string]float64 {
+		all := map[string]float64{"top1_mean": top1, "top5_mean": top5, "madds_m": madds, "queries": queries}
+		for name, v := range all {
+			if v == 0 {
+				delete(all, name)
+			}
+		}
+		return all
+	}
+	only := func(name string, top1, top5, madds, thousands float64) Method {
+		return Method{Name: name, Paper: paper(top1, top5, madds, 1000*thousands)}
+	}
+	labels := p.queriesOf(1000)
+	anyNetwork, sampled, ctnas := randomOf(nameAnyNetwork, 1), randomOf(nameBestSampled, labels), p.mobile(nameMobile, 1000)
+	anyNetwork.Note = "One random network: what the paper means by random search is not said."
+	anyNetwork.Paper = paper(76.0, 92.6, 314, 1000)
+	sampled.Paper, ctnas.Paper = paper(76.7, 93.1, 382, 1000), paper(77.3, 93.4, 482, 1000)
+	return Experiment{
+		ID: "table2", Seeds: p.seeds(),
+		Methods: []Method{
+			only("MobileNetV2 (1.4×)", 74.7, 0, 585, 0), only("ShuffleNetV2 (2×)", 73.7, 0, 524, 0),
+			only("NASNet-A", 74.0, 91.6, 564, 20), only("AmoebaNet-A", 74.5, 92.0, 555, 20),
+			only("DARTS", 73.1, 91.0, 595, 19.5), only("P-DARTS", 75.6, 92.6, 577, 11.7),
+			only("PC-DARTS", 75.8, 92.7, 597, 3.4), only("CNAS", 75.4, 92.6, 576, 100),
+			only("MobileNetV3-Large", 75.2, 0, 219, 0), only("FBNet-C", 74.9, 0, 375, 11.5),
+			only("MnasNet-A3", 76.7, 93.3, 403, 8), only("ProxylessNAS", 75.1, 92.3, 465, 0),
+			only("OFA", 76.0, 0, 230, 16), only("FBNetV2", 76.3, 92.9, 321, 11.5), only("AtomNAS", 75.9, 92.0, 367, 78),
+			anyNetwork, sampled, ctnas, p.generations(1000), p.activeMobile(1000),
+		},
+		Compare: [][2]string{{nameMobile, nameBestSampled}, {nameMobile, nameAnyNetwork}, {nameMobile, nameGenerations}, {nameActive, nameMobile}, {nameActive, nameGenerations}},
+	}
+}
+
+// Figure4 is the paper's Figure 4: accuracy against the number of queries, by OFA's
+// predictor as in [Table2].
+func Figure4(p Preset) Experiment {
+	e := Experiment{ID: "figure4", Seeds: p.seeds()}
+	for _, queries := range []int{100, 300, 1000} {
+		e.Methods = append(e.Methods, p.mobile(fmt.Sprintf("%s, %d queries", nameMobile, p.queriesOf(queries)), queries))
+	}
+	e.Methods = append(e.Methods, randomOf("Random search", p.queriesOf(10_000)), p.generations(10_000), p.regularised(10_000), p.activeMobile(1000))
+	return e
+}
+
+// onOFA runs an experiment on the MobileNetV3 space.
+func onOFA(make func(Preset) Experiment) func(context.Context, string, compute.Backend, Preset, rundir.Watch) (report.Result, error) {
+	return func(ctx context.Context, root string, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
+		predictor, err := ofa.Open(ctx, "")
+		if err != nil {
+			return report.Result{}, err
+		}
+		data, err := OFA(predictor, MobileLimit)
+		if err != nil {
+			return report.Result{}, err
+		}
+		return make(p).Run(ctx, root, data, backend, watch)
+	}
+}
+
+// byPredictor is what OFA's predictor says, a column of its own.
+var byPredictor = report.Column{Header: "accuracy by the predictor", Unit: "%", Value: "accuracy_mean", Spread: "accuracy_std", Digits: 2}
+
+var table2 = Entry{
+	Run:     onOFA(Table2),
+	Columns: []report.Column{byPredictor, report.Best, report.KTau, report.Top1, report.Top5, report.MAdds, report.Queries},
+	Figures: func(r report.Result) []report.Figure {
+		return []report.Figure{{Name: "accuracy", Chart: r.Chart(byPredictor)}}
+	},
+}
+
+var figure4 = Entry{
+	Run:     onOFA(Figure4),
+	Columns: []report.Column{byPredictor, report.Best, report.KTau, report.MAdds, report.Queries},
+	Figures: func(r report.Result) []report.Figure {
+		return []report.Figure{{Name: "accuracy", Chart: overQueries(r, nameMobile, "accuracy by the predictor (%)")}}
+	},
+}
+
+// overQueries draws the accuracy over the number of queries: the curves of searches that
+// could stop at any time, and one line through the rows of a method with several numbers
+// of queries, whose names begin with its name and a comma.
+func overQueries(r report.Result, method, label string) report.Chart {
+	var fixed report.Series
+	var curves []report.Series
+	for _, row := range r.Rows {
+		switch {
+		case strings.HasPrefix(row.Method, method+","):
+			fixed.Name = method
+			fixed.X = append(fixed.X, row.Metrics["queries"])
+			fixed.Y = append(fixed.Y, row.Metrics["accuracy_mean"])
+			fixed.Err = append(fixed.Err, row.Metrics["accuracy_std"])
+		case len(row.Curves[curveQueries]) > 0:
+			curves = append(curves, report.Series{Name: row.Method, X: row.Curves[curveQueries], Y: row.Curves[curveAccuracy], Err: row.Curves[curveSpread]})
+		}
+	}
+	return report.Chart{X: "queries", Y: label, LogX: true, Series: append([]report.Series{fixed}, curves...)}
+}

@@ -19,8 +19,12 @@ type ActiveConfig struct {
 	Labels  int // architectures whose accuracy is queried
 	First   int // of them, at random before the first round
 	Rounds  int // in which the others are bought
-	Pool    int // random architectures that the committee ranks in a round
+	Pool    int // architectures that the committee ranks in a round
 	Members int // of the committee
+
+	// Evolved says that a pool is what an evolution by the committee meets, not random
+	// architectures: for spaces in which a random one is hardly ever among the best.
+	Evolved bool `json:",omitempty"`
 
 	NAC  comparator.Config
 	Seed uint64 // of everything; the seeds of the committee are derived from it
@@ -46,8 +50,8 @@ func (c ActiveConfig) check() error {
 // comparator, but labels where they count, and no policy.
 //
 // It begins with random labels. In each round a committee of comparators, trained on
-// the labels so far, ranks a pool of random architectures, and the highest without a
-// label get one. The answer is the labelled architecture for which the mean of two
+// the labels so far, ranks a pool of architectures, and the highest without a label get
+// one. The answer is the labelled architecture for which the mean of two
 // numbers is highest: its label, and the accuracy that the committee's member that
 // did not see this label expects (a straight line from utility to accuracy, fitted to
 // the better half of the labels). For a label is one noisy training run: the best of
@@ -110,14 +114,14 @@ func Active(ctx context.Context, root string, p Problem, config ActiveConfig) (*
 	return p.finish(run, found)
 }
 
-// buy queries a round's labels: for the architectures of a random pool that the
-// ranker ranks highest and that have none yet.
+// buy queries a round's labels: for the architectures of a pool that the ranker ranks
+// highest and that have none yet.
 func (c ActiveConfig) buy(p Problem, ranker space.Ranker, labelled []comparator.Labelled, round int) ([]comparator.Labelled, error) {
 	known := make(map[string]bool, len(labelled))
 	for _, l := range labelled {
 		known[l.Arch.ID()] = true
 	}
-	pool, err := p.Benchmark.Sample(rand.New(rand.NewPCG(c.Seed, seedPool+uint64(round))), c.Pool)
+	pool, err := c.pool(p, ranker, rand.New(rand.NewPCG(c.Seed, seedPool+uint64(round))))
 	if err != nil {
 		return nil, err
 	}
@@ -142,6 +146,29 @@ func (c ActiveConfig) buy(p Problem, ranker space.Ranker, labelled []comparator.
 		bought = append(bought, comparator.Labelled{Arch: pool[i], Accuracy: accuracy})
 	}
 	return bought, nil
+}
+
+// pool is what the ranker ranks in a round. The architectures that an evolution meets
+// are not all different.
+func (c ActiveConfig) pool(p Problem, ranker space.Ranker, rng *rand.Rand) ([]space.Arch, error) {
+	if !c.Evolved {
+		return p.Benchmark.Sample(rng, c.Pool)
+	}
+	e, err := newEvolution(rng, p.Benchmark.Space(), ranker, EvolutionConfig{Population: min(100, c.Pool), Tournament: min(25, c.Pool)})
+	if err != nil {
+		return nil, err
+	}
+	var pool []space.Arch
+	for _, i := range e.population {
+		pool = append(pool, i.arch)
+	}
+	for len(pool) < c.Pool {
+		if err := e.cycle(rng); err != nil {
+			return nil, err
+		}
+		pool = append(pool, e.population[len(e.population)-1].arch)
+	}
+	return pool, nil
 }
 
 // choose is the labelled architecture of the highest mean of its label and of what the
