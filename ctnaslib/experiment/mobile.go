@@ -134,7 +134,7 @@ func (p Preset) mobile(name string, queries int) Method {
 
 // activeMobile is [search.Active] with pools that evolve.
 func (p Preset) activeMobile(queries int) Method {
-	c := search.ActiveConfig{Labels: p.queriesOf(queries), Rounds: 16, Pool: 3000, Members: 2, Evolved: true, NAC: p.mobileNAC()}
+	c := search.ActiveConfig{Labels: p.queriesOf(queries), Rounds: 5, Pool: 3000, Members: 2, Evolved: true, NAC: p.mobileNAC()}
 	c.NAC.Antisymmetric, c.NAC.Epochs = true, 60
 	if p == Small {
 		c.Rounds, c.Pool = 4, 400
