@@ -33,7 +33,8 @@ var All = map[string]Entry{
 	"figure5":      figure5,
 	"proposition1": proposition1,
 
-	"weightsharing": sharing,
+	"weightsharing":      sharing,
+	"mobilenet-supernet": shrinking,
 
 	"ablation-depth":       compared(AblateDepth, ablated...),
 	"ablation-messages":    compared(AblateMessages, ablated...),

@@ -82,7 +82,7 @@ type sharingOutcome struct {
 // Run trains every network with every seed, one after another, in run directories under
 // root. What was done before is not done again. Watch, if set, is told of each outcome.
 func (s Sharing) Run(ctx context.Context, root string, table *datasets.NASBench101, set *images.Set, backend compute.Backend, watch rundir.Watch) (report.Result, error) {
-	data, err := s.data(set)
+	data, err := someImages(set, s.Images, s.Validation)
 	if err != nil {
 		return report.Result{}, err
 	}
@@ -120,19 +120,20 @@ func (s Sharing) Run(ctx context.Context, root string, table *datasets.NASBench1
 	return r.result(outcomes)
 }
 
-// data are the images of a set that the experiment uses.
-func (s Sharing) data(set *images.Set) (*supernet.Data, error) {
+// someImages are so many images of each part of a set, 0 for all, of which some are held
+// out to validate on.
+func someImages(set *images.Set, count, validation int) (*supernet.Data, error) {
 	some := *set
 	for _, part := range []*images.Images{&some.Train, &some.Test} {
-		if s.Images == 0 || part.Len() <= s.Images {
+		if count == 0 || part.Len() <= count {
 			continue
 		}
 		var err error
-		if _, *part, err = part.HoldOut(s.Images, 0); err != nil {
+		if _, *part, err = part.HoldOut(count, 0); err != nil {
 			return nil, err
 		}
 	}
-	return supernet.NewData(&some, s.Validation)
+	return supernet.NewData(&some, validation)
 }
 
 // sharingRun is a Sharing at work.
