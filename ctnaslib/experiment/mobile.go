@@ -284,3 +284,15 @@ func overQueries(r report.Result, method, label string) report.Chart {
 	}
 	return report.Chart{X: "queries", Y: label, LogX: true, Series: append([]report.Series{fixed}, curves...)}
 }
+
+// QueriesToReach is the first point of a row's curve, in queries, at which its mean
+// accuracy is at least the given one, in percent; false if it never is, or if the row has
+// no curve.
+func QueriesToReach(row report.Row, accuracy float64) (queries int, reached bool) {
+	for i, y := range row.Curves[curveAccuracy] {
+		if y >= accuracy {
+			return int(row.Curves[curveQueries][i]), true
+		}
+	}
+	return 0, false
+}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/report"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 	"github.com/ctnas/ctnas/datasets/ofa"
 )
@@ -74,6 +75,16 @@ func TestBudgets(t *testing.T) {
 	}
 	if got := budgets(30); !slices.Equal(got, []int{1, 2, 5, 10, 20, 30}) {
 		t.Errorf("%v", got)
+	}
+}
+
+func TestQueriesToReach(t *testing.T) {
+	row := report.Row{Curves: map[string][]float64{curveQueries: {1, 2, 5}, curveAccuracy: {70, 80, 90}}}
+	if q, ok := QueriesToReach(row, 80); q != 2 || !ok {
+		t.Errorf("80 %% after %d queries, %v", q, ok)
+	}
+	if _, ok := QueriesToReach(row, 91); ok {
+		t.Error("91 % was reached")
 	}
 }
 
