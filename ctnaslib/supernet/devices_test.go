@@ -87,6 +87,34 @@ func TestTwoDevicesAlone(t *testing.T) {
 	}
 }
 
+// So do two devices with a MobileNetV3 supernet.
+func TestTwoDevicesElastic(t *testing.T) {
+	b := severalDevices(t)
+	data := shapesData(t)
+	var losses [2]float64
+	for i, devices := range []int{1, 2} {
+		c := SmallElastic(data.Classes)
+		c.Resolution, c.BatchSize, c.Devices = 4, 8, devices
+		e, err := NewElastic(b, data, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = stream(t.Context(), data.augmented(4, 8, 1), 0, 3, func(step int, b batch) error {
+			losses[i], _, err = e.trainStep(0, step, step, b)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Validation(t.Context(), c.largest()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if math.Abs(losses[0]-losses[1]) > 1e-3 {
+		t.Errorf("the loss after 3 steps is %g on one device, %g on two", losses[0], losses[1])
+	}
+}
+
 func TestTooFewDevices(t *testing.T) {
 	data := shapesData(t)
 	c := Small(SPOS, data.Classes)
