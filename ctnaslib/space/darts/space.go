@@ -7,10 +7,10 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
-// Space is the DARTS search space as a [space.Space].
+// Space is the DARTS search space as a [space.Cellular].
 type Space struct{}
 
-var _ space.Space = Space{}
+var _ space.Cellular = Space{}
 
 // Name is "darts".
 func (Space) Name() string { return "darts" }
