@@ -12,8 +12,8 @@
 // The model is the one that YAHPO Gym publishes (Pfisterer et al., AutoML-Conf 2022),
 // an ONNX graph that GoMLX runs. Of its two versions this is the second: its outputs
 // lie within the accuracies of the training data, up to 95.05 %, and cells without
-// convolutions are worst, as they are in the data (Siems et al., Sec. 3). The first
-// version gives 95.3 % to cells of skips only, and 95.9 % to some others.
+// convolutions are worst, as Siems et al. found in the data. The first version gives
+// 95.3 % to cells of skips only, and 95.9 % to some others.
 //
 // The benchmark has no test accuracies. A report of what a search found tells the
 // model's validation accuracy after all epochs; it has no noise.
