@@ -34,6 +34,7 @@ const (
 	CIFAR10      = "cifar-10-binary.tar.gz"
 	OFAPredictor = "acc_predictor.pth"
 	OFAWeights   = "ofa_mbv3_d234_e346_k357_w1.2"
+	NASBench301  = "yahpo_nb301_model_v2.onnx"
 )
 
 // ofaFiles is where the official code gets its files (mit-han-lab/once-for-all,
@@ -89,6 +90,16 @@ var assets = []Asset{
 		URL:     ofaFiles + "ofa_nets/" + OFAWeights,
 		// The digest is the file's name in the tree of that commit.
 		Digest: "git:d75a3613bae216091f61fc4b7df77d49cc82ed32",
+	},
+	{
+		ID:      NASBench301,
+		About:   "The NAS-Bench-301 surrogate of YAHPO Gym: validation accuracy of a DARTS genotype after 1 to 98 epochs.",
+		Path:    "nasbench301/" + NASBench301,
+		Licence: "Apache 2.0",
+		URL:     "https://raw.githubusercontent.com/slds-lmu/yahpo_data/0e288068134f4af8d231c63d2a941e5ab8060ef0/nb301/model_v2.onnx",
+		// Size and digest are of the file in the public Git repository.
+		Size:   2_781_646,
+		Digest: "sha256:e7168d495cf7fe6419b69234a052571536c2a5f6d7a8a2aead4e9d04dffac1d6",
 	},
 }
 

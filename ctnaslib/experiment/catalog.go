@@ -33,6 +33,7 @@ var All = map[string]Entry{
 	"figure5":      figure5,
 	"proposition1": proposition1,
 
+	"darts":              darts,
 	"weightsharing":      sharing,
 	"mobilenet-supernet": shrinking,
 

@@ -1,0 +1,215 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/gomlx/compute"
+
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/report"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	spacedarts "github.com/ctnas/ctnas/ctnaslib/space/darts"
+	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/datasets/nasbench301"
+)
+
+// NASBench301 is the DARTS space with NAS-Bench-301's accuracies, as [Costed] data. It has
+// no test accuracies: what is reported of a genotype is the model's validation accuracy
+// after all epochs, which has no noise. The multiply-adds are those of the network for
+// ImageNet.
+func NASBench301(p *nasbench301.Predictor) Data { return nasBench301{p} }
+
+type nasBench301 struct{ predictor *nasbench301.Predictor }
+
+func (n nasBench301) Source() datasets.Source { return n.predictor.Source() }
+
+func (n nasBench301) Benchmark(epochs int) (space.Benchmark, error) {
+	if epochs == 0 {
+		return n.predictor.Benchmark(), nil
+	}
+	return n.predictor.BenchmarkAt(epochs)
+}
+
+func (n nasBench301) Accuracy(a space.Arch) (float64, error) {
+	accuracies, err := n.predictor.Accuracies([]space.Arch{a}, nasbench301.Epochs)
+	if err != nil {
+		return 0, err
+	}
+	return accuracies[0], nil
+}
+
+func (n nasBench301) MAdds(a space.Arch) (int64, error) {
+	g, ok := a.(spacedarts.Genotype)
+	if !ok {
+		return 0, fmt.Errorf("experiment: %v is not a genotype of the DARTS space", a)
+	}
+	return int64(g.ImageNetCost().MAdds), nil
+}
+
+func (n nasBench301) HeldOut(rng *rand.Rand, count int, exclude []space.Arch) ([]space.Arch, []float64, error) {
+	taken := make(map[string]bool)
+	for _, a := range exclude {
+		taken[a.ID()] = true
+	}
+	var archs []space.Arch
+	for len(archs) < count {
+		if a := (spacedarts.Space{}).Sample(rng); !taken[a.ID()] {
+			taken[a.ID()] = true
+			archs = append(archs, a)
+		}
+	}
+	accuracies, err := n.predictor.Accuracies(archs, nasbench301.Epochs)
+	return archs, accuracies, err
+}
+
+// DARTS is the experiment of the paper's third search space, whose results are in its
+// supplementary: what each method finds with equal numbers of queries. The published
+// genotypes are scored by the same model; beside them are the numbers of the paper's
+// Table 2, for ImageNet.
+func DARTS(p Preset) Experiment {
+	e := Experiment{ID: "darts", Seeds: p.seeds()}
+	budgets := []int{100, 423, 1000}
+	if p == Small {
+		budgets = []int{50, 100}
+	}
+	for _, labels := range budgets {
+		names := make(map[string]string)
+		add := func(method string, m Method) {
+			m.Name = fmt.Sprintf("%s, %d queries", method, labels)
+			names[method] = m.Name
+			e.Methods = append(e.Methods, m)
+		}
+		add(methodRandom, randomOf("", labels))
+		evolution := search.EvolvedConfig{Labels: labels, Population: min(50, labels/2), Tournament: 10}
+		add(methodEvolution, Method{Config: evolution, Anytime: true,
+			Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
+				c := evolution
+				c.Seed = seed
+				return search.Evolution(ctx, root, problem, c)
+			}})
+		regression := search.QuickRegression()
+		regression.Labels = labels
+		regression = p.sizedRegression(regression)
+		regression.Labels = labels
+		add(methodRegression, Method{Config: regression,
+			Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
+				c := regression
+				c.Seed = seed
+				return search.RegressionNAS(ctx, root, problem, c)
+			}})
+		ours := search.Quick()
+		ours.Labels = labels
+		ours = p.sized(ours)
+		ours.Labels = labels
+		add(methodCTNAS, CTNAS("", ours, nil))
+		add(nameActive, p.activeDARTS(labels))
+		for _, rival := range []string{methodRandom, methodEvolution, methodRegression} {
+			e.Compare = append(e.Compare, [2]string{names[methodCTNAS], names[rival]})
+		}
+		e.Compare = append(e.Compare, [2]string{names[nameActive], names[methodEvolution]})
+	}
+	imageNet := func(top1, top5, madds float64) map[string]float64 {
+		return map[string]float64{"top1_mean": top1, "top5_mean": top5, "madds_m": madds}
+	}
+	e.Methods = append(e.Methods,
+		published("DARTS (first order)", spacedarts.DARTSV1, nil, ""),
+		published("DARTS (second order)", spacedarts.DARTSV2, imageNet(73.1, 91.0, 595), "The paper's multiply-adds are of an earlier version of DARTS's article; the later one has 574M."),
+		published("P-DARTS", spacedarts.PDARTS, imageNet(75.6, 92.6, 577), "Found on CIFAR-10. The paper's numbers have the multiply-adds of the one found on CIFAR-100, which is not published."),
+		published("PC-DARTS (CIFAR-10)", spacedarts.PCDARTS, nil, ""),
+		published("PC-DARTS (ImageNet)", spacedarts.PCDARTSImage, imageNet(75.8, 92.7, 597), ""),
+		published("CNAS", spacedarts.CNAS, imageNet(75.4, 92.6, 576), ""),
+	)
+	return e
+}
+
+// The methods of [DARTS], in rows with their number of queries.
+const (
+	methodRandom     = "Random search"
+	methodEvolution  = "Regularised evolution"
+	methodRegression = "RegressionNAS"
+	methodCTNAS      = "CTNAS"
+)
+
+// activeDARTS is [search.Active] with pools that evolve.
+func (p Preset) activeDARTS(labels int) Method {
+	c := search.ActiveConfig{Labels: labels, First: labels / 5, Rounds: 5, Pool: 3000, Members: 2, Evolved: true, NAC: comparator.TwoWay()}
+	c.NAC.Width = 64
+	if p == Small {
+		c.Pool, c.NAC.Epochs = 400, 60
+	}
+	return Method{
+		Config: c, Anytime: true,
+		Note: "Not the paper's: a fifth of the labels are random, the others are bought in rounds, for what an evolution by two comparators ranks highest.",
+		Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
+			c := c
+			c.Seed = seed
+			return search.Active(ctx, root, problem, c)
+		},
+	}
+}
+
+// published is a genotype that its authors published, found without a query.
+func published(name string, g spacedarts.Genotype, paper map[string]float64, note string) Method {
+	return Method{Name: name, Note: note, Paper: paper, Config: map[string]string{"genotype": g.String()},
+		Search: func(context.Context, string, search.Problem, uint64) (*search.Found, error) {
+			return &search.Found{Best: g}, nil
+		}}
+}
+
+var darts = Entry{
+	Run: func(ctx context.Context, root string, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
+		predictor, err := nasbench301.Open(ctx, backend, "")
+		if err != nil {
+			return report.Result{}, err
+		}
+		return DARTS(p).Run(ctx, root, NASBench301(predictor), backend, watch)
+	},
+	Columns: []report.Column{
+		{Header: "validation accuracy", Unit: "%", Value: "accuracy_mean", Spread: "accuracy_std", Digits: 3},
+		{Header: "best", Unit: "%", Value: "accuracy_best", Digits: 3},
+		report.KTau, report.Queries, report.MAdds, report.Top1, report.Top5,
+	},
+	Figures: func(r report.Result) []report.Figure {
+		return []report.Figure{{Name: "regret", Chart: regret(r)}, {Name: "ktau", Chart: r.Chart(report.KTau)}}
+	},
+}
+
+// regret draws how far below the best genotype of the whole experiment the methods are,
+// over the number of queries: as curves for those that could stop at any time, else as a
+// point for each number.
+func regret(r report.Result) report.Chart {
+	best := 0.0
+	for _, row := range r.Rows {
+		best = math.Max(best, row.Metrics["accuracy_best"])
+	}
+	chart := report.Chart{X: "queries", Y: "below the best found (%)", LogX: true}
+	for _, method := range []string{methodRandom, methodEvolution, nameActive, methodRegression, methodCTNAS} {
+		s := report.Series{Name: method}
+		for _, row := range r.Rows {
+			queries := row.Metrics["queries"]
+			if row.Method != fmt.Sprintf("%s, %.0f queries", method, queries) {
+				continue
+			}
+			if c := row.Curves; c != nil { // of the largest number, as the last row has it
+				s.X, s.Y, s.Err = slices.Clone(c[curveQueries]), nil, c[curveSpread]
+				for _, accuracy := range c[curveAccuracy] {
+					s.Y = append(s.Y, best-accuracy)
+				}
+				continue
+			}
+			s.X = append(s.X, queries)
+			s.Y = append(s.Y, best-row.Metrics["accuracy_mean"])
+			s.Err = append(s.Err, row.Metrics["accuracy_std"])
+		}
+		if len(s.X) > 0 {
+			chart.Series = append(chart.Series, s)
+		}
+	}
+	return chart
+}

@@ -1,0 +1,195 @@
+package darts
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The texts of the published genotypes, copied from their authors' code; see
+// published.go for the files. CNAS's code has its edges as (op, from, to).
+var publishedTexts = map[string]struct {
+	genotype Genotype
+	text     string
+}{
+	"DARTS_V1":       {DARTSV1, "Genotype(normal=[('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 0), ('sep_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 2)], normal_concat=[2, 3, 4, 5], reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 0), ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), ('avg_pool_3x3', 0)], reduce_concat=[2, 3, 4, 5])"},
+	"DARTS_V2":       {DARTSV2, "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 1), ('skip_connect', 0), ('skip_connect', 0), ('dil_conv_3x3', 2)], normal_concat=[2, 3, 4, 5], reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 1), ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), ('max_pool_3x3', 1)], reduce_concat=[2, 3, 4, 5])"},
+	"PDARTS":         {PDARTS, "Genotype(normal=[('skip_connect', 0), ('dil_conv_3x3', 1), ('skip_connect', 0),('sep_conv_3x3', 1), ('sep_conv_3x3', 1), ('sep_conv_3x3', 3), ('sep_conv_3x3',0), ('dil_conv_5x5', 4)], normal_concat=range(2, 6), reduce=[('avg_pool_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_3x3', 0), ('dil_conv_5x5', 2), ('max_pool_3x3', 0), ('dil_conv_3x3', 1), ('dil_conv_3x3', 1), ('dil_conv_5x5', 3)], reduce_concat=range(2, 6))"},
+	"PC_DARTS_cifar": {PCDARTS, "Genotype(normal=[('sep_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 0), ('dil_conv_3x3', 1), ('sep_conv_5x5', 0), ('sep_conv_3x3', 1), ('avg_pool_3x3', 0), ('dil_conv_3x3', 1)], normal_concat=range(2, 6), reduce=[('sep_conv_5x5', 1), ('max_pool_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_5x5', 2), ('sep_conv_3x3', 0), ('sep_conv_3x3', 3), ('sep_conv_3x3', 1), ('sep_conv_3x3', 2)], reduce_concat=range(2, 6))"},
+	"PC_DARTS_image": {PCDARTSImage, "Genotype(normal=[('skip_connect', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 0), ('skip_connect', 1), ('sep_conv_3x3', 1), ('sep_conv_3x3', 3), ('sep_conv_3x3', 1), ('dil_conv_5x5', 4)], normal_concat=range(2, 6), reduce=[('sep_conv_3x3', 0), ('skip_connect', 1), ('dil_conv_5x5', 2), ('max_pool_3x3', 1), ('sep_conv_3x3', 2), ('sep_conv_3x3', 1), ('sep_conv_5x5', 0), ('sep_conv_3x3', 3)], reduce_concat=range(2, 6))"},
+	"CNAS":           {CNAS, "Genotype(normal=[('dil_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 0), ('skip_connect', 1), ('sep_conv_3x3', 1), ('max_pool_3x3', 3), ('sep_conv_3x3', 2), ('sep_conv_3x3', 4)], normal_concat=[2, 3, 4, 5], reduce=[('sep_conv_3x3', 0), ('skip_connect', 1), ('dil_conv_5x5', 2), ('skip_connect', 1), ('dil_conv_3x3', 2), ('sep_conv_3x3', 1), ('sep_conv_5x5', 0), ('sep_conv_3x3', 3)], reduce_concat=[2, 3, 4, 5])"},
+}
+
+func TestPublished(t *testing.T) {
+	for name, p := range publishedTexts {
+		if g, err := Parse(p.text); err != nil || g != p.genotype {
+			t.Errorf("%s is read as %v, %v; want %v", name, g, err, p.genotype)
+		}
+		if g, err := Parse(p.genotype.String()); err != nil || g != p.genotype {
+			t.Errorf("%s is written as %v, which is read as %v, %v", name, p.genotype, g, err)
+		}
+	}
+}
+
+// By hand: the normal cell of the code 0 reads its inputs with max_pool_3x3 only. A
+// step of 1 changes the last operation, a step of 49 the last pair, 1–0 to 2–0.
+func TestCodeByHand(t *testing.T) {
+	pools := Cell{}
+	for i := range pools {
+		pools[i] = [2]Edge{{MaxPool3x3, 0}, {MaxPool3x3, 1}}
+	}
+	op, pair := pools, pools
+	op[3][1].Op = AvgPool3x3
+	pair[3][1].From = 2
+	for code, reduce := range map[uint64]Cell{0: pools, 1: op, 49: pair} {
+		g, err := FromCode(code)
+		if err != nil || g.Normal() != pools || g.Reduce() != reduce {
+			t.Errorf("code %d is %v, %v", code, g, err)
+		}
+		if g.Code() != code {
+			t.Errorf("%v has the code %d, want %d", g, g.Code(), code)
+		}
+	}
+	if _, err := FromCode(NumGenotypes); err == nil {
+		t.Error("there is one genotype too many")
+	}
+}
+
+func TestCodeRoundTrip(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	codes := []uint64{0, NumGenotypes - 1}
+	for range 5000 {
+		codes = append(codes, rng.Uint64N(NumGenotypes))
+	}
+	for _, code := range codes {
+		g, err := FromCode(code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := New(g.Normal(), g.Reduce()); err != nil || back != g || g.Code() != code {
+			t.Fatalf("code %d is %v with the code %d; made anew it is %v, %v", code, g, g.Code(), back, err)
+		}
+	}
+}
+
+// The order of a node's edges makes no difference, the numbering of nodes does.
+func TestID(t *testing.T) {
+	swapped := DARTSV2.Normal()
+	swapped[0][0], swapped[0][1] = swapped[0][1], swapped[0][0]
+	g, err := New(swapped, DARTSV2.Reduce())
+	if err != nil || g.ID() != DARTSV2.ID() {
+		t.Errorf("with two edges swapped, the ID is %s, not %s (%v)", g.ID(), DARTSV2.ID(), err)
+	}
+	if DARTSV1.ID() == DARTSV2.ID() {
+		t.Error("two genotypes have one ID")
+	}
+}
+
+func TestNewErrors(t *testing.T) {
+	change := func(node, edge int, e Edge) Cell {
+		c := DARTSV2.Normal()
+		c[node][edge] = e
+		return c
+	}
+	for _, test := range []struct {
+		cell Cell
+		want string
+	}{
+		{change(0, 1, Edge{SepConv3x3, 0}), "node 2 of the reduction cell reads node 0 twice"},
+		{change(1, 0, Edge{SepConv3x3, 3}), "node 3 of the reduction cell reads node 3; it can read 0 to 2"},
+		{change(3, 0, Edge{SepConv3x3, -1}), "reads node -1"},
+		{change(2, 0, Edge{numOps, 0}), "node 4 of the reduction cell has the operation op(7)"},
+	} {
+		if _, err := New(DARTSV2.Normal(), test.cell); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("error %v, want %q", err, test.want)
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	good := publishedTexts["DARTS_V2"].text
+	for _, test := range []struct{ old, new, want string }{
+		{"('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ", "", "normal: there are 6 edges, not 8"},
+		{"Genotype(normal", "Genotype(normals", `no field "normals"`},
+		{"Genotype", "Phenotype", `"Genotype" is expected`},
+		{"dil_conv_3x3", "none", `normal: edge 8: the space has no operation "none"`},
+		{"[('max", "'max", `reduce: "[" is expected before "'max`},
+		{"dil_conv_3x3', 2", "dil_conv_3x3', 7", "node 5 of the normal cell reads node 7"},
+		{"dil_conv_3x3', 2", "dil_conv_3x3', 0", "node 5 of the normal cell reads node 0 twice"},
+		{"dil_conv_3x3', 2", "dil_conv_3x3', two", `"two" is not the number of a node`},
+		{"dil_conv_3x3', 2", "dil_conv_3x3', 99999999999999999999", "is not the number of a node"},
+		{"[2, 3, 4, 5]", "[2, 3, 4]", "the output is of the nodes [2 3 4]"},
+		{"[2, 3, 4, 5]", "range(2, 5)", `"6" is expected`},
+		{"reduce=", "normal=", "normal is given twice"},
+		{"5])", "5]", `")" is expected before its end`},
+		{"5])", "5]) # mine", `"# mine" follows`},
+	} {
+		if _, err := Parse(strings.Replace(good, test.old, test.new, 1)); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("with %q for %q: error %v, want %q", test.new, test.old, err, test.want)
+		}
+	}
+}
+
+func TestParseIsLiberal(t *testing.T) {
+	text := strings.NewReplacer("'", `"`, "[", "[\n ", ", ", ",", "])", "],\n)").Replace(publishedTexts["DARTS_V2"].text)
+	if g, err := Parse(text); err != nil || g != DARTSV2 {
+		t.Errorf("%s\nis read as %v, %v", text, g, err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, p := range publishedTexts {
+		f.Add(p.text)
+	}
+	f.Add("Genotype(normal=[], normal_concat=range(2, 6), reduce=[], reduce_concat=range(2, 6))")
+	f.Add("Genotype(reduce_concat=[2,3,4,5,],normal=[(\"skip_connect\",0,),")
+	f.Fuzz(func(t *testing.T, text string) {
+		g, err := Parse(text)
+		if err != nil {
+			if g != (Genotype{}) {
+				t.Fatalf("a genotype beside the error %v", err)
+			}
+			return
+		}
+		if back, err := Parse(g.String()); err != nil || back != g {
+			t.Fatalf("%q is read as %v, which is read as %v, %v", text, g, back, err)
+		}
+		if back, err := FromCode(g.Code()); err != nil || back != g {
+			t.Fatalf("%v has the code of %v, %v", g, back, err)
+		}
+	})
+}
+
+// The normal cell of DARTS_V1, by hand, in the authors' numbering: the inputs 0 and 1;
+// node 2's operations 2 and 3; node 3's 4 and 5; node 4's 6 and 7; node 5's 8, and 9,
+// which reads node 2. The reduction cell is 10 further; its operations 14, 17 and 18
+// read its node 2.
+func TestGraph(t *testing.T) {
+	g := DARTSV1.Graph()
+	if want := []int{1, 2, 6, 6, 5, 6, 5, 6, 6, 5 /* reduction */, 1, 2, 3, 3, 3, 5, 3, 5, 4, 5}; !slices.Equal(g.Ops, want) {
+		t.Errorf("operations %v, want %v", g.Ops, want)
+	}
+	want := [][2]int{
+		{0, 2}, {1, 3}, {0, 4}, {1, 5}, {0, 6}, {1, 7}, {0, 8}, {2, 9}, {3, 9},
+		{10, 12}, {11, 13}, {10, 14}, {12, 15}, {13, 15}, {10, 16}, {12, 17}, {13, 17}, {10, 18}, {12, 19}, {13, 19},
+	}
+	if !slices.Equal(g.Edges, want) {
+		t.Errorf("edges %v, want %v", g.Edges, want)
+	}
+}
+
+func TestSVG(t *testing.T) {
+	for name, p := range publishedTexts {
+		svg := p.genotype.SVG()
+		if boxes := strings.Count(svg, `rx="6"`); boxes != 2*7 {
+			t.Errorf("%s: %d boxes, want 14", name, boxes)
+		}
+		if arrows := strings.Count(svg, "marker-end"); arrows != 2*8 {
+			t.Errorf("%s: %d arrows, want 16", name, arrows)
+		}
+	}
+	if svg := DARTSV2.SVG(); strings.Count(svg, ">max 3×3<") != 5 || strings.Count(svg, ">dil 3×3<") != 1 {
+		t.Error("DARTS_V2 is not drawn with five max poolings and a dilated convolution")
+	}
+}

@@ -1,0 +1,210 @@
+// Command train makes the surrogate of NAS-Bench-301 anew from the published model:
+//
+//	GOEXPERIMENT=simd go run ./datasets/nasbench301/train
+//
+// It labels random genotypes with the published model, after all epochs, trains the
+// network on them, measures it on others, and writes internal/distilled/weights.bin,
+// card.json and README.md to the folder of the package. The model is looked for as
+// [nasbench301.Open] does; CTNAS_DATA may name its folder. It takes some ten minutes
+// on 2 cores.
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"gonum.org/v1/gonum/stat"
+
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/metric"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/space/darts"
+	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/datasets/nasbench301"
+	"github.com/ctnas/ctnas/datasets/nasbench301/internal/distilled"
+)
+
+// config is all that the weights depend on, beside the published model.
+type config struct {
+	Genotypes    int     `json:"genotypes"` // random ones, to train on
+	Epochs       int     `json:"epochs"`
+	Batch        int     `json:"batch"`
+	LearningRate float64 `json:"learning_rate"` // of Adam at first; it falls to 0 as a cosine
+	WeightDecay  float64 `json:"weight_decay"`  // L2 penalty: WeightDecay/2 · ‖w‖² joins the loss
+	Seed         uint64  `json:"seed"`
+}
+
+var configuration = config{Genotypes: 1_500_000, Epochs: 10, Batch: 1000, LearningRate: 3e-3, WeightDecay: 1e-6, Seed: 1}
+
+// heldOut is the number of fresh genotypes that the network is measured on.
+const heldOut = 10_000
+
+// card is what card.json tells.
+type card struct {
+	Data    string  `json:"data"`
+	Config  config  `json:"config"`
+	Weights int     `json:"weights"`
+	Minutes float64 `json:"minutes"` // of training
+	Cores   int     `json:"cores"`
+	Go      string  `json:"go"`
+
+	// On fresh genotypes, against the published model; accuracies in percent.
+	HeldOut     int     `json:"held_out"`
+	KendallTau  float64 `json:"kendall_tau"`
+	RMSE        float64 `json:"rmse"`
+	R2          float64 `json:"r2"`
+	StdOfLabels float64 `json:"std_of_labels"`
+
+	// Of the network and the benchmark, for the page.
+	Hidden    int `json:"-"`
+	AllEpochs int `json:"-"`
+
+	// The known genotypes: what the published model says and what the network says.
+	Known map[string][2]float64 `json:"known"`
+}
+
+func main() {
+	out := flag.String("out", filepath.Join("datasets", "nasbench301"), "`folder` for internal/distilled/weights.bin, card.json and README.md")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *out); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, out string) error {
+	backend, err := engine.Open()
+	if err != nil {
+		return err
+	}
+	published, err := nasbench301.Open(ctx, backend, "")
+	if err != nil {
+		return err
+	}
+	fmt.Println(published.Source())
+	if published.Source().Kind != datasets.Real {
+		return fmt.Errorf("a surrogate is trained on the published model, not on: %v", published.Source())
+	}
+	c := configuration
+	rng := rand.New(rand.NewPCG(c.Seed, 0))
+	start := time.Now()
+	genotypes, accuracies, err := label(published, rng, c.Genotypes)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("labelled %d genotypes in %v\n", len(genotypes), time.Since(start).Round(time.Second))
+	start = time.Now()
+	net, err := fit(ctx, backend, c, genotypes, accuracies)
+	if err != nil {
+		return err
+	}
+	facts, err := measure(published, net, rng)
+	if err != nil {
+		return err
+	}
+	weights := net.Encode()
+	facts.Data, facts.Config = published.Source().Description, c
+	facts.Minutes, facts.Cores, facts.Go = round(time.Since(start).Minutes(), 1), runtime.GOMAXPROCS(0), runtime.Version()
+	facts.Weights = distilled.Size
+	return write(out, weights, facts)
+}
+
+//go:embed card.md.tmpl
+var cardText string
+
+var cardTemplate = template.Must(template.New("card").Parse(cardText))
+
+// write writes the weights and the card, each file whole or not at all.
+func write(out string, weights []byte, facts card) error {
+	numbers, err := json.MarshalIndent(facts, "", "  ")
+	if err != nil {
+		return err
+	}
+	var text strings.Builder
+	if err := cardTemplate.Execute(&text, facts); err != nil {
+		return err
+	}
+	for _, file := range []struct {
+		path string
+		data []byte
+	}{
+		{filepath.Join("internal", "distilled", "weights.bin"), weights},
+		{"card.json", append(numbers, '\n')},
+		{"README.md", []byte(text.String())},
+	} {
+		path := filepath.Join(out, file.path)
+		if err := renameio.WriteFile(path, file.data, 0o644); err != nil {
+			return fmt.Errorf("cannot write %s: %w", path, err)
+		}
+		fmt.Println("wrote", path)
+	}
+	return nil
+}
+
+// label draws distinct genotypes and asks the published model for their accuracies.
+func label(published *nasbench301.Predictor, rng *rand.Rand, n int) ([]darts.Genotype, []float64, error) {
+	archs, err := published.Benchmark().Sample(rng, n)
+	if err != nil {
+		return nil, nil, err
+	}
+	accuracies, err := published.Accuracies(archs, nasbench301.Epochs)
+	genotypes := make([]darts.Genotype, n)
+	for i, a := range archs {
+		genotypes[i] = a.(darts.Genotype)
+	}
+	return genotypes, accuracies, err
+}
+
+// measure compares the network with the published model.
+func measure(published *nasbench301.Predictor, net *distilled.Net, rng *rand.Rand) (card, error) {
+	genotypes, accuracies, err := label(published, rng, heldOut)
+	if err != nil {
+		return card{}, err
+	}
+	predicted := net.Predict(genotypes)
+	tau, err := metric.KendallTau(predicted, accuracies)
+	if err != nil {
+		return card{}, err
+	}
+	squares := 0.0
+	for i := range predicted {
+		squares += math.Pow(100*(predicted[i]-accuracies[i]), 2) / heldOut
+	}
+	spread := 100 * stat.StdDev(accuracies, nil)
+	c := card{
+		HeldOut: heldOut, KendallTau: round(tau, 4), RMSE: round(math.Sqrt(squares), 4),
+		R2: round(stat.RSquaredFrom(predicted, accuracies, nil), 4), StdOfLabels: round(spread, 4),
+		Hidden: distilled.Hidden, AllEpochs: nasbench301.Epochs, Known: make(map[string][2]float64),
+	}
+	for name, g := range map[string]darts.Genotype{
+		"DARTS_V1": darts.DARTSV1, "DARTS_V2": darts.DARTSV2, "PDARTS": darts.PDARTS,
+		"PC_DARTS_cifar": darts.PCDARTS, "PC_DARTS_image": darts.PCDARTSImage, "CNAS": darts.CNAS,
+	} {
+		real, err := published.Accuracies([]space.Arch{g}, nasbench301.Epochs)
+		if err != nil {
+			return card{}, err
+		}
+		c.Known[name] = [2]float64{round(100*real[0], 3), round(100*net.Predict([]darts.Genotype{g})[0], 3)}
+	}
+	return c, nil
+}
+
+func round(x float64, digits int) float64 {
+	scale := math.Pow10(digits)
+	return math.Round(x*scale) / scale
+}
