@@ -9,7 +9,6 @@ import (
 
 	"github.com/gomlx/compute"
 
-	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/report"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/search"
@@ -108,11 +107,13 @@ func DARTS(p Preset) Experiment {
 		ours = p.sized(ours)
 		ours.Labels = labels
 		add(methodCTNAS, CTNAS("", ours, nil))
+		ours.NAC = p.mobileNAC()
+		add(methodOneHot, CTNAS("", ours, nil))
 		add(nameActive, p.activeDARTS(labels))
 		for _, rival := range []string{methodRandom, methodEvolution, methodRegression} {
 			e.Compare = append(e.Compare, [2]string{names[methodCTNAS], names[rival]})
 		}
-		e.Compare = append(e.Compare, [2]string{names[nameActive], names[methodEvolution]})
+		e.Compare = append(e.Compare, [2]string{names[methodOneHot], names[methodCTNAS]}, [2]string{names[nameActive], names[methodEvolution]})
 	}
 	imageNet := func(top1, top5, madds float64) map[string]float64 {
 		return map[string]float64{"top1_mean": top1, "top5_mean": top5, "madds_m": madds}
@@ -134,14 +135,15 @@ const (
 	methodEvolution  = "Regularised evolution"
 	methodRegression = "RegressionNAS"
 	methodCTNAS      = "CTNAS"
+	methodOneHot     = "CTNAS, one-hot" // with the MLP that the authors have for the MobileNetV3 space
 )
 
 // activeDARTS is [search.Active] with pools that evolve.
 func (p Preset) activeDARTS(labels int) Method {
-	c := search.ActiveConfig{Labels: labels, First: labels / 5, Rounds: 5, Pool: 3000, Members: 2, Evolved: true, NAC: comparator.TwoWay()}
-	c.NAC.Width = 64
+	c := search.ActiveConfig{Labels: labels, First: labels / 5, Rounds: 5, Pool: 3000, Members: 2, Evolved: true, NAC: p.mobileNAC()}
+	c.NAC.Antisymmetric, c.NAC.Epochs = true, 60
 	if p == Small {
-		c.Pool, c.NAC.Epochs = 400, 60
+		c.Pool = 400
 	}
 	return Method{
 		Config: c, Anytime: true,
@@ -189,7 +191,7 @@ func regret(r report.Result) report.Chart {
 		best = math.Max(best, row.Metrics["accuracy_best"])
 	}
 	chart := report.Chart{X: "queries", Y: "below the best found (%)", LogX: true}
-	for _, method := range []string{methodRandom, methodEvolution, nameActive, methodRegression, methodCTNAS} {
+	for _, method := range []string{methodRandom, methodEvolution, nameActive, methodRegression, methodCTNAS, methodOneHot} {
 		s := report.Series{Name: method}
 		for _, row := range r.Rows {
 			queries := row.Metrics["queries"]

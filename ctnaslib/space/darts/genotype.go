@@ -223,3 +223,26 @@ func (g Genotype) Graph() space.Graph {
 	}
 	return graph
 }
+
+// Features is the length of [Genotype.Vector]: seven operations on each of the 14 edges
+// that a cell may have.
+const Features = 2 * possibleEdges * int(numOps)
+
+// possibleEdges are the edges that may enter a cell's nodes: 2, 3, 4 and 5.
+const possibleEdges = Nodes*Inputs + Nodes*(Nodes-1)/2
+
+// Vector has a 1 for each operation of the genotype, at its edge: of the normal cell,
+// then of the reduction cell; by node, by predecessor, by operation.
+func (g Genotype) Vector() []float32 {
+	v := make([]float32, Features)
+	at := 0
+	for _, cell := range g.cells {
+		for i, node := range cell {
+			for _, e := range node {
+				v[(at+e.From)*int(numOps)+int(e.Op)] = 1
+			}
+			at += Inputs + i
+		}
+	}
+	return v
+}

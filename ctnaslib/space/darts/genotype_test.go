@@ -193,3 +193,22 @@ func TestSVG(t *testing.T) {
 		t.Error("DARTS_V2 is not drawn with five max poolings and a dilated convolution")
 	}
 }
+
+// Of DARTS_V1, by hand: node 2 of the normal cell has sep_conv_3x3 (3) on both inputs,
+// node 3 skip_connect (2) on input 0; the reduction cell, 98 numbers later, has max pooling
+// (0) on both inputs of node 2, and avg pooling (1) on input 0 of node 5, its tenth edge.
+func TestVector(t *testing.T) {
+	v := DARTSV1.Vector()
+	sum := float32(0)
+	for _, x := range v {
+		sum += x
+	}
+	if len(v) != 196 || sum != 16 {
+		t.Fatalf("%d numbers, their sum is %g", len(v), sum)
+	}
+	for _, i := range []int{0*7 + 3, 1*7 + 3, 2*7 + 2, 98 + 0*7, 98 + 1*7, 98 + 9*7 + 1} {
+		if v[i] != 1 {
+			t.Errorf("number %d is %g", i, v[i])
+		}
+	}
+}

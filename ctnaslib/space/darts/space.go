@@ -25,6 +25,9 @@ func (Space) Ops() int { return numIDs }
 // reduction cell.
 func (Space) Cells() int { return 2 }
 
+// Features is 196; see [Genotype.Vector].
+func (Space) Features() int { return Features }
+
 // Sample draws a [Genotype] uniformly from all [NumGenotypes]: for each node, an
 // unordered pair of predecessors, and an operation on each.
 func (Space) Sample(rng *rand.Rand) space.Arch {
