@@ -1,7 +1,6 @@
 package experiment
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
@@ -22,12 +21,7 @@ func (p Preset) ranking(name string, change func(*comparator.Config)) Method {
 		c.NAC.Width, c.NAC.Epochs = 64, 60
 	}
 	change(&c.NAC)
-	return Method{Name: name, Config: c,
-		Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
-			c := c
-			c.Seed = seed
-			return search.Ranking(ctx, root, problem, c)
-		}}
+	return method(name, c, search.Ranking, func(c *search.RankingConfig) *uint64 { return &c.Seed })
 }
 
 // AblateDepth varies the number of graph convolutions, with residual connections and

@@ -52,17 +52,7 @@ func (n nasBench301) MAdds(a space.Arch) (int64, error) {
 }
 
 func (n nasBench301) HeldOut(rng *rand.Rand, count int, exclude []space.Arch) ([]space.Arch, []float64, error) {
-	taken := make(map[string]bool)
-	for _, a := range exclude {
-		taken[a.ID()] = true
-	}
-	var archs []space.Arch
-	for len(archs) < count {
-		if a := (spacedarts.Space{}).Sample(rng); !taken[a.ID()] {
-			taken[a.ID()] = true
-			archs = append(archs, a)
-		}
-	}
+	archs := drawOthers(spacedarts.Space{}, rng, count, exclude)
 	accuracies, err := n.predictor.Accuracies(archs, nasbench301.Epochs)
 	return archs, accuracies, err
 }
@@ -85,23 +75,12 @@ func DARTS(p Preset) Experiment {
 			e.Methods = append(e.Methods, m)
 		}
 		add(methodRandom, randomOf("", labels))
-		evolution := search.EvolvedConfig{Labels: labels, Population: min(50, labels/2), Tournament: 10}
-		add(methodEvolution, Method{Config: evolution, Anytime: true,
-			Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
-				c := evolution
-				c.Seed = seed
-				return search.Evolution(ctx, root, problem, c)
-			}})
+		add(methodEvolution, evolutionOf("", search.EvolvedConfig{Labels: labels, Population: min(50, labels/2), Tournament: 10}))
 		regression := search.QuickRegression()
 		regression.Labels = labels
 		regression = p.sizedRegression(regression)
 		regression.Labels = labels
-		add(methodRegression, Method{Config: regression,
-			Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
-				c := regression
-				c.Seed = seed
-				return search.RegressionNAS(ctx, root, problem, c)
-			}})
+		add(methodRegression, method("", regression, search.RegressionNAS, func(c *search.RegressionConfig) *uint64 { return &c.Seed }))
 		ours := search.Quick()
 		ours.Labels = labels
 		ours = p.sized(ours)
@@ -145,15 +124,7 @@ func (p Preset) activeDARTS(labels int) Method {
 	if p == Small {
 		c.Pool = 400
 	}
-	return Method{
-		Config: c, Anytime: true,
-		Note: "Not the paper's: a fifth of the labels are random, the others are bought in rounds, for what an evolution by two comparators ranks highest.",
-		Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
-			c := c
-			c.Seed = seed
-			return search.Active(ctx, root, problem, c)
-		},
-	}
+	return activeOf(c)
 }
 
 // published is a genotype that its authors published, found without a query.

@@ -59,11 +59,18 @@ type Method struct {
 
 // CTNAS is Alg. 1 as a method.
 func CTNAS(name string, config search.Config, paper map[string]float64) Method {
-	return Method{Name: name, Paper: paper, Config: config,
-		Search: func(ctx context.Context, root string, p search.Problem, seed uint64) (*search.Found, error) {
+	m := method(name, config, search.CTNAS, func(c *search.Config) *uint64 { return &c.Seed })
+	m.Paper = paper
+	return m
+}
+
+// method is a search with a configuration, in which seed finds the seed.
+func method[C any](name string, config C, run func(ctx context.Context, root string, p search.Problem, config C) (*search.Found, error), seed func(*C) *uint64) Method {
+	return Method{Name: name, Config: config,
+		Search: func(ctx context.Context, root string, p search.Problem, n uint64) (*search.Found, error) {
 			c := config
-			c.Seed = seed
-			return search.CTNAS(ctx, root, p, c)
+			*seed(&c) = n
+			return run(ctx, root, p, c)
 		}}
 }
 
@@ -118,6 +125,22 @@ func (n nasBench101) Benchmark(epochs int) (space.Benchmark, error) {
 		return n.table.Benchmark(), nil
 	}
 	return n.table.BenchmarkAt(epochs)
+}
+
+// drawOthers draws n distinct architectures from a space, none of them in exclude.
+func drawOthers(s space.Space, rng *rand.Rand, n int, exclude []space.Arch) []space.Arch {
+	taken := make(map[string]bool)
+	for _, a := range exclude {
+		taken[a.ID()] = true
+	}
+	var archs []space.Arch
+	for len(archs) < n {
+		if a := s.Sample(rng); !taken[a.ID()] {
+			taken[a.ID()] = true
+			archs = append(archs, a)
+		}
+	}
+	return archs
 }
 
 // Experiment compares methods on a benchmark.

@@ -74,21 +74,12 @@ func (p predicted) MAdds(a space.Arch) (int64, error) {
 }
 
 func (p predicted) HeldOut(rng *rand.Rand, n int, exclude []space.Arch) (archs []space.Arch, accuracies []float64, err error) {
-	taken := make(map[string]bool)
-	for _, a := range exclude {
-		taken[a.ID()] = true
-	}
-	for len(archs) < n {
-		a := p.space.Sample(rng)
-		if taken[a.ID()] {
-			continue
-		}
-		taken[a.ID()] = true
-		accuracy, err := p.Accuracy(a)
-		if err != nil {
+	archs = drawOthers(p.space, rng, n, exclude)
+	accuracies = make([]float64, n)
+	for i, a := range archs {
+		if accuracies[i], err = p.Accuracy(a); err != nil {
 			return nil, nil, err
 		}
-		archs, accuracies = append(archs, a), append(accuracies, accuracy)
 	}
 	return archs, accuracies, nil
 }
@@ -140,46 +131,39 @@ func (p Preset) activeMobile(queries int) Method {
 		c.Rounds, c.Pool = 4, 400
 	}
 	c.First = c.Labels / 5
-	return Method{
-		Name: nameActive, Config: c, Anytime: true,
-		Note: "Not the paper's: a fifth of the labels are random, the others are bought in rounds, for what an evolution by two comparators ranks highest.",
-		Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
-			c := c
-			c.Seed = seed
-			return search.Active(ctx, root, problem, c)
-		},
-	}
+	return activeOf(c)
+}
+
+// activeOf is [search.Active] with pools that evolve, on whatever space.
+func activeOf(c search.ActiveConfig) Method {
+	m := method(nameActive, c, search.Active, func(c *search.ActiveConfig) *uint64 { return &c.Seed })
+	m.Anytime = true
+	m.Note = "Not the paper's: a fifth of the labels are random, the others are bought in rounds, for what an evolution by two comparators ranks highest."
+	return m
 }
 
 func randomOf(name string, labels int) Method {
-	c := search.RandomConfig{Labels: labels}
-	return Method{Name: name, Config: c, Anytime: labels > 1,
-		Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
-			c := c
-			c.Seed = seed
-			return search.Random(ctx, root, problem, c)
-		}}
+	m := method(name, search.RandomConfig{Labels: labels}, search.Random, func(c *search.RandomConfig) *uint64 { return &c.Seed })
+	m.Anytime = labels > 1
+	return m
 }
 
 func (p Preset) generations(queries int) Method {
-	c := search.OFAGenerations(p.queriesOf(queries))
-	return Method{Name: nameGenerations, Config: c, Anytime: true,
-		Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
-			c := c
-			c.Seed = seed
-			return search.Generations(ctx, root, problem, c)
-		}}
+	m := method(nameGenerations, search.OFAGenerations(p.queriesOf(queries)), search.Generations, func(c *search.GenerationsConfig) *uint64 { return &c.Seed })
+	m.Anytime = true
+	return m
 }
 
 func (p Preset) regularised(queries int) Method {
-	c := search.EvolvedConfig{Labels: p.queriesOf(queries), Population: min(100, p.queriesOf(queries)/2), Tournament: 25}
-	c.Tournament = min(c.Tournament, c.Population)
-	return Method{Name: nameRegularised, Config: c, Anytime: true,
-		Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
-			c := c
-			c.Seed = seed
-			return search.Evolution(ctx, root, problem, c)
-		}}
+	labels := p.queriesOf(queries)
+	population := min(100, labels/2)
+	return evolutionOf(nameRegularised, search.EvolvedConfig{Labels: labels, Population: population, Tournament: min(25, population)})
+}
+
+func evolutionOf(name string, c search.EvolvedConfig) Method {
+	m := method(name, c, search.Evolution, func(c *search.EvolvedConfig) *uint64 { return &c.Seed })
+	m.Anytime = true
+	return m
 }
 
 // Table2 is the paper's Table 2: networks for ImageNet of at most 600M multiply-adds. Ours

@@ -1,7 +1,6 @@
 package experiment
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/ctnas/ctnas/ctnaslib/search"
@@ -99,54 +98,32 @@ func Table1(p Preset) Experiment {
 	e := Experiment{
 		ID: "table1", Seeds: p.seeds(),
 		Methods: []Method{
-			{
-				Name: "Random search", Config: random,
-				Note:  "The best of 423 random cells by validation accuracy. The paper's number, with its spread of 3.92, looks like that of single random cells.",
-				Paper: with(accuracy(89.31, 3.92), map[string]float64{"accuracy_best": 93.46, "best_rank_percent": 1.29, "queries": 423}),
-				Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
-					c := random
-					c.Seed = seed
-					return search.Random(ctx, root, problem, c)
-				},
-			},
+			noted(method("Random search", random, search.Random, func(c *search.RandomConfig) *uint64 { return &c.Seed }),
+				with(accuracy(89.31, 3.92), map[string]float64{"accuracy_best": 93.46, "best_rank_percent": 1.29, "queries": 423}),
+				"The best of 423 random cells by validation accuracy. The paper's number, with its spread of 3.92, looks like that of single random cells."),
 			{Name: "DARTS", Paper: with(accuracy(92.21, 0.61), map[string]float64{"accuracy_best": 93.02, "best_rank_percent": 13.47})},
 			{Name: "ENAS", Paper: with(accuracy(91.83, 0.42), map[string]float64{"accuracy_best": 92.54, "best_rank_percent": 22.88})},
 			{Name: "FBNet", Paper: with(accuracy(92.29, 1.25), map[string]float64{"accuracy_best": 93.98, "best_rank_percent": 0.05})},
 			{Name: "SPOS", Paper: with(accuracy(89.85, 3.80), map[string]float64{"ktau_mean": 0.195, "accuracy_best": 93.84, "best_rank_percent": 0.07})},
 			{Name: "FairNAS", Paper: with(accuracy(91.10, 1.84), map[string]float64{"ktau_mean": -0.232, "accuracy_best": 93.55, "best_rank_percent": 0.77})},
-			{
-				Name: nameReNAS, Config: renas,
-				Paper: with(accuracy(93.90, 0.21), map[string]float64{"ktau_mean": 0.634, "accuracy_best": 94.11, "best_rank_percent": 0.04, "queries": 423}),
-				Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
-					c := renas
-					c.Seed = seed
-					return search.ReNAS(ctx, root, problem, c)
-				},
-			},
-			{
-				Name: "RegressionNAS", Config: regression,
-				Paper: with(accuracy(89.51, 4.94), map[string]float64{"ktau_mean": 0.430, "accuracy_best": 93.65, "best_rank_percent": 0.40, "queries": 423}),
-				Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
-					c := regression
-					c.Seed = seed
-					return search.RegressionNAS(ctx, root, problem, c)
-				},
-			},
+			noted(method(nameReNAS, renas, search.ReNAS, func(c *search.ReNASConfig) *uint64 { return &c.Seed }),
+				with(accuracy(93.90, 0.21), map[string]float64{"ktau_mean": 0.634, "accuracy_best": 94.11, "best_rank_percent": 0.04, "queries": 423}), ""),
+			noted(method("RegressionNAS", regression, search.RegressionNAS, func(c *search.RegressionConfig) *uint64 { return &c.Seed }),
+				with(accuracy(89.51, 4.94), map[string]float64{"ktau_mean": 0.430, "accuracy_best": 93.65, "best_rank_percent": 0.40, "queries": 423}), ""),
 			CTNAS(namePaper, p.sized(search.Paper()), ours),
 			CTNAS(nameReleased, p.sized(search.Released()), ours),
-			{
-				Name: nameActive, Config: active,
-				Note: "Not the paper's: a committee of comparators with messages both ways and an antisymmetric head; a quarter of the labels are bought where it ranks highest; no policy; the answer weighs a label against what the committee expects.",
-				Search: func(ctx context.Context, root string, problem search.Problem, seed uint64) (*search.Found, error) {
-					c := active
-					c.Seed = seed
-					return search.Active(ctx, root, problem, c)
-				},
-			},
+			noted(method(nameActive, active, search.Active, func(c *search.ActiveConfig) *uint64 { return &c.Seed }), nil,
+				"Not the paper's: a committee of comparators with messages both ways and an antisymmetric head; a quarter of the labels are bought where it ranks highest; no policy; the answer weighs a label against what the committee expects."),
 		},
 		Compare: [][2]string{{nameReleased, "RegressionNAS"}, {nameReleased, nameReNAS}, {nameReleased, "Random search"}, {nameReleased, namePaper}, {nameActive, nameReleased}, {nameActive, "Random search"}},
 	}
 	return e
+}
+
+// noted is a method with the paper's numbers and a sentence for the reader.
+func noted(m Method, paper map[string]float64, note string) Method {
+	m.Paper, m.Note = paper, note
+	return m
 }
 
 // Table4 is the paper's Table 4: ways to update the baseline. The search is that of
