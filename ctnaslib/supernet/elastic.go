@@ -9,6 +9,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/mobilenetv3"
+	"github.com/ctnas/ctnas/datasets/images"
 	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -251,12 +252,29 @@ func (c ElasticConfig) largest() mobilenetv3.Net {
 	return n
 }
 
+// training streams the training images, augmented.
+func (e *Elastic) training() images.Loader {
+	l := e.data.augmented(e.config.Resolution, e.config.BatchSize, e.config.Seed)
+	if e.config.Crops {
+		l.Augment = images.RandomResizedCrop()
+	}
+	return l
+}
+
+// plain streams images as they are.
+func (e *Elastic) plain(part images.Images) images.Loader {
+	l := e.data.plain(part, e.config.Resolution, e.config.BatchSize)
+	if e.config.Crops {
+		l.Augment = images.CenterCrop(0.875) // 224 of 256 pixels
+	}
+	return l
+}
+
 // Validation is the accuracy of a sub-network on the held-out images, in [0, 1].
 func (e *Elastic) Validation(ctx context.Context, n mobilenetv3.Net) (float64, error) {
 	if e.held == nil {
-		l := e.data.plain(e.data.Validation, e.config.Resolution, e.config.BatchSize)
 		var err error
-		if e.held, err = batches(ctx, l); err != nil {
+		if e.held, err = batches(ctx, e.plain(e.data.Validation)); err != nil {
 			return 0, err
 		}
 	}
@@ -266,7 +284,7 @@ func (e *Elastic) Validation(ctx context.Context, n mobilenetv3.Net) (float64, e
 // Test is the accuracy of a sub-network on the test images, in [0, 1]. No search may see
 // it.
 func (e *Elastic) Test(ctx context.Context, n mobilenetv3.Net) (float64, error) {
-	all, err := batches(ctx, e.data.plain(e.data.Test, e.config.Resolution, e.config.BatchSize))
+	all, err := batches(ctx, e.plain(e.data.Test))
 	if err != nil {
 		return 0, err
 	}
@@ -275,9 +293,9 @@ func (e *Elastic) Test(ctx context.Context, n mobilenetv3.Net) (float64, error) 
 
 // accuracy recalibrates batch norm for a sub-network, and is the share of images that it
 // then gets right.
-func (e *Elastic) accuracy(ctx context.Context, n mobilenetv3.Net, images []batch) (float64, error) {
+func (e *Elastic) accuracy(ctx context.Context, n mobilenetv3.Net, held []batch) (float64, error) {
 	if e.calibration == nil {
-		l := e.data.plain(e.data.Train, e.config.Resolution, e.config.BatchSize)
+		l := e.plain(e.data.Train)
 		count := min((e.config.Calibration+l.BatchSize-1)/l.BatchSize, l.Len())
 		err := stream(ctx, l, 0, count, func(_ int, b batch) error {
 			e.calibration = append(e.calibration, b)
@@ -295,7 +313,7 @@ func (e *Elastic) accuracy(ctx context.Context, n mobilenetv3.Net, images []batc
 		}
 	}
 	right, total := 0.0, 0
-	for _, b := range images {
+	for _, b := range held {
 		out, err := e.evaluate.call(append(chosen[:2:2], b.images, b.labels)...)
 		if err != nil {
 			return 0, fmt.Errorf("supernet: cannot evaluate %s: %w", n, err)

@@ -22,6 +22,10 @@ type ElasticConfig struct {
 
 	Calibration int // training images by which batch norm is recalibrated for a sub-network
 
+	// Crops says that training images are random crops, and others the middle, as is
+	// standard for ImageNet; else training images are moved by up to an eighth of the side.
+	Crops bool `json:",omitempty"`
+
 	// Devices of the backend, such as GPUs, that share every batch; 0 is one.
 	Devices int `json:",omitempty"`
 
@@ -111,11 +115,12 @@ func ProxyElastic() ElasticConfig {
 // PaperElastic is OFA's supernet for ImageNet, for GPUs: 180 epochs of the largest
 // network, then OFA's stages, with batches of 2,048 (its 32 GPUs of 64 images), whose
 // learning rates its code multiplies by the number of GPUs. OFA also draws the
-// resolution of each batch from 128 to 224; here it is that of the skeleton.
+// resolution of each batch from 128 to 224, distorts colours, and drops a tenth of the
+// classifier's inputs; here the resolution is the skeleton's, and there is neither.
 func PaperElastic() ElasticConfig {
 	const batch, gpus, images = 2048, 32, 1_281_167 - 10_000
 	c := newElastic(mobilenetv3.OFA(), batch, shrinking(180, images/batch, 2.6, gpus))
-	c.Round = images / batch
+	c.Round, c.Crops = images/batch, true
 	return c
 }
 

@@ -356,7 +356,7 @@ func TestElasticLearns(t *testing.T) {
 func TestTrainElastic(t *testing.T) {
 	_, data := tinyElastic(t)
 	c := SmallElastic(data.Classes)
-	c.Resolution, c.BatchSize, c.Round, c.Calibration = 4, 8, 3, 32
+	c.Resolution, c.BatchSize, c.Round, c.Calibration, c.Crops = 4, 8, 3, 32, true
 	c.Stages = quick(30, 3, 0.1, 0.02)
 	training := ElasticTraining{Backend: backend(t), Data: data, Config: c}
 	whole, err := TrainElastic(t.Context(), t.TempDir(), training)

@@ -92,9 +92,7 @@ func (p *elasticTraining) Step(k int) (map[string]float64, error) {
 			return nil, err
 		}
 	}
-	c := p.Config
-	l := p.Data.augmented(c.Resolution, c.BatchSize, c.Seed)
-	means, err := trainRound(p.ctx, l, r.before+r.first, r.before+r.last, func(step int, b batch) (loss, accuracy float64, err error) {
+	means, err := trainRound(p.ctx, p.net.training(), r.before+r.first, r.before+r.last, func(step int, b batch) (loss, accuracy float64, err error) {
 		return p.net.trainStep(r.stage, step-r.before, step, b)
 	})
 	if err == nil {
