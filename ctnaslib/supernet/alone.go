@@ -101,7 +101,7 @@ func newAlone(backend compute.Backend, data *Data, c nasbench101.Cell, config Al
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	if err := data.check(config.Skeleton); err != nil {
+	if err := data.check(config.Classes); err != nil {
 		return nil, err
 	}
 	a := &Alone{cell: c, config: config, data: data, store: store}

@@ -108,10 +108,10 @@ func trainRound(ctx context.Context, l images.Loader, first, last int, train fun
 	return means, err
 }
 
-// check says that the images do not fit a network.
-func (d *Data) check(s Skeleton) error {
-	if d.Classes != s.Classes {
-		return fmt.Errorf("supernet: the images have %d classes, but the network is made for %d; set Classes", d.Classes, s.Classes)
+// check says that the images do not fit a network for so many classes.
+func (d *Data) check(classes int) error {
+	if d.Classes != classes {
+		return fmt.Errorf("supernet: the images have %d classes, but the network is made for %d; set Classes", d.Classes, classes)
 	}
 	return nil
 }

@@ -75,8 +75,8 @@ func openElastic(backend compute.Backend, data *Data, config ElasticConfig, stor
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	if data.Classes != config.Classes {
-		return nil, fmt.Errorf("supernet: the images have %d classes, but the network is made for %d; set Classes", data.Classes, config.Classes)
+	if err := data.check(config.Classes); err != nil {
+		return nil, err
 	}
 	e := &Elastic{config: config, data: data, store: store}
 	var err error

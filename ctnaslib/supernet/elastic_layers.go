@@ -42,7 +42,7 @@ func (b builder) elasticNetwork(s mobilenetv3.Skeleton, c choice, images *Node) 
 	x = activate(x, mobilenetv3.HardSwish)
 
 	first := s.First()
-	y := b.norm("first/depthwise", depthwise(x, b.parameter("first/depthwise/"+nameDepthwise, first.Kernel, first.Kernel, first.Middle), first.Stride))
+	y := b.norm("first/depthwise", depthwise(x, b.parameter("first/depthwise/"+nameDepthwise, first.Kernel, first.Kernel, first.Middle), first.Stride, 1))
 	y = b.norm("first/project", b.pointwise("first/project", activate(y, first.Activation), first.Out))
 	x = Add(x, y)
 
@@ -73,7 +73,7 @@ func (b builder) elasticBlock(name string, s mobilenetv3.Skeleton, unit, i int, 
 
 	h := b.norm(name+"/expand", b.pointwise(name+"/expand", x, most.Middle))
 	h = masked(activate(h, most.Activation), middle)
-	h = b.norm(name+"/depthwise", depthwise(h, b.elasticKernel(name+"/depthwise", kernel, most.Middle), most.Stride))
+	h = b.norm(name+"/depthwise", depthwise(h, b.elasticKernel(name+"/depthwise", kernel, most.Middle), most.Stride, 1))
 	h = masked(activate(h, most.Activation), middle)
 	if most.Squeeze > 0 {
 		squeezed := firstOf(expansion, most.Squeeze, func(e int) int {
@@ -150,12 +150,12 @@ func convolveAt(x, kernel *Node, stride int) *Node {
 }
 
 // depthwise is a convolution of every channel with its own kernel, [size, size,
-// channels], padded by half the kernel on every side. A sum of shifted images: XLA needs
+// channels], whose pixels stand dilation apart, padded by half of that on every side. A sum of shifted images: XLA needs
 // many times as long to compile the gradient of a grouped convolution on a processor,
 // and longer to run it.
-func depthwise(x, kernel *Node, stride int) *Node {
+func depthwise(x, kernel *Node, stride, dilation int) *Node {
 	size, height, width := kernel.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
-	x = withBorder(x, size/2, 1, 2)
+	x = withBorder(x, size/2*dilation, 1, 2)
 	from := func(start, length int) SliceAxisSpec {
 		return AxisRange(start, start+(length-1)/stride*stride+1).Stride(stride)
 	}
@@ -163,7 +163,7 @@ func depthwise(x, kernel *Node, stride int) *Node {
 	for i := range size {
 		for j := range size {
 			weights := Squeeze(Slice(kernel, AxisElem(i), AxisElem(j), AxisRange()), 0, 1)
-			sum = plus(sum, masked(Slice(x, AxisRange(), from(i, height), from(j, width), AxisRange()), weights))
+			sum = plus(sum, masked(Slice(x, AxisRange(), from(i*dilation, height), from(j*dilation, width), AxisRange()), weights))
 		}
 	}
 	return sum

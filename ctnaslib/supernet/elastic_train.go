@@ -1,6 +1,7 @@
 package supernet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -272,15 +273,7 @@ func (e *Elastic) importance(name string, bounds []int) ([]int, error) {
 		}
 	}
 	for i := 1; i < len(bounds); i++ {
-		slices.SortStableFunc(order[bounds[i-1]:bounds[i]], func(a, b int) int {
-			switch {
-			case sums[a] > sums[b]:
-				return -1
-			case sums[a] < sums[b]:
-				return 1
-			}
-			return 0
-		})
+		slices.SortStableFunc(order[bounds[i-1]:bounds[i]], func(a, b int) int { return cmp.Compare(sums[b], sums[a]) })
 	}
 	return order, nil
 }

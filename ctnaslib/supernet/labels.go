@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/mobilenetv3"
@@ -62,10 +64,13 @@ func newLabels(ctx context.Context, dir string, s space.Space, net space.Ranker)
 		if err == io.EOF {
 			return l, nil // a last line without its end was cut off
 		}
-		var arch string
+		arch, number := line, ""
+		if at := strings.LastIndexByte(line, ' '); at >= 0 { // the text may hold spaces
+			arch, number = line[:at], strings.TrimSpace(line[at:])
+		}
 		var accuracy float64
 		if err == nil {
-			_, err = fmt.Sscanf(line, "%s %g\n", &arch, &accuracy)
+			accuracy, err = strconv.ParseFloat(number, 64)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("supernet: %s is damaged, delete it to compute the labels again: %w", l.path, err)

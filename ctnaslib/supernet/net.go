@@ -85,7 +85,7 @@ func newNet(backend compute.Backend, data *Data, config Config, store *model.Sto
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	if err := data.check(config.Skeleton); err != nil {
+	if err := data.check(config.Classes); err != nil {
 		return nil, err
 	}
 	n := &Net{config: config, data: data, store: store}
