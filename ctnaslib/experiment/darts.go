@@ -65,7 +65,7 @@ func DARTS(p Preset) Experiment {
 	e := Experiment{ID: "darts", Seeds: p.seeds()}
 	budgets := []int{100, 423, 1000}
 	if p == Small {
-		budgets = []int{50, 100}
+		budgets = []int{25, 50}
 	}
 	for _, labels := range budgets {
 		names := make(map[string]string)

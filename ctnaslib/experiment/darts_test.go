@@ -50,9 +50,9 @@ func TestDARTS(t *testing.T) {
 			if row.Metrics["madds_m"] != 542.819328 || row.Metrics["queries"] != 0 || row.Paper["madds_m"] != 577 {
 				t.Errorf("P-DARTS costs %v, the paper says %v", row.Metrics, row.Paper)
 			}
-		case "Random search, 100 queries", "Regularised evolution, 100 queries":
+		case "Random search, 50 queries", "Regularised evolution, 50 queries":
 			curve := row.Curves[curveAccuracy]
-			if row.Metrics["queries"] != 100 || !slices.Equal(row.Curves[curveQueries], []float64{1, 2, 5, 10, 20, 50, 100}) || math.Abs(curve[6]-row.Metrics["accuracy_mean"]) > 1e-9 {
+			if row.Metrics["queries"] != 50 || !slices.Equal(row.Curves[curveQueries], []float64{1, 2, 5, 10, 20, 50}) || math.Abs(curve[5]-row.Metrics["accuracy_mean"]) > 1e-9 {
 				t.Errorf("%s: %v, %v", row.Method, row.Metrics, row.Curves)
 			}
 		}
@@ -62,7 +62,7 @@ func TestDARTS(t *testing.T) {
 		t.Fatalf("the chart has the series %+v", chart.Series)
 	}
 	for i, s := range chart.Series {
-		if n := len(s.X); n != 7 || s.X[n-1] != 100 || math.Abs(s.Y[n-1]-(best-result.Rows[2+i].Metrics["accuracy_mean"])) > 1e-9 || s.Y[n-1] < 0 {
+		if n := len(s.X); n != 6 || s.X[n-1] != 50 || math.Abs(s.Y[n-1]-(best-result.Rows[2+i].Metrics["accuracy_mean"])) > 1e-9 || s.Y[n-1] < 0 {
 			t.Errorf("%s is drawn at %v, %v", s.Name, s.X, s.Y)
 		}
 	}
