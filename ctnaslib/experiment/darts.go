@@ -52,7 +52,10 @@ func (n nasBench301) MAdds(a space.Arch) (int64, error) {
 }
 
 func (n nasBench301) HeldOut(rng *rand.Rand, count int, exclude []space.Arch) ([]space.Arch, []float64, error) {
-	archs := drawOthers(spacedarts.Space{}, rng, count, exclude)
+	archs, err := space.Draw(rng, spacedarts.Space{}, count, exclude)
+	if err != nil {
+		return nil, nil, err
+	}
 	accuracies, err := n.predictor.Accuracies(archs, nasbench301.Epochs)
 	return archs, accuracies, err
 }

@@ -127,22 +127,6 @@ func (n nasBench101) Benchmark(epochs int) (space.Benchmark, error) {
 	return n.table.BenchmarkAt(epochs)
 }
 
-// drawOthers draws n distinct architectures from a space, none of them in exclude.
-func drawOthers(s space.Space, rng *rand.Rand, n int, exclude []space.Arch) []space.Arch {
-	taken := make(map[string]bool)
-	for _, a := range exclude {
-		taken[a.ID()] = true
-	}
-	var archs []space.Arch
-	for len(archs) < n {
-		if a := s.Sample(rng); !taken[a.ID()] {
-			taken[a.ID()] = true
-			archs = append(archs, a)
-		}
-	}
-	return archs
-}
-
 // Experiment compares methods on a benchmark.
 type Experiment struct {
 	ID      string // of the folder in figures, such as "table4"

@@ -74,7 +74,9 @@ func (p predicted) MAdds(a space.Arch) (int64, error) {
 }
 
 func (p predicted) HeldOut(rng *rand.Rand, n int, exclude []space.Arch) (archs []space.Arch, accuracies []float64, err error) {
-	archs = drawOthers(p.space, rng, n, exclude)
+	if archs, err = space.Draw(rng, p.space, n, exclude); err != nil {
+		return nil, nil, err
+	}
 	accuracies = make([]float64, n)
 	for i, a := range archs {
 		if accuracies[i], err = p.Accuracy(a); err != nil {

@@ -225,12 +225,7 @@ func (r shrinkingRun) draw(c supernet.ElasticConfig, n int) ([]space.Arch, error
 	if err != nil {
 		return nil, err
 	}
-	rng := rand.New(rand.NewPCG(c.Seed, seedHeldOut))
-	archs := make([]space.Arch, n)
-	for i := range archs {
-		archs[i] = s.Sample(rng)
-	}
-	return archs, nil
+	return space.Draw(rand.New(rand.NewPCG(c.Seed, seedHeldOut)), s, n, nil)
 }
 
 // result puts the outcomes together. The curves of a row are those of the first seed.

@@ -69,11 +69,9 @@ func Active(ctx context.Context, root string, p Problem, config ActiveConfig) (*
 		return nil, err
 	}
 	defer run.Close()
-	found := &Found{Status: rundir.Trained}
-	if done, err := run.Result(&map[string]any{}); err != nil {
+	found := &Found{}
+	if found.Status, err = statusOf(run); err != nil {
 		return nil, err
-	} else if done {
-		found.Status = rundir.Loaded
 	}
 	train := func() (*comparator.Committee, error) {
 		return comparator.TrainCommittee(ctx, root, comparator.Training{

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
@@ -112,11 +111,9 @@ func (p Problem) evolve(ctx context.Context, root, step string, config any, labe
 		return nil, err
 	}
 	defer run.Close()
-	found := &Found{Status: rundir.Trained}
-	if done, err := run.Result(&map[string]any{}); err != nil {
+	found := &Found{}
+	if found.Status, err = statusOf(run); err != nil {
 		return nil, err
-	} else if done {
-		found.Status = rundir.Loaded
 	}
 	first, err := Label(p.Benchmark, population, seed)
 	if err != nil {

@@ -34,11 +34,9 @@ func Random(ctx context.Context, root string, p Problem, config RandomConfig) (*
 		return nil, err
 	}
 	defer run.Close()
-	found := &Found{Labelled: labelled, Queries: p.Benchmark.Queries(), Status: rundir.Trained, Dir: run.Dir()}
-	if done, err := run.Result(&map[string]any{}); err != nil {
+	found := &Found{Labelled: labelled, Queries: p.Benchmark.Queries(), Dir: run.Dir()}
+	if found.Status, err = statusOf(run); err != nil {
 		return nil, err
-	} else if done {
-		found.Status = rundir.Loaded
 	}
 	best := labelled[0]
 	for _, l := range labelled {

@@ -27,6 +27,14 @@ func (p Problem) finish(run *rundir.Run, found *Found) (*Found, error) {
 	})
 }
 
+// statusOf says whether a search that is made anew each time has been finished before.
+func statusOf(run *rundir.Run) (rundir.Status, error) {
+	if done, err := run.Result(&map[string]any{}); err != nil || !done {
+		return rundir.Trained, err
+	}
+	return rundir.Loaded, nil
+}
+
 // algorithm is a search in iterations, each a step of the process.
 type algorithm interface {
 	rundir.Process

@@ -1,6 +1,9 @@
 package space
 
-import "fmt"
+import (
+	"fmt"
+	"math/rand/v2"
+)
 
 // Forbidden marks, in [State.Next], a choice that a state does not offer.
 const Forbidden = -1
@@ -45,6 +48,20 @@ func (d *Decisions) MaxChoices() int {
 		most = max(most, k.Choices)
 	}
 	return most
+}
+
+// Walk draws a sequence: each decision uniformly from the choices that are open.
+func (d *Decisions) Walk(rng *rand.Rand) []int {
+	var sequence []int
+	for state := 0; state != d.End(); {
+		next := d.States[state].Next
+		choice := rng.IntN(len(next))
+		for next[choice] == Forbidden {
+			choice = rng.IntN(len(next))
+		}
+		sequence, state = append(sequence, choice), next[choice]
+	}
+	return sequence
 }
 
 // Check walks a sequence through the automaton and reports the first decision

@@ -169,6 +169,30 @@ func Rank(r Ranker, archs []Arch) ([]int, error) {
 	return order, nil
 }
 
+// Draw draws n distinct architectures by [Space.Sample], none of them in exclude. The
+// error says that hardly any others were found.
+func Draw(rng *rand.Rand, s Space, n int, exclude []Arch) ([]Arch, error) {
+	const patience = 10_000 // draws in a row of what is taken
+	taken := make(map[string]bool, len(exclude)+n)
+	for _, a := range exclude {
+		taken[a.ID()] = true
+	}
+	var archs []Arch
+	for repeats := 0; len(archs) < n; {
+		a := s.Sample(rng)
+		if taken[a.ID()] {
+			if repeats++; repeats == patience {
+				return nil, fmt.Errorf("space: cannot draw %d architectures: found only %d in the space %q", n, len(archs), s.Name())
+			}
+			continue
+		}
+		repeats = 0
+		taken[a.ID()] = true
+		archs = append(archs, a)
+	}
+	return archs, nil
+}
+
 // Batch is a batch of graphs, padded to one number of nodes and laid out flat
 // for the comparator's tensors.
 type Batch struct {

@@ -85,26 +85,12 @@ func (l *Labels) Space() space.Space { return l.space }
 // Source is "proxy": labels of shared weights are not those of the benchmark.
 func (l *Labels) Source() string { return "proxy" }
 
-// Sample draws n distinct architectures: uniformly from a [space.Finite] space, else by
-// [space.Space.Sample].
+// Sample draws n distinct architectures by [space.Space.Sample].
 func (l *Labels) Sample(rng *rand.Rand, n int) ([]space.Arch, error) {
-	draw := func() space.Arch { return l.space.Sample(rng) }
-	if finite, ok := l.space.(space.Finite); ok {
-		all := finite.All()
-		if n > len(all) {
-			return nil, fmt.Errorf("supernet: cannot sample %d of %d architectures", n, len(all))
-		}
-		draw = func() space.Arch { return all[rng.IntN(len(all))] }
+	if finite, ok := l.space.(space.Finite); ok && n > len(finite.All()) {
+		return nil, fmt.Errorf("supernet: cannot sample %d of %d architectures", n, len(finite.All()))
 	}
-	drawn := make(map[string]bool, n)
-	var archs []space.Arch
-	for len(archs) < n {
-		if a := draw(); !drawn[a.String()] {
-			drawn[a.String()] = true
-			archs = append(archs, a)
-		}
-	}
-	return archs, nil
+	return space.Draw(rng, l.space, n, nil)
 }
 
 // Validation is the accuracy of an architecture with shared weights on the held-out images.

@@ -34,16 +34,7 @@ func (b *Benchmark) Sample(rng *rand.Rand, n int) ([]space.Arch, error) {
 	if n < 0 || n > maxSample {
 		return nil, fmt.Errorf("nasbench301: cannot sample %d genotypes, at most %d at once", n, maxSample)
 	}
-	archs := make([]space.Arch, 0, n)
-	drawn := make(map[uint64]bool, n)
-	for len(archs) < n {
-		g := darts.Space{}.Sample(rng).(darts.Genotype)
-		if code := g.Code(); !drawn[code] {
-			drawn[code] = true
-			archs = append(archs, g)
-		}
-	}
-	return archs, nil
+	return space.Draw(rng, darts.Space{}, n, nil)
 }
 
 // maxSample bounds what a sample takes of memory; the space itself has 10¹⁸ genotypes.

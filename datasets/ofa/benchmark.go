@@ -44,20 +44,9 @@ func (b *Benchmark) Sample(rng *rand.Rand, n int) ([]space.Arch, error) {
 	if n < 0 {
 		return nil, fmt.Errorf("ofa: cannot sample %d networks", n)
 	}
-	const patience = 10_000 // draws of networks drawn before
-	var archs []space.Arch
-	drawn := make(map[space.Arch]bool)
-	for repeats := 0; len(archs) < n; {
-		a := b.space.Sample(rng)
-		if drawn[a] {
-			if repeats++; repeats == patience {
-				return nil, fmt.Errorf("ofa: cannot sample %d networks: found only %d in the space %q", n, len(archs), b.space.Name())
-			}
-			continue
-		}
-		repeats = 0
-		drawn[a] = true
-		archs = append(archs, a)
+	archs, err := space.Draw(rng, b.space, n, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ofa: cannot sample networks: %w", err)
 	}
 	return archs, nil
 }

@@ -46,20 +46,6 @@ func TestDecodeErrors(t *testing.T) {
 	}
 }
 
-// walk decides uniformly among what the automaton allows.
-func walk(rng *rand.Rand, d *space.Decisions) (sequence []int) {
-	for state := 0; state != d.End(); {
-		next := d.States[state].Next
-		choice := rng.IntN(len(next))
-		for next[choice] == space.Forbidden {
-			choice = rng.IntN(len(next))
-		}
-		sequence = append(sequence, choice)
-		state = next[choice]
-	}
-	return sequence
-}
-
 // Whether sampled or written by a uniform policy, every choice has its share: each
 // operation 1/7 of the edges, each pair of node 5's predecessors 1/10.
 func TestUniform(t *testing.T) {
@@ -67,7 +53,7 @@ func TestUniform(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 2))
 	for name, draw := range map[string]func() (space.Arch, error){
 		"Sample": func() (space.Arch, error) { return Space{}.Sample(rng), nil },
-		"Decode": func() (space.Arch, error) { return Space{}.Decode(walk(rng, d)) },
+		"Decode": func() (space.Arch, error) { return Space{}.Decode(d.Walk(rng)) },
 	} {
 		const n = 20000
 		var ops [2]map[Op]float64

@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
 func mustNew(t *testing.T, s Skeleton, limit int64) Space {
@@ -281,15 +279,7 @@ func TestDecisions(t *testing.T) {
 		}
 		most, lengths := int64(0), map[int]bool{}
 		for range 2000 {
-			var sequence []int
-			for state := 0; state != d.End(); {
-				next := d.States[state].Next
-				choice := rng.IntN(len(next))
-				for next[choice] == space.Forbidden {
-					choice = rng.IntN(len(next))
-				}
-				sequence, state = append(sequence, choice), next[choice]
-			}
+			sequence := d.Walk(rng)
 			if len(sequence) > d.Steps {
 				t.Fatalf("%d decisions, want at most %d", len(sequence), d.Steps)
 			}

@@ -81,22 +81,7 @@ func (s Space) Sample(rng *rand.Rand) space.Arch {
 			return n
 		}
 	}
-	return s.walk(rng)
-}
-
-// walk draws the decisions of a network one by one.
-func (s Space) walk(rng *rand.Rand) space.Arch {
-	d := s.Decisions()
-	var sequence []int
-	for state := 0; state != d.End(); {
-		next := d.States[state].Next
-		choice := rng.IntN(len(next))
-		for next[choice] == space.Forbidden {
-			choice = rng.IntN(len(next))
-		}
-		sequence, state = append(sequence, choice), next[choice]
-	}
-	a, _ := s.Decode(sequence) // every choice was allowed
+	a, _ := s.Decode(s.Decisions().Walk(rng)) // every choice was allowed
 	return a
 }
 

@@ -49,16 +49,7 @@ func TestDecisionsAlwaysDecode(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	d := Space{}.Decisions()
 	for range 5000 {
-		var sequence []int
-		for state := 0; state != d.End(); {
-			next := d.States[state].Next
-			choice := rng.IntN(len(next))
-			for next[choice] == space.Forbidden {
-				choice = rng.IntN(len(next))
-			}
-			sequence = append(sequence, choice)
-			state = next[choice]
-		}
+		sequence := d.Walk(rng)
 		if len(sequence) != d.Steps {
 			t.Fatalf("%d decisions, want %d", len(sequence), d.Steps)
 		}
