@@ -34,15 +34,15 @@ type Shrinking struct {
 	Seeds      int
 }
 
-// uniformNet is the text of the network of equal blocks.
-func uniformNet(depth int, block string) string {
-	unit := strings.TrimSuffix(strings.Repeat(block+",", depth), ",")
-	return strings.TrimSuffix(strings.Repeat(unit+"|", mobilenetv3.Units), "|")
+// uniformNet is the text of [mobilenetv3.Uniform].
+func uniformNet(depth, kernel, expansion int) string {
+	n, _ := mobilenetv3.Uniform(depth, mobilenetv3.Block{Kernel: kernel, Expansion: expansion}) // those below are of the space
+	return n.String()
 }
 
 // The sub-networks that are looked at one by one.
 var subNetworks = []struct{ name, text string }{
-	{"largest", uniformNet(4, "7x6")}, {"middle", uniformNet(3, "5x4")}, {"smallest", uniformNet(2, "3x3")},
+	{"largest", uniformNet(4, 7, 6)}, {"middle", uniformNet(3, 5, 4)}, {"smallest", uniformNet(2, 3, 3)},
 }
 
 // ShrinkingAt is the experiment at the size of a preset: Small on the pure Go backend, and
@@ -54,7 +54,7 @@ func ShrinkingAt(p Preset, classes int) Shrinking {
 		s.Net = supernet.SmallElastic(classes)
 		s.Search.Labels, s.HeldOut, s.Validation, s.Images = 20, 10, 64, 640
 	}
-	s.Alone = []string{uniformNet(2, "3x3")}
+	s.Alone = []string{uniformNet(2, 3, 3)}
 	return s
 }
 

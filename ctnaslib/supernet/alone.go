@@ -319,16 +319,13 @@ func (p *aloneTraining) Start() (err error) {
 func (p *aloneTraining) Encode() ([]byte, error) { return engine.EncodeStore(p.net.store) }
 
 func (p *aloneTraining) Decode(state []byte) error {
-	store, err := engine.DecodeStore(state)
-	if err != nil {
-		return err
-	}
 	fresh, err := NewAlone(p.Backend, p.Data, p.Cell, p.Config)
 	if err != nil {
 		return err
 	}
-	if err := engine.SameVariables(store, fresh.store); err != nil {
-		return fmt.Errorf("supernet: the checkpoint is of another network: %w", err)
+	store, err := restored(state, fresh.store)
+	if err != nil {
+		return err
 	}
 	p.net, err = newAlone(p.Backend, p.Data, p.Cell, p.Config, store)
 	return err

@@ -242,13 +242,7 @@ func (e *Elastic) hitsGraph(root *model.Scope, inputs []*Node) []*Node {
 
 // largest is the network of the largest choices.
 func (c ElasticConfig) largest() mobilenetv3.Net {
-	units := make([][]mobilenetv3.Block, mobilenetv3.Units)
-	for u := range units {
-		for range mobilenetv3.MaxDepth {
-			units[u] = append(units[u], mobilenetv3.Block{Kernel: 7, Expansion: 6})
-		}
-	}
-	n, _ := mobilenetv3.NewNet(units) // it is of the space
+	n, _ := mobilenetv3.Uniform(mobilenetv3.MaxDepth, mobilenetv3.Block{Kernel: 7, Expansion: 6}) // it is of the space
 	return n
 }
 
@@ -278,22 +272,38 @@ func (e *Elastic) Validation(ctx context.Context, n mobilenetv3.Net) (float64, e
 			return 0, err
 		}
 	}
-	return e.accuracy(ctx, n, e.held)
+	if err := e.recalibrate(ctx, n); err != nil {
+		return 0, err
+	}
+	right, total := 0.0, 0
+	for _, b := range e.held {
+		r, err := e.right(n, b)
+		if err != nil {
+			return 0, err
+		}
+		right, total = right+r, total+b.size
+	}
+	return right / float64(total), nil
 }
 
 // Test is the accuracy of a sub-network on the test images, in [0, 1]. No search may see
 // it.
 func (e *Elastic) Test(ctx context.Context, n mobilenetv3.Net) (float64, error) {
-	all, err := batches(ctx, e.plain(e.data.Test))
-	if err != nil {
+	if err := e.recalibrate(ctx, n); err != nil {
 		return 0, err
 	}
-	return e.accuracy(ctx, n, all)
+	right, total := 0.0, 0
+	l := e.plain(e.data.Test)
+	err := stream(ctx, l, 0, l.Len(), func(_ int, b batch) error {
+		r, err := e.right(n, b)
+		right, total = right+r, total+b.size
+		return err
+	})
+	return right / float64(total), err
 }
 
-// accuracy recalibrates batch norm for a sub-network, and is the share of images that it
-// then gets right.
-func (e *Elastic) accuracy(ctx context.Context, n mobilenetv3.Net, held []batch) (float64, error) {
+// recalibrate gives batch norm the moments of a sub-network.
+func (e *Elastic) recalibrate(ctx context.Context, n mobilenetv3.Net) error {
 	if e.calibration == nil {
 		l := e.plain(e.data.Train)
 		count := min((e.config.Calibration+l.BatchSize-1)/l.BatchSize, l.Len())
@@ -303,41 +313,32 @@ func (e *Elastic) accuracy(ctx context.Context, n mobilenetv3.Net, held []batch)
 		})
 		if err != nil {
 			e.calibration = nil
-			return 0, err
+			return err
 		}
 	}
 	chosen := choiceOf(n)
 	for k, b := range e.calibration {
 		if _, err := e.calibrate.call(append(chosen[:2:2], b.images, tensors.FromScalar(float32(1/float64(k+1))))...); err != nil {
-			return 0, fmt.Errorf("supernet: cannot calibrate %s: %w", n, err)
+			return fmt.Errorf("supernet: cannot calibrate %s: %w", n, err)
 		}
 	}
-	right, total := 0.0, 0
-	for _, b := range held {
-		out, err := e.evaluate.call(append(chosen[:2:2], b.images, b.labels)...)
-		if err != nil {
-			return 0, fmt.Errorf("supernet: cannot evaluate %s: %w", n, err)
-		}
-		right, total = right+scalar(out[0]), total+b.size
+	return nil
+}
+
+// right is how many images of a batch the sub-network gets right that was recalibrated
+// last.
+func (e *Elastic) right(n mobilenetv3.Net, b batch) (float64, error) {
+	out, err := e.evaluate.call(append(choiceOf(n), b.images, b.labels)...)
+	if err != nil {
+		return 0, fmt.Errorf("supernet: cannot evaluate %s: %w", n, err)
 	}
-	return right / float64(total), nil
+	return scalar(out[0]), nil
 }
 
 // Utilities are the accuracies on the held-out images: Elastic as a [space.Ranker]. The
 // error says that an architecture is not a MobileNetV3 network.
 func (e *Elastic) Utilities(archs []space.Arch) ([]float64, error) {
-	accuracies := make([]float64, len(archs))
-	for i, a := range archs {
-		n, ok := a.(mobilenetv3.Net)
-		if !ok {
-			return nil, fmt.Errorf("supernet: %s is not a network of the MobileNetV3 space", a)
-		}
-		var err error
-		if accuracies[i], err = e.Validation(context.Background(), n); err != nil {
-			return nil, err
-		}
-	}
-	return accuracies, nil
+	return utilities(archs, "a network of the MobileNetV3 space", e.Validation)
 }
 
 // Encode writes the weights and the optimiser's state to bytes.
@@ -346,16 +347,13 @@ func (e *Elastic) Encode() ([]byte, error) { return engine.EncodeStore(e.store) 
 // DecodeElastic makes a supernet from what [Elastic.Encode] wrote. The error says that
 // the weights do not fit the configuration.
 func DecodeElastic(backend compute.Backend, data *Data, config ElasticConfig, state []byte) (*Elastic, error) {
-	store, err := engine.DecodeStore(state)
-	if err != nil {
-		return nil, err
-	}
 	fresh, err := NewElastic(backend, data, config)
 	if err != nil {
 		return nil, err
 	}
-	if err := engine.SameVariables(store, fresh.store); err != nil {
-		return nil, fmt.Errorf("supernet: the checkpoint is of another network: %w", err)
+	store, err := restored(state, fresh.store)
+	if err != nil {
+		return nil, err
 	}
 	return openElastic(backend, data, config, store)
 }

@@ -18,6 +18,23 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
 
+// utilities are the accuracies of architectures of one kind on the held-out images. The
+// error says that one is not what its network is for.
+func utilities[A space.Arch](archs []space.Arch, kind string, validation func(context.Context, A) (float64, error)) ([]float64, error) {
+	accuracies := make([]float64, len(archs))
+	for i, arch := range archs {
+		a, ok := arch.(A)
+		if !ok {
+			return nil, fmt.Errorf("supernet: %s is not %s", arch, kind)
+		}
+		var err error
+		if accuracies[i], err = validation(context.Background(), a); err != nil {
+			return nil, err
+		}
+	}
+	return accuracies, nil
+}
+
 // Labels is a [space.Benchmark] whose accuracies are those of shared weights on
 // held-out images: Alg. 1 of the paper without any table. All architectures of its space
 // can be queried.

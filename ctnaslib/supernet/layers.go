@@ -175,6 +175,19 @@ func shapesOf(backend compute.Backend, side int, build func(b builder, images *N
 	return parameters, err
 }
 
+// restored reads the variables that [engine.EncodeStore] wrote. The error says that they
+// are not those of a network like the fresh one.
+func restored(state []byte, fresh *model.Store) (*model.Store, error) {
+	store, err := engine.DecodeStore(state)
+	if err != nil {
+		return nil, err
+	}
+	if err := engine.SameVariables(store, fresh); err != nil {
+		return nil, fmt.Errorf("supernet: the checkpoint is of another network: %w", err)
+	}
+	return store, nil
+}
+
 // scopeWeights holds the parameters of a network in a store.
 const scopeWeights = "/weights"
 

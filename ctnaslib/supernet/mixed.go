@@ -169,15 +169,12 @@ func (m *Mixed) hitsGraph(root *model.Scope, inputs []*Node) []*Node {
 // edgeOf is the number of the edge into a node, from 0, from one of its predecessors.
 func edgeOf(node, from int) int { return node*darts.Inputs + node*(node-1)/2 + from }
 
-// mixtureOf has ones at the operations of a genotype, else zeros: [2, 14, 8].
+// mixtureOf has ones at the operations of a genotype, else zeros: [2, 14, 8]. It is the
+// genotype's vector with a zero for "none" on every edge.
 func mixtureOf(g darts.Genotype) []float32 {
-	mixture := make([]float32, mixedCells*mixedEdges*mixedOps)
-	for kind, cell := range []darts.Cell{g.Normal(), g.Reduce()} {
-		for n, edges := range cell {
-			for _, e := range edges {
-				mixture[(kind*mixedEdges+edgeOf(n, e.From))*mixedOps+1+int(e.Op)] = 1
-			}
-		}
+	var mixture []float32
+	for edge := range slices.Chunk(g.Vector(), mixedOps-1) {
+		mixture = append(append(mixture, 0), edge...)
 	}
 	return mixture
 }
@@ -225,30 +222,27 @@ func (m *Mixed) Best() (darts.Genotype, error) {
 	return strongestGenotype(mixture)
 }
 
+// Validation is the accuracy of a genotype on the held-out images, in [0, 1].
+func (m *Mixed) Validation(ctx context.Context, g darts.Genotype) (float64, error) {
+	if err := m.readHeld(ctx); err != nil {
+		return 0, err
+	}
+	mixture := tensors.FromFlatDataAndDimensions(mixtureOf(g), mixedCells, mixedEdges, mixedOps)
+	right, total := 0.0, 0
+	for _, b := range m.held {
+		out, err := m.evaluate.call(mixture, b.images, b.labels)
+		if err != nil {
+			return 0, fmt.Errorf("supernet: cannot evaluate %s: %w", g, err)
+		}
+		right, total = right+scalar(out[0]), total+b.size
+	}
+	return right / float64(total), nil
+}
+
 // Utilities are the accuracies on the held-out images: Mixed as a [space.Ranker]. The
 // error says that an architecture is not a genotype.
 func (m *Mixed) Utilities(archs []space.Arch) ([]float64, error) {
-	if err := m.readHeld(context.Background()); err != nil {
-		return nil, err
-	}
-	accuracies := make([]float64, len(archs))
-	for i, a := range archs {
-		g, ok := a.(darts.Genotype)
-		if !ok {
-			return nil, fmt.Errorf("supernet: %s is not a genotype of the DARTS space", a)
-		}
-		mixture := tensors.FromFlatDataAndDimensions(mixtureOf(g), mixedCells, mixedEdges, mixedOps)
-		right, total := 0.0, 0
-		for _, b := range m.held {
-			out, err := m.evaluate.call(mixture, b.images, b.labels)
-			if err != nil {
-				return nil, fmt.Errorf("supernet: cannot evaluate %s: %w", g, err)
-			}
-			right, total = right+scalar(out[0]), total+b.size
-		}
-		accuracies[i] = right / float64(total)
-	}
-	return accuracies, nil
+	return utilities(archs, "a genotype of the DARTS space", m.Validation)
 }
 
 // readHeld reads the held-out images, once.
@@ -317,7 +311,11 @@ func (p *mixedTraining) Start() (err error) {
 func (p *mixedTraining) Encode() ([]byte, error) { return engine.EncodeStore(p.net.store) }
 
 func (p *mixedTraining) Decode(state []byte) error {
-	store, err := engine.DecodeStore(state)
+	fresh, err := NewMixed(p.Backend, p.Data, p.Config)
+	if err != nil {
+		return err
+	}
+	store, err := restored(state, fresh.store)
 	if err != nil {
 		return err
 	}

@@ -263,18 +263,7 @@ func (n *Net) Test(ctx context.Context, c nasbench101.Cell) (float64, error) {
 // Utilities are the accuracies on the held-out images: Net as a [space.Ranker]. The
 // error says that an architecture is not a cell of NAS-Bench-101.
 func (n *Net) Utilities(archs []space.Arch) ([]float64, error) {
-	accuracies := make([]float64, len(archs))
-	for i, a := range archs {
-		c, ok := a.(nasbench101.Cell)
-		if !ok {
-			return nil, fmt.Errorf("supernet: %s is not a cell of NAS-Bench-101", a)
-		}
-		var err error
-		if accuracies[i], err = n.Validation(context.Background(), c); err != nil {
-			return nil, err
-		}
-	}
-	return accuracies, nil
+	return utilities(archs, "a cell of NAS-Bench-101", n.Validation)
 }
 
 // Best is the cell that the method ends in, and its accuracy on the held-out images:
@@ -350,16 +339,13 @@ func Decode(backend compute.Backend, data *Data, config Config, state []byte) (*
 	if err := gob.NewDecoder(bytes.NewReader(state)).Decode(&s); err != nil {
 		return nil, fmt.Errorf("supernet: cannot read the checkpoint: %w", err)
 	}
-	store, err := engine.DecodeStore(s.Store)
-	if err != nil {
-		return nil, err
-	}
 	fresh, err := NewNet(backend, data, config)
 	if err != nil {
 		return nil, err
 	}
-	if err := engine.SameVariables(store, fresh.store); err != nil {
-		return nil, fmt.Errorf("supernet: the checkpoint is of another network: %w", err)
+	store, err := restored(s.Store, fresh.store)
+	if err != nil {
+		return nil, err
 	}
 	n, err := newNet(backend, data, config, store)
 	if err != nil {

@@ -112,12 +112,8 @@ func extremes() []mobilenetv3.Net {
 	nets := make([]mobilenetv3.Net, 2)
 	for i, depth := range []int{mobilenetv3.MinDepth, mobilenetv3.MaxDepth} {
 		last := i * (len(mobilenetv3.Kernels) - 1)
-		unit := make([]mobilenetv3.Block, depth)
-		for j := range unit {
-			unit[j] = mobilenetv3.Block{Kernel: mobilenetv3.Kernels[last], Expansion: mobilenetv3.Expansions[last]}
-		}
 		// It is of the space, so there is no error.
-		nets[i], _ = mobilenetv3.NewNet([][]mobilenetv3.Block{unit, unit, unit, unit, unit})
+		nets[i], _ = mobilenetv3.Uniform(depth, mobilenetv3.Block{Kernel: mobilenetv3.Kernels[last], Expansion: mobilenetv3.Expansions[last]})
 	}
 	return nets
 }

@@ -68,6 +68,13 @@ func NewNet(units [][]Block) (Net, error) {
 	return n, nil
 }
 
+// Uniform is the network whose units all have so many blocks, all the same. The error
+// says that they are not of the space.
+func Uniform(depth int, b Block) (Net, error) {
+	unit := slices.Repeat([]Block{b}, max(0, depth))
+	return NewNet([][]Block{unit, unit, unit, unit, unit})
+}
+
 // FromOFA makes a network from the lists of OFA's code: the depths of the units, and
 // a kernel and an expansion for each of 20 blocks, four in a unit. Those beyond a
 // unit's depth mean nothing. The error names what is not of the space.
