@@ -2,6 +2,7 @@ package supernet
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/distributed"
@@ -9,6 +10,8 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/core/tensors/dtensor"
 	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/ctnas/ctnas/ctnaslib/engine"
 )
 
 // program is a compiled graph over the weights of a store. On several devices it is data
@@ -67,14 +70,26 @@ func newProgram(backend compute.Backend, store *model.Store, mesh *distributed.D
 	return p, nil
 }
 
-// call runs the program. Its outputs are the same on all devices.
+// call runs the program. Its outputs are the same on all devices. The error says what to
+// do where the memory of a device was too small.
 func (p *program) call(inputs ...*tensors.Tensor) ([]*tensors.Tensor, error) {
+	outputs, err := p.run(inputs...)
+	if err != nil && outOfMemory(err) {
+		err = fmt.Errorf("supernet: the memory of the device is too small for this network and batch; run it again where more is free, and it continues from its last checkpoint, or choose a smaller BatchSize or more Devices: %w", err)
+	}
+	return outputs, err
+}
+
+// outOfMemory says whether a device had too little memory: XLA's plugins answer with
+// their code for exhausted resources. (On the Go backend the operating system ends the
+// process.)
+func outOfMemory(err error) bool {
+	return strings.Contains(err.Error(), "PJRT error (code=8)") // PJRT_Error_Code_RESOURCE_EXHAUSTED
+}
+
+func (p *program) run(inputs ...*tensors.Tensor) ([]*tensors.Tensor, error) {
 	if p.specs == nil {
-		all := make([]any, len(inputs))
-		for i, t := range inputs {
-			all[i] = t
-		}
-		return p.exec.Call(all...)
+		return p.exec.Call(engine.Args(inputs)...)
 	}
 	spread := make([]any, len(inputs))
 	for i, t := range inputs {

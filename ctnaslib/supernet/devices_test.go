@@ -2,14 +2,21 @@ package supernet
 
 import (
 	"context"
+	"errors"
 	"math"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
-	"github.com/gomlx/compute"
 )
 
 // severalDevices is a backend of at least two devices.
@@ -133,5 +140,32 @@ func TestTooFewDevices(t *testing.T) {
 	c.Devices = 3
 	if _, err := NewNet(backend(t), data, c); err == nil || !strings.Contains(err.Error(), "shared by 3 devices") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// The text is what the program of TestOutOfMemory gets from XLA's CPU plugin 0.11.2, by
+// go-xla v0.4.1.
+func TestOutOfMemoryText(t *testing.T) {
+	if !outOfMemory(errors.New(`backend "xla": failed to execute computation "step": PJRT error (code=8): Out of memory allocating 12000000000000 bytes.`)) {
+		t.Error("a device without memory is not seen")
+	}
+	if outOfMemory(errors.New("PJRT error (code=13): internal")) {
+		t.Error("another error is taken for a device without memory")
+	}
+}
+
+// Too little memory on a device is said in a sentence with remedies. The program asks for
+// more than a process can address.
+func TestOutOfMemory(t *testing.T) {
+	huge, err := newProgram(severalDevices(t), model.NewStore(), nil, []bool{false}, func(_ *model.Scope, inputs []*Node) []*Node {
+		x := Iota(inputs[0].Graph(), shapes.Make(dtypes.Float32, 10_000_000, 30_000_000), 0)
+		return []*Node{Add(x, inputs[0])}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = huge.call(tensors.FromScalar(float32(1)))
+	if err == nil || !strings.Contains(err.Error(), "smaller BatchSize") {
+		t.Errorf("got %v", err)
 	}
 }
