@@ -158,7 +158,7 @@ var darts = Entry{
 
 // regret draws how far below the best genotype of the whole experiment the methods are,
 // over the number of queries: as curves for those that could stop at any time, else as a
-// point for each number.
+// point for each number. A predictor's spread, which is in the table, would hide the rest.
 func regret(r report.Result) report.Chart {
 	best := 0.0
 	for _, row := range r.Rows {
@@ -181,7 +181,6 @@ func regret(r report.Result) report.Chart {
 			}
 			s.X = append(s.X, queries)
 			s.Y = append(s.Y, best-row.Metrics["accuracy_mean"])
-			s.Err = append(s.Err, row.Metrics["accuracy_std"])
 		}
 		if len(s.X) > 0 {
 			chart.Series = append(chart.Series, s)

@@ -3,6 +3,7 @@ package experiment
 import (
 	"fmt"
 
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/search"
 )
 
@@ -84,6 +85,7 @@ func with(numbers map[string]float64, more map[string]float64) map[string]float6
 const (
 	namePaper    = "CTNAS (paper's text)"
 	nameReleased = "CTNAS (authors' code)"
+	nameTwoWay   = "CTNAS, messages both ways (ours)"
 	nameActive   = "NAC, active labels (ours)"
 )
 
@@ -95,6 +97,8 @@ func Table1(p Preset) Experiment {
 	regression := p.sizedRegression(search.ReleasedRegression())
 	renas := p.sizedReNAS(search.PaperReNAS())
 	active := p.sizedActive(search.PaperActive())
+	twoWay := search.Paper()
+	twoWay.NAC = comparator.TwoWay()
 	e := Experiment{
 		ID: "table1", Seeds: p.seeds(),
 		Methods: []Method{
@@ -112,10 +116,12 @@ func Table1(p Preset) Experiment {
 				with(accuracy(89.51, 4.94), map[string]float64{"ktau_mean": 0.430, "accuracy_best": 93.65, "best_rank_percent": 0.40, "queries": 423}), ""),
 			CTNAS(namePaper, p.sized(search.Paper()), ours),
 			CTNAS(nameReleased, p.sized(search.Released()), ours),
+			noted(CTNAS(nameTwoWay, p.sized(twoWay), nil), nil,
+				"The paper's search, with a comparator that is not the paper's: four layers with messages both ways, and an antisymmetric head."),
 			noted(method(nameActive, active, search.Active, func(c *search.ActiveConfig) *uint64 { return &c.Seed }), nil,
 				"Not the paper's: a committee of comparators with messages both ways and an antisymmetric head; a quarter of the labels are bought where it ranks highest; no policy; the answer weighs a label against what the committee expects."),
 		},
-		Compare: [][2]string{{nameReleased, "RegressionNAS"}, {nameReleased, nameReNAS}, {nameReleased, "Random search"}, {nameReleased, namePaper}, {nameActive, nameReleased}, {nameActive, "Random search"}},
+		Compare: [][2]string{{nameReleased, "RegressionNAS"}, {nameReleased, nameReNAS}, {nameReleased, "Random search"}, {nameReleased, namePaper}, {nameTwoWay, nameReleased}, {nameTwoWay, namePaper}, {nameActive, nameReleased}, {nameActive, "Random search"}},
 	}
 	return e
 }

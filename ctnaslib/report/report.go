@@ -23,6 +23,7 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 // Series is a named line of points in a plot.
@@ -87,7 +88,10 @@ func (c Chart) check() error {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// SVG draws the chart, 12.5 × 7.5 cm. The error names the series that cannot be drawn.
+// The size of a chart.
+const width, height = 12.5 * vg.Centimeter, 7.5 * vg.Centimeter
+
+// SVG draws the chart, 12.5 × 7.5 cm, and wider if its categories have long names. The error names the series that cannot be drawn.
 func (c Chart) SVG() (string, error) {
 	if err := c.check(); err != nil {
 		return "", err
@@ -111,15 +115,25 @@ func (c Chart) SVG() (string, error) {
 		const row = 0.1 // of a legend, as a share of the height of the data
 		p.Y.Max += row * float64(len(c.Series)) * (p.Y.Max - p.Y.Min)
 	}
-	picture, err := p.WriterTo(12.5*vg.Centimeter, 7.5*vg.Centimeter, "svg")
-	if err != nil {
-		return "", fmt.Errorf("report: cannot draw %q: %w", c.Title, err)
-	}
+	left := c.overhang(p)
+	picture := vgsvg.New(left+width, height)
+	p.Draw(draw.Crop(draw.New(picture), left, 0, 0, 0))
 	var out bytes.Buffer
 	if _, err := picture.WriteTo(&out); err != nil {
 		return "", fmt.Errorf("report: cannot draw %q: %w", c.Title, err)
 	}
 	return out.String(), nil
+}
+
+// overhang is how far the labels of categories, where they are slanted, reach beyond the
+// left border of the plot. Gonum's plot has no room for that.
+func (c Chart) overhang(p *plot.Plot) vg.Length {
+	data := p.DataCanvas(draw.New(vgsvg.New(width, height)))
+	var most vg.Length
+	for i, name := range c.Categories {
+		most = max(most, -data.X(p.X.Norm(float64(i)))-p.X.Tick.Label.Rectangle(name).Min.X)
+	}
+	return most
 }
 
 // thumbnailed is what a plot and its legend can show.

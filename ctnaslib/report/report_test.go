@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -220,5 +221,32 @@ func TestChartRefusals(t *testing.T) {
 		{Categories: []string{"a"}, Series: []Series{{X: []float64{0}, Y: []float64{0}}}},
 	} {
 		svgOf(t, c)
+	}
+}
+
+// Slanted names that reach beyond the left border make the picture wider by so much.
+func TestLongNamesFit(t *testing.T) {
+	size := func(categories ...string) (cm float64) {
+		t.Helper()
+		s := Series{Points: true}
+		for i := range categories {
+			s.X, s.Y = append(s.X, float64(i)), append(s.Y, float64(i))
+		}
+		svg, err := Chart{Series: []Series{s}, Categories: categories}.SVG()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, after, _ := strings.Cut(svg, `<svg width="`)
+		number, _, _ := strings.Cut(after, "pt")
+		points, err := strconv.ParseFloat(number, 64)
+		if err != nil {
+			t.Fatalf("%v in %.200s", err, svg)
+		}
+		return points / 72 * 2.54
+	}
+	long := strings.Repeat("a long name ", 10)
+	first, last := size(long, "b"), size("b", long)
+	if math.Abs(size("a", "b")-12.5) > 0.01 || first <= last || last < 12.49 {
+		t.Errorf("short names: %.2f cm, the long one first: %.2f, last: %.2f", size("a", "b"), first, last)
 	}
 }
