@@ -29,10 +29,14 @@ func (p Preset) ranking(name string, change func(*comparator.Config)) Method {
 func AblateDepth(p Preset) Experiment {
 	e := Experiment{ID: "ablation-depth", Seeds: p.seeds()}
 	name := func(layers int, residual bool) string {
-		if residual {
-			return fmt.Sprintf("%d layers, residual", layers)
+		text := fmt.Sprintf("%d layers", layers)
+		if layers == 1 {
+			text = "1 layer"
 		}
-		return fmt.Sprintf("%d layers", layers)
+		if residual {
+			text += ", residual"
+		}
+		return text
 	}
 	for _, residual := range []bool{false, true} {
 		for _, layers := range []int{1, 2, 4, 6} {

@@ -132,7 +132,7 @@ type Experiment struct {
 	ID      string // of the folder in figures, such as "table4"
 	Methods []Method
 	Seeds   int         // each method is run with the seeds 1 to Seeds
-	Compare [][2]string // names of methods to test against each other, seed by seed
+	Compare [][2]string // names of methods to test against each other, seed by seed: in accuracy and, where both rank, in Kendall's tau
 }
 
 // heldOut is the number of further cells that Kendall's tau is measured on (Sec. 5.1).
@@ -302,11 +302,17 @@ func (e Experiment) result(outcomes map[string][]outcome, data Data, backend com
 	}
 	if e.Seeds > 1 {
 		for _, names := range e.Compare {
-			test, err := result.Compare(names[0], names[1], "accuracy")
-			if err != nil {
-				return report.Result{}, err
+			metrics := []string{"accuracy"}
+			if outcomes[names[0]][0].KTau != nil && outcomes[names[1]][0].KTau != nil {
+				metrics = append(metrics, "ktau")
 			}
-			result.Tests = append(result.Tests, test)
+			for _, name := range metrics {
+				test, err := result.Compare(names[0], names[1], name)
+				if err != nil {
+					return report.Result{}, err
+				}
+				result.Tests = append(result.Tests, test)
+			}
 		}
 	}
 	return result, result.Check()

@@ -78,7 +78,7 @@ func TestRun(t *testing.T) {
 	if !slices.Equal(steps, []int{1, 2, 3, 4, 5, 6}) {
 		t.Errorf("progress %v", steps)
 	}
-	if len(result.Rows) != 3 || len(result.Tests) != 1 || result.Source != string(table.Source().Kind) || result.Seeds != 3 {
+	if len(result.Rows) != 3 || len(result.Tests) != 2 || result.Tests[1].Metric != "ktau" || result.Source != string(table.Source().Kind) || result.Seeds != 3 {
 		t.Errorf("the result is %+v", result)
 	}
 	for i, row := range result.Rows {
