@@ -52,6 +52,10 @@ type Method struct {
 	// so far: the row gets the curve of what that reaches.
 	Anytime bool
 
+	// Fixed says that the answer is given, not found: it is looked up once, not for every
+	// seed.
+	Fixed bool
+
 	// Search runs the method with a seed, in run directories under root. A method
 	// without one has only the paper's numbers.
 	Search func(ctx context.Context, root string, p search.Problem, seed uint64) (*search.Found, error)
@@ -161,7 +165,7 @@ func (e Experiment) Run(ctx context.Context, root string, data Data, backend com
 	}
 	outcomes := make(map[string][]outcome) // by method, in the order of the seeds
 	for _, m := range e.Methods {
-		outcomes[m.Name] = make([]outcome, e.Seeds)
+		outcomes[m.Name] = make([]outcome, e.runs(m))
 	}
 	progress := e.progress(watch)
 	seeds, ctx := errgroup.WithContext(ctx)
@@ -170,7 +174,7 @@ func (e Experiment) Run(ctx context.Context, root string, data Data, backend com
 		seeds.Go(func() error {
 			// One method after another: those of the same seed share trained comparators.
 			for _, m := range e.Methods {
-				if m.Search == nil {
+				if i >= e.runs(m) {
 					continue
 				}
 				found, err := m.run(ctx, root, data, backend, uint64(i+1))
@@ -189,13 +193,22 @@ func (e Experiment) Run(ctx context.Context, root string, data Data, backend com
 	return e.result(outcomes, data, backend)
 }
 
+// runs is with how many seeds a method is run.
+func (e Experiment) runs(m Method) int {
+	switch {
+	case m.Search == nil:
+		return 0
+	case m.Fixed:
+		return 1
+	}
+	return e.Seeds
+}
+
 // progress counts finished searches, of whatever goroutine.
 func (e Experiment) progress(watch rundir.Watch) func(outcome) {
 	total := 0
 	for _, m := range e.Methods {
-		if m.Search != nil {
-			total += e.Seeds
-		}
+		total += e.runs(m)
 	}
 	var mu sync.Mutex
 	done := 0
@@ -293,6 +306,9 @@ func (e Experiment) result(outcomes map[string][]outcome, data Data, backend com
 		if m.Search != nil {
 			configs[m.Name] = m.Config
 			row = rowOf(m.Name, outcomes[m.Name])
+			if m.Fixed {
+				row.Seeds = 1
+			}
 			for _, o := range outcomes[m.Name] {
 				result.Elapsed += o.Seconds
 			}
