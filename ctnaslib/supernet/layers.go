@@ -58,7 +58,7 @@ func convolve(x, kernel *Node) *Node { return Convolve(x, kernel).PadSame().Done
 // normReLU is batch norm and ReLU. A scale and a shift times a number that is not
 // negative multiply the result by it.
 func (b builder) normReLU(name string, x, scale, shift *Node) *Node {
-	return activation.Relu(b.normalize(name, x, scale, shift))
+	return stored(activation.Relu(b.normalize(name, stored(x), scale, shift)))
 }
 
 // normalize is batch norm with the scale and the shift [channels].
@@ -81,20 +81,36 @@ func (b builder) op(name string, op nasbench101.Op, x *Node) *Node {
 	return maxPool3(x)
 }
 
+// stored is x, computed once: a barrier to the compiler, and one to the gradient on its
+// way back. Without it XLA's CPU compiler computes x anew in each loop that reads it, and
+// what x is made of in turn, which takes more and more time from vertex to vertex of a cell.
+func stored(x *Node) *Node {
+	if !x.Graph().Backend().Capabilities().Operations[compute.OpTypeOptimizationBarrier] {
+		return x
+	}
+	// XLA's CPU plugin takes a barrier for nothing if there is one operand only.
+	barrier := func(x *Node) *Node { return OptimizationBarriers(x, ScalarOne(x.Graph(), x.DType()))[0] }
+	return IdentityWithCustomGradient(barrier(x), func(_, gradient *Node) *Node { return barrier(gradient) })
+}
+
 // maxPool3 is 3×3 max pooling of stride 1. A maximum of shifted copies along one axis
 // and then the other has a gradient that XLA computes several times as fast as that
-// of a window's.
+// of a window's. Columns and channels are one axis here, whose long rows it computes fastest.
 func maxPool3(x *Node) *Node {
-	for _, axis := range []int{1, 2} {
-		dims := slices.Clone(x.Shape().Dimensions)
-		side := dims[axis]
-		dims[axis] = 1
-		border := AddScalar(Zeros(x.Graph(), shapes.Make(x.DType(), dims...)), -math.MaxFloat32)
-		padded := Concatenate([]*Node{border, x, border}, axis)
-		at := func(i int) *Node { return SliceAxis(padded, axis, AxisRange(i, i+side)) }
-		x = Max(Max(at(0), at(1)), at(2))
+	dims := x.Shape().Dimensions
+	batch, height, width, channels := dims[0], dims[1], dims[2], dims[3]
+	highest := func(x *Node, step int) *Node { // of each entry of axis 1, and of those a step away
+		border := shapeOf(x.Shape().Dimensions...)
+		border.Dimensions[1] = step
+		edge := AddScalar(Zeros(x.Graph(), border), -math.MaxFloat32)
+		size := x.Shape().Dim(1)
+		padded := stored(Concatenate([]*Node{edge, x, edge}, 1))
+		at := func(i int) *Node { return SliceAxis(padded, 1, AxisRange(i*step, i*step+size)) }
+		return stored(Max(Max(at(0), at(1)), at(2)))
 	}
-	return x
+	x = highest(Reshape(x, batch, height, width*channels), 1)
+	x = highest(Reshape(x, batch*height, width*channels), channels)
+	return Reshape(x, dims...)
 }
 
 // maxPool2 is 2×2 max pooling of stride 2, of even sides.

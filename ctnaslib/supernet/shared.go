@@ -27,7 +27,7 @@ func (b builder) sharedModule(w wires, at place, offset int, x *Node) *Node {
 		for from := 1; from < v; from++ {
 			sum = Add(sum, scaled(inner[from], times(w.edge(from, v), mask)))
 		}
-		inner = append(inner, b.sharedVertex(w, fmt.Sprintf("%s/vertex_%d", at.name, v), v, mask, sum))
+		inner = append(inner, stored(b.sharedVertex(w, fmt.Sprintf("%s/vertex_%d", at.name, v), v, mask, stored(sum))))
 	}
 	var joined []*Node
 	for slot := range slots {
