@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gomlx/compute"
@@ -12,6 +14,7 @@ import (
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/metric"
@@ -69,55 +72,66 @@ const (
 
 // sharingOutcome is what a method reached with one seed. It is stored in a run directory.
 type sharingOutcome struct {
-	Cell      string               `json:"cell"`
-	Accuracy  float64              `json:"accuracy"`     // of the cell, looked up, in percent
-	Rank      float64              `json:"rank_percent"` // of the cell, looked up
-	KTau      *float64             `json:"ktau"`         // of shared and benchmark accuracy of other cells
-	Network   float64              `json:"network"`      // test accuracy of the network here, in percent
-	PerSecond float64              `json:"images_per_s"` // that training took in
-	Curves    map[string][]float64 `json:"curves"`
-	Seconds   float64              `json:"seconds"` // of the process that finished it
+	Cell     string               `json:"cell"`
+	Accuracy float64              `json:"accuracy"`     // of the cell, looked up, in percent
+	Rank     float64              `json:"rank_percent"` // of the cell, looked up
+	KTau     *float64             `json:"ktau"`         // of shared and benchmark accuracy of other cells
+	Network  float64              `json:"network"`      // test accuracy of the network here, in percent
+	Curves   map[string][]float64 `json:"curves"`
+	Seconds  float64              `json:"seconds"` // of the process that finished it
 }
 
-// Run trains every network with every seed, one after another, in run directories under
-// root. What was done before is not done again. Watch, if set, is told of each outcome.
+// Run trains every network with every seed, as many at a time as there are processors, in
+// run directories under root. What was done before is not done again. How many images
+// training takes in a second is measured afterwards, with nothing beside it. Watch, if
+// set, is told of each outcome.
 func (s Sharing) Run(ctx context.Context, root string, table *datasets.NASBench101, set *images.Set, backend compute.Backend, watch rundir.Watch) (report.Result, error) {
 	data, err := someImages(set, s.Images, s.Validation)
 	if err != nil {
 		return report.Result{}, err
 	}
-	r := sharingRun{Sharing: s, root: root, table: table, data: data, backend: backend}
-	outcomes := make(map[string][]sharingOutcome)
+	r := sharingRun{Sharing: s, root: root, table: table, data: data, backend: backend, outcomes: make(map[string][]sharingOutcome)}
+	var mu sync.Mutex
 	done, total := 0, s.Seeds*(len(s.Nets)+1)+1
 	add := func(name string, config any, seed uint64, run func() (sharingOutcome, error)) error {
 		o, err := r.stored(name, config, seed, run)
 		if err != nil {
 			return fmt.Errorf("experiment: weight sharing, %s with seed %d: %w", name, seed, err)
 		}
-		outcomes[name] = append(outcomes[name], o)
+		mu.Lock()
+		defer mu.Unlock()
+		r.outcomes[name][seed-1] = o
 		if done++; watch != nil {
 			watch(done, total, map[string]float64{"accuracy": o.Accuracy, "network": o.Network})
 		}
 		return nil
 	}
-	if err := add(nameAlone, s.Alone, 1, func() (sharingOutcome, error) { return r.alone(ctx) }); err != nil {
-		return report.Result{}, err
+	work, running := errgroup.WithContext(ctx)
+	work.SetLimit(runtime.GOMAXPROCS(0))
+	r.outcomes[nameAlone], r.outcomes[nameSharedCTNAS] = make([]sharingOutcome, 1), make([]sharingOutcome, s.Seeds)
+	work.Go(func() error {
+		return add(nameAlone, s.Alone, 1, func() (sharingOutcome, error) { return r.alone(running) })
+	})
+	for _, c := range s.Nets {
+		r.outcomes[string(c.Method)] = make([]sharingOutcome, s.Seeds)
 	}
 	for seed := uint64(1); seed <= uint64(s.Seeds); seed++ {
-		for _, c := range s.Nets {
+		for i, c := range s.Nets {
 			c.Seed = seed
-			if err := add(string(c.Method), c, seed, func() (sharingOutcome, error) { return r.share(ctx, c) }); err != nil {
-				return report.Result{}, err
-			}
-		}
-		first := s.Nets[0]
-		first.Seed = seed
-		both := map[string]any{"supernet": first, "search": s.CTNAS}
-		if err := add(nameSharedCTNAS, both, seed, func() (sharingOutcome, error) { return r.ctnas(ctx, first) }); err != nil {
-			return report.Result{}, err
+			work.Go(func() error {
+				err := add(string(c.Method), c, seed, func() (sharingOutcome, error) { return r.share(running, c) })
+				if err != nil || i > 0 {
+					return err
+				}
+				both := map[string]any{"supernet": c, "search": s.CTNAS}
+				return add(nameSharedCTNAS, both, seed, func() (sharingOutcome, error) { return r.ctnas(running, c) })
+			})
 		}
 	}
-	return r.result(outcomes)
+	if err := work.Wait(); err != nil {
+		return report.Result{}, err
+	}
+	return r.result(ctx)
 }
 
 // someImages are so many images of each part of a set, 0 for all, of which some are held
@@ -143,6 +157,8 @@ type sharingRun struct {
 	table   *datasets.NASBench101
 	data    *supernet.Data
 	backend compute.Backend
+
+	outcomes map[string][]sharingOutcome // by the row's name, in the order of the seeds
 }
 
 // stored returns an outcome from its run directory if it is there, else runs it.
@@ -158,37 +174,54 @@ func (r sharingRun) stored(name string, config any, seed uint64, run func() (sha
 	})
 }
 
-// throughput is a [rundir.Watch] that measures images per second.
-type throughput struct {
-	last  time.Time
-	times []float64 // of rounds, in seconds
+// perSecond is how many images a network takes in a second of training, by its time for
+// one step with so many. It is measured once, and then stored.
+func (r sharingRun) perSecond(name string, config any, batchSize int, stepTime func() (time.Duration, error)) (float64, error) {
+	return rundir.Once(r.root, "speed", map[string]any{
+		"images": r.data.Source, "train": r.data.Train.Len(), "backend": engine.Describe(r.backend), "name": name, "config": config,
+	}, func(*rundir.Run) (float64, error) {
+		step, err := stepTime()
+		return float64(batchSize) / step.Seconds(), err
+	})
 }
 
-func (t *throughput) watch(_, _ int, _ map[string]float64) {
-	now := time.Now()
-	if !t.last.IsZero() {
-		t.times = append(t.times, now.Sub(t.last).Seconds())
-	}
-	t.last = now
+// speedSteps are the steps of training whose time is taken.
+const speedSteps = 100
+
+// sharedPerSecond is how many images a network with shared weights takes in a second.
+func (r sharingRun) sharedPerSecond(ctx context.Context, c supernet.Config) (float64, error) {
+	c.Seed = 1
+	return r.perSecond(string(c.Method), c, c.BatchSize, func() (time.Duration, error) {
+		net, err := supernet.NewNet(r.backend, r.data, c)
+		if err != nil {
+			return 0, err
+		}
+		return net.StepTime(ctx, min(speedSteps, c.Steps))
+	})
 }
 
-// of is the images per second of rounds of so many images: that of the median round.
-func (t *throughput) of(imagesInRound int) float64 {
-	if len(t.times) == 0 {
-		return 0
-	}
-	slices.Sort(t.times)
-	return float64(imagesInRound) / t.times[len(t.times)/2]
+// alonePerSecond is how many images the lone cell takes in a second.
+func (r sharingRun) alonePerSecond(ctx context.Context) (float64, error) {
+	return r.perSecond(nameAlone, r.Alone, r.Alone.BatchSize, func() (time.Duration, error) {
+		cell, err := nasbench101.Parse(aloneCell)
+		if err != nil {
+			return 0, err
+		}
+		net, err := supernet.NewAlone(r.backend, r.data, cell, r.Alone)
+		if err != nil {
+			return 0, err
+		}
+		return net.StepTime(ctx, speedSteps)
+	})
 }
 
-func (r sharingRun) train(ctx context.Context, c supernet.Config, t *throughput) (*supernet.Trained, error) {
-	return supernet.Train(ctx, r.root, supernet.Training{Backend: r.backend, Data: r.data, Config: c, Watch: t.watch})
+func (r sharingRun) train(ctx context.Context, c supernet.Config) (*supernet.Trained, error) {
+	return supernet.Train(ctx, r.root, supernet.Training{Backend: r.backend, Data: r.data, Config: c})
 }
 
 // share trains shared weights by a method, and looks up the cell that it ends in.
 func (r sharingRun) share(ctx context.Context, c supernet.Config) (sharingOutcome, error) {
-	var speed throughput
-	trained, err := r.train(ctx, c, &speed)
+	trained, err := r.train(ctx, c)
 	if err != nil {
 		return sharingOutcome{}, err
 	}
@@ -196,7 +229,7 @@ func (r sharingRun) share(ctx context.Context, c supernet.Config) (sharingOutcom
 	if err != nil {
 		return sharingOutcome{}, err
 	}
-	o := sharingOutcome{PerSecond: speed.of(c.Round * c.BatchSize), Curves: curves(trained.Metrics)}
+	o := sharingOutcome{Curves: curves(trained.Metrics)}
 	if err := r.lookUp(&o, cell); err != nil {
 		return o, err
 	}
@@ -226,7 +259,7 @@ func (r sharingRun) share(ctx context.Context, c supernet.Config) (sharingOutcom
 
 // ctnas runs Alg. 1 on labels of shared weights.
 func (r sharingRun) ctnas(ctx context.Context, c supernet.Config) (sharingOutcome, error) {
-	trained, err := r.train(ctx, c, &throughput{})
+	trained, err := r.train(ctx, c)
 	if err != nil {
 		return sharingOutcome{}, err
 	}
@@ -258,12 +291,11 @@ func (r sharingRun) alone(ctx context.Context) (sharingOutcome, error) {
 	}
 	config := r.Alone
 	config.Seed = 1
-	var speed throughput
-	trained, err := supernet.TrainAlone(ctx, r.root, supernet.AloneTraining{Backend: r.backend, Data: r.data, Cell: cell, Config: config, Watch: speed.watch})
+	trained, err := supernet.TrainAlone(ctx, r.root, supernet.AloneTraining{Backend: r.backend, Data: r.data, Cell: cell, Config: config})
 	if err != nil {
 		return sharingOutcome{}, err
 	}
-	o := sharingOutcome{PerSecond: speed.of(config.Round * config.BatchSize), Curves: curves(trained.Metrics)}
+	o := sharingOutcome{Curves: curves(trained.Metrics)}
 	if err := r.lookUp(&o, cell); err != nil {
 		return o, err
 	}
@@ -296,7 +328,7 @@ func curves(metrics []rundir.Metrics) map[string][]float64 {
 }
 
 // result puts the outcomes together. The curves of a row are those of the first seed.
-func (r sharingRun) result(outcomes map[string][]sharingOutcome) (report.Result, error) {
+func (r sharingRun) result(ctx context.Context) (report.Result, error) {
 	source := datasets.Proxy
 	if r.table.Source().Kind != datasets.Real {
 		source = r.table.Source().Kind // of the cells' accuracies
@@ -306,39 +338,48 @@ func (r sharingRun) result(outcomes map[string][]sharingOutcome) (report.Result,
 		Backend: engine.Describe(r.backend), Seeds: r.Seeds,
 		Config: map[string]any{"experiment": r.Sharing, "images": r.data.Source, "table": r.table.Source().Description},
 	}
-	paper := make(map[string]map[string]float64)
-	for _, m := range Table1(Paper).Methods {
-		paper[m.Name] = m.Paper
-	}
-	names := []string{}
 	for _, c := range r.Nets {
-		names = append(names, string(c.Method))
-	}
-	for _, name := range append(names, nameSharedCTNAS, nameAlone) {
-		perSeed, ranks, speeds := map[string][]float64{}, []float64{}, []float64{}
-		for _, o := range outcomes[name] {
-			perSeed["accuracy"] = append(perSeed["accuracy"], o.Accuracy)
-			perSeed["network"] = append(perSeed["network"], o.Network)
-			if o.KTau != nil {
-				perSeed["ktau"] = append(perSeed["ktau"], *o.KTau)
-			}
-			ranks, speeds = append(ranks, o.Rank), append(speeds, o.PerSecond)
-			result.Elapsed += o.Seconds
-		}
-		row := report.NewRow(name, perSeed)
-		row.Curves, row.Paper, row.Metrics["best_rank_percent"] = outcomes[name][0].Curves, paper[name], slices.Min(ranks)
-		if fastest := slices.Max(speeds); fastest > 0 {
-			row.Metrics["images_per_s"] = fastest
-		}
-		if name == nameAlone {
-			row.Seeds, row.Note = len(outcomes[name]), "The cell of the benchmark's official example: not found by a search."
-			if err := r.peak(&row); err != nil {
-				return result, err
-			}
+		row := r.row(string(c.Method), &result)
+		var err error
+		if row.Metrics["images_per_s"], err = r.sharedPerSecond(ctx, c); err != nil {
+			return result, err
 		}
 		result.Rows = append(result.Rows, row)
 	}
+	result.Rows = append(result.Rows, r.row(nameSharedCTNAS, &result))
+	alone := r.row(nameAlone, &result)
+	alone.Seeds, alone.Note = 1, "The cell of the benchmark's official example: not found by a search."
+	var err error
+	if alone.Metrics["images_per_s"], err = r.alonePerSecond(ctx); err != nil {
+		return result, err
+	}
+	if err := r.peak(&alone); err != nil {
+		return result, err
+	}
+	result.Rows = append(result.Rows, alone)
 	return result, result.Check()
+}
+
+// row is that of a method, whose time it adds to the result's.
+func (r sharingRun) row(name string, result *report.Result) report.Row {
+	perSeed, ranks := map[string][]float64{}, []float64{}
+	for _, o := range r.outcomes[name] {
+		perSeed["accuracy"] = append(perSeed["accuracy"], o.Accuracy)
+		perSeed["network"] = append(perSeed["network"], o.Network)
+		if o.KTau != nil {
+			perSeed["ktau"] = append(perSeed["ktau"], *o.KTau)
+		}
+		ranks = append(ranks, o.Rank)
+		result.Elapsed += o.Seconds
+	}
+	row := report.NewRow(name, perSeed)
+	row.Curves, row.Metrics["best_rank_percent"] = r.outcomes[name][0].Curves, slices.Min(ranks)
+	for _, m := range Table1(Paper).Methods {
+		if m.Name == name {
+			row.Paper = m.Paper
+		}
+	}
+	return row
 }
 
 // peak notes how many of the operations that a matrix product does in a second the

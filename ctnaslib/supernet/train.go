@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
@@ -112,6 +113,24 @@ func (n *Net) trainStep(ctx context.Context, step int, b batch) (loss, accuracy 
 		}
 	}
 	return n.trainOn(cells, b, rate)
+}
+
+// StepTime is how long a step of training takes, with reading its images: the mean of the
+// first so many, after they were done once to compile what they need. The steps train the
+// network.
+func (n *Net) StepTime(ctx context.Context, steps int) (time.Duration, error) {
+	var start time.Time
+	for range 2 {
+		start = time.Now()
+		err := stream(ctx, n.data.augmented(n.config.Side, n.config.BatchSize, n.config.Seed), 0, steps, func(step int, b batch) error {
+			_, _, err := n.trainStep(ctx, step, b)
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(start) / time.Duration(steps), nil
 }
 
 // fair are three cells with the edges of a cell, in which every vertex has each of the
