@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/gomlx/compute"
@@ -14,7 +12,6 @@ import (
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/metric"
@@ -81,55 +78,44 @@ type sharingOutcome struct {
 	Seconds  float64              `json:"seconds"` // of the process that finished it
 }
 
-// Run trains every network with every seed, as many at a time as there are processors, in
-// run directories under root. What was done before is not done again. How many images
-// training takes in a second is measured afterwards, with nothing beside it. Watch, if
-// set, is told of each outcome.
+// Run trains every network with every seed, one after another, in run directories under
+// root: a network on images keeps all processors busy, and two at a time get less done. What
+// was done before is not done again. How many images training takes in a second is measured
+// at the end. Watch, if set, is told of each outcome.
 func (s Sharing) Run(ctx context.Context, root string, table *datasets.NASBench101, set *images.Set, backend compute.Backend, watch rundir.Watch) (report.Result, error) {
 	data, err := someImages(set, s.Images, s.Validation)
 	if err != nil {
 		return report.Result{}, err
 	}
 	r := sharingRun{Sharing: s, root: root, table: table, data: data, backend: backend, outcomes: make(map[string][]sharingOutcome)}
-	var mu sync.Mutex
 	done, total := 0, s.Seeds*(len(s.Nets)+1)+1
 	add := func(name string, config any, seed uint64, run func() (sharingOutcome, error)) error {
 		o, err := r.stored(name, config, seed, run)
 		if err != nil {
 			return fmt.Errorf("experiment: weight sharing, %s with seed %d: %w", name, seed, err)
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		r.outcomes[name][seed-1] = o
+		r.outcomes[name] = append(r.outcomes[name], o)
 		if done++; watch != nil {
 			watch(done, total, map[string]float64{"accuracy": o.Accuracy, "network": o.Network})
 		}
 		return nil
 	}
-	work, running := errgroup.WithContext(ctx)
-	work.SetLimit(runtime.GOMAXPROCS(0))
-	r.outcomes[nameAlone], r.outcomes[nameSharedCTNAS] = make([]sharingOutcome, 1), make([]sharingOutcome, s.Seeds)
-	work.Go(func() error {
-		return add(nameAlone, s.Alone, 1, func() (sharingOutcome, error) { return r.alone(running) })
-	})
-	for _, c := range s.Nets {
-		r.outcomes[string(c.Method)] = make([]sharingOutcome, s.Seeds)
+	if err := add(nameAlone, s.Alone, 1, func() (sharingOutcome, error) { return r.alone(ctx) }); err != nil {
+		return report.Result{}, err
 	}
 	for seed := uint64(1); seed <= uint64(s.Seeds); seed++ {
-		for i, c := range s.Nets {
+		for _, c := range s.Nets {
 			c.Seed = seed
-			work.Go(func() error {
-				err := add(string(c.Method), c, seed, func() (sharingOutcome, error) { return r.share(running, c) })
-				if err != nil || i > 0 {
-					return err
-				}
-				both := map[string]any{"supernet": c, "search": s.CTNAS}
-				return add(nameSharedCTNAS, both, seed, func() (sharingOutcome, error) { return r.ctnas(running, c) })
-			})
+			if err := add(string(c.Method), c, seed, func() (sharingOutcome, error) { return r.share(ctx, c) }); err != nil {
+				return report.Result{}, err
+			}
 		}
-	}
-	if err := work.Wait(); err != nil {
-		return report.Result{}, err
+		first := s.Nets[0]
+		first.Seed = seed
+		both := map[string]any{"supernet": first, "search": s.CTNAS}
+		if err := add(nameSharedCTNAS, both, seed, func() (sharingOutcome, error) { return r.ctnas(ctx, first) }); err != nil {
+			return report.Result{}, err
+		}
 	}
 	return r.result(ctx)
 }
