@@ -15,7 +15,7 @@ import (
 // begin at offset among those of all modules.
 //
 // What w says is multiplied into the scales and shifts of batch norm, where it costs
-// nothing, and all that the module's input enters is one convolution.
+// nothing.
 func (b builder) sharedModule(w wires, at place, offset int, x *Node) *Node {
 	slots := w.slots.Shape().Dim(0)
 	width := (at.out + slots - 1) / slots
@@ -47,21 +47,16 @@ func (b builder) sharedModule(w wires, at place, offset int, x *Node) *Node {
 // projections are the 1×1 projections of a module's input, to each interior vertex and
 // to the output.
 func (b builder) projections(w wires, at place, offset, width int, x *Node) []*Node {
-	var kernels, scales, shifts []*Node
-	add := func(name string, channels int, by *Node) {
-		kernel, scale, shift := b.layer(name+"/projection", 1, at.in, channels)
-		kernels, scales, shifts = append(kernels, kernel), append(scales, Mul(scale, by)), append(shifts, Mul(shift, by))
+	project := func(name string, channels int, by *Node) *Node {
+		name += "/projection"
+		kernel, scale, shift := b.layer(name, 1, at.in, channels)
+		return b.normReLU(name, convolve(x, kernel), Mul(scale, by), Mul(shift, by))
 	}
-	for v := 1; v <= vertices; v++ {
-		add(fmt.Sprintf("%s/vertex_%d", at.name, v), width, times(w.edge(0, v), w.mask(v, offset, width)))
-	}
-	add(at.name+"/output", at.out, times(w.edge(0, ends-1), Ones(x.Graph(), shapeOf(at.out))))
-	all := b.normReLU(at.name+"/projections", convolve(x, Concatenate(kernels, 3)), Concatenate(scales, 0), Concatenate(shifts, 0))
 	var parts []*Node
-	for v := range vertices {
-		parts = append(parts, SliceAxis(all, 3, AxisRange(v*width, (v+1)*width)))
+	for v := 1; v <= vertices; v++ {
+		parts = append(parts, project(fmt.Sprintf("%s/vertex_%d", at.name, v), width, times(w.edge(0, v), w.mask(v, offset, width))))
 	}
-	return append(parts, SliceAxis(all, 3, AxisRange(vertices*width)))
+	return append(parts, project(at.name+"/output", at.out, times(w.edge(0, ends-1), Ones(x.Graph(), shapeOf(at.out)))))
 }
 
 // sharedVertex is what a vertex makes of the sum of what enters it. In a cell it has one
