@@ -44,6 +44,7 @@ var All = map[string]Entry{
 	"ablation-labels":      compared(AblateLabels, ablated...),
 	"ablation-exploration": compared(AblateExploration, ablated...),
 	"ablation-search":      compared(AblateSearch, ablated...),
+	"ablation-answer":      compared(AblateAnswer, ablated...),
 }
 
 var ablated = []report.Column{report.KTau, report.Accuracy, report.Best}

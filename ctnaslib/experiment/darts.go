@@ -132,7 +132,7 @@ func (p Preset) activeDARTS(labels int) Method {
 
 // published is a genotype that its authors published, found without a query.
 func published(name string, g spacedarts.Genotype, paper map[string]float64, note string) Method {
-	return Method{Name: name, Note: note, Paper: paper, Config: map[string]string{"genotype": g.String()}, Fixed: true,
+	return Method{Name: name, Note: note, Paper: paper, Config: map[string]string{"genotype": g.String()}, Once: true,
 		Search: func(context.Context, string, search.Problem, uint64) (*search.Found, error) {
 			return &search.Found{Best: g}, nil
 		}}

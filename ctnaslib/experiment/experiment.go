@@ -52,9 +52,9 @@ type Method struct {
 	// so far: the row gets the curve of what that reaches.
 	Anytime bool
 
-	// Fixed says that the answer is given, not found: it is looked up once, not for every
-	// seed.
-	Fixed bool
+	// Once says that the method is run with the first seed only: its answer is given, not
+	// found, or hardly depends on the seed.
+	Once bool
 
 	// Search runs the method with a seed, in run directories under root. A method
 	// without one has only the paper's numbers.
@@ -198,7 +198,7 @@ func (e Experiment) runs(m Method) int {
 	switch {
 	case m.Search == nil:
 		return 0
-	case m.Fixed:
+	case m.Once:
 		return 1
 	}
 	return e.Seeds
@@ -306,7 +306,7 @@ func (e Experiment) result(outcomes map[string][]outcome, data Data, backend com
 		if m.Search != nil {
 			configs[m.Name] = m.Config
 			row = rowOf(m.Name, outcomes[m.Name])
-			if m.Fixed {
+			if m.Once {
 				row.Seeds = 1
 			}
 			for _, o := range outcomes[m.Name] {

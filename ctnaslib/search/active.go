@@ -18,7 +18,7 @@ import (
 type ActiveConfig struct {
 	Labels  int // architectures whose accuracy is queried
 	First   int // of them, at random before the first round
-	Rounds  int // in which the others are bought
+	Rounds  int // in which the others are bought; 0 if all are random
 	Pool    int // architectures that the committee ranks in a round
 	Members int // of the committee
 
@@ -40,6 +40,9 @@ func PaperActive() ActiveConfig {
 }
 
 func (c ActiveConfig) check() error {
+	if c.Rounds == 0 && c.First == c.Labels && c.First >= 4 {
+		return nil
+	}
 	if c.Rounds < 1 || c.First < 4 || c.First+c.Rounds > c.Labels || c.Pool < 2*c.Labels {
 		return fmt.Errorf("search: an active search needs a round, a First of at least 4, a label for each round, and a Pool of twice the labels; not %d rounds, First %d, %d labels and a Pool of %d", c.Rounds, c.First, c.Labels, c.Pool)
 	}

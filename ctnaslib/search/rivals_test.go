@@ -333,4 +333,9 @@ func TestActive(t *testing.T) {
 	if _, err := Active(context.Background(), root, toyProblem(t), config); err == nil || !strings.Contains(err.Error(), "First 59") {
 		t.Errorf("more rounds than labels: error %v", err)
 	}
+	config.First, config.Rounds = 60, 0
+	random, err := Active(context.Background(), root, toyProblem(t), config)
+	if err != nil || random.Queries != 60 || len(random.Metrics) != 0 {
+		t.Errorf("all labels at random: %+v, %v", random, err)
+	}
 }
