@@ -172,7 +172,7 @@ func (r sharingRun) perSecond(name string, config any, batchSize int, stepTime f
 }
 
 // speedSteps are the steps of training whose time is taken.
-const speedSteps = 100
+const speedSteps = 50
 
 // sharedPerSecond is how many images a network with shared weights takes in a second.
 func (r sharingRun) sharedPerSecond(ctx context.Context, c supernet.Config) (float64, error) {
