@@ -160,44 +160,60 @@ func (r sharingRun) stored(name string, config any, seed uint64, run func() (sha
 	})
 }
 
-// perSecond is how many images a network takes in a second of training, by its time for
-// one step with so many. It is measured once, and then stored.
-func (r sharingRun) perSecond(name string, config any, batchSize int, stepTime func() (time.Duration, error)) (float64, error) {
-	return rundir.Once(r.root, "speed", map[string]any{
+// pace is how fast a network trains.
+type pace struct {
+	PerSecond float64 `json:"images_per_s"`
+	FLOPs     float64 `json:"flops"` // forward, for one image
+}
+
+// measured is the pace of a network, measured once and then stored. For a network and the
+// size of its batches it takes its FLOPs and the time of a step.
+func (r sharingRun) measured(name string, config any, batchSize int, measure func() (flops float64, step time.Duration, err error)) (pace, error) {
+	return rundir.Once(r.root, "pace", map[string]any{
 		"images": r.data.Source, "train": r.data.Train.Len(), "backend": engine.Describe(r.backend), "name": name, "config": config,
-	}, func(*rundir.Run) (float64, error) {
-		step, err := stepTime()
-		return float64(batchSize) / step.Seconds(), err
+	}, func(*rundir.Run) (pace, error) {
+		flops, step, err := measure()
+		return pace{float64(batchSize) / step.Seconds(), flops}, err
 	})
 }
 
-// speedSteps are the steps of training whose time is taken.
-const speedSteps = 50
+// pacedSteps are the steps of training whose time is taken.
+const pacedSteps = 50
 
-// sharedPerSecond is how many images a network with shared weights takes in a second.
-func (r sharingRun) sharedPerSecond(ctx context.Context, c supernet.Config) (float64, error) {
+// sharedPace is the pace of a network with shared weights.
+func (r sharingRun) sharedPace(ctx context.Context, c supernet.Config) (pace, error) {
 	c.Seed = 1
-	return r.perSecond(string(c.Method), c, c.BatchSize, func() (time.Duration, error) {
+	return r.measured(string(c.Method), c, c.BatchSize, func() (float64, time.Duration, error) {
 		net, err := supernet.NewNet(r.backend, r.data, c)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		return net.StepTime(ctx, min(speedSteps, c.Steps))
+		flops, err := net.FLOPs(r.backend)
+		if err != nil {
+			return 0, 0, err
+		}
+		step, err := net.StepTime(ctx, min(pacedSteps, c.Steps))
+		return flops, step, err
 	})
 }
 
-// alonePerSecond is how many images the lone cell takes in a second.
-func (r sharingRun) alonePerSecond(ctx context.Context) (float64, error) {
-	return r.perSecond(nameAlone, r.Alone, r.Alone.BatchSize, func() (time.Duration, error) {
+// alonePace is the pace of the lone cell.
+func (r sharingRun) alonePace(ctx context.Context) (pace, error) {
+	return r.measured(nameAlone, r.Alone, r.Alone.BatchSize, func() (float64, time.Duration, error) {
 		cell, err := nasbench101.Parse(aloneCell)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		net, err := supernet.NewAlone(r.backend, r.data, cell, r.Alone)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		return net.StepTime(ctx, speedSteps)
+		flops, err := r.Alone.FLOPs(r.backend, cell)
+		if err != nil {
+			return 0, 0, err
+		}
+		step, err := net.StepTime(ctx, pacedSteps)
+		return float64(flops), step, err
 	})
 }
 
@@ -324,25 +340,29 @@ func (r sharingRun) result(ctx context.Context) (report.Result, error) {
 		Backend: engine.Describe(r.backend), Seeds: r.Seeds,
 		Config: map[string]any{"experiment": r.Sharing, "images": r.data.Source, "table": r.table.Source().Description},
 	}
+	peak, err := matrixFLOPs(r.backend)
+	if err != nil {
+		return result, err
+	}
+	paced := func(row report.Row, p pace) report.Row {
+		row.Metrics["images_per_s"], row.Metrics["peak_percent"] = p.PerSecond, 100*3*p.FLOPs*p.PerSecond/peak
+		return row
+	}
 	for _, c := range r.Nets {
-		row := r.row(string(c.Method), &result)
-		var err error
-		if row.Metrics["images_per_s"], err = r.sharedPerSecond(ctx, c); err != nil {
+		p, err := r.sharedPace(ctx, c)
+		if err != nil {
 			return result, err
 		}
-		result.Rows = append(result.Rows, row)
+		result.Rows = append(result.Rows, paced(r.row(string(c.Method), &result), p))
 	}
 	result.Rows = append(result.Rows, r.row(nameSharedCTNAS, &result))
 	alone := r.row(nameAlone, &result)
 	alone.Seeds, alone.Note = 1, "The cell of the benchmark's official example: not found by a search."
-	var err error
-	if alone.Metrics["images_per_s"], err = r.alonePerSecond(ctx); err != nil {
+	p, err := r.alonePace(ctx)
+	if err != nil {
 		return result, err
 	}
-	if err := r.peak(&alone); err != nil {
-		return result, err
-	}
-	result.Rows = append(result.Rows, alone)
+	result.Rows = append(result.Rows, paced(alone, p))
 	return result, result.Check()
 }
 
@@ -366,25 +386,6 @@ func (r sharingRun) row(name string, result *report.Result) report.Row {
 		}
 	}
 	return row
-}
-
-// peak notes how many of the operations that a matrix product does in a second the
-// training of the lone cell does.
-func (r sharingRun) peak(row *report.Row) error {
-	cell, err := nasbench101.Parse(aloneCell)
-	if err != nil {
-		return err
-	}
-	forward, err := r.Alone.FLOPs(r.backend, cell)
-	if err != nil {
-		return err
-	}
-	peak, err := matrixFLOPs(r.backend)
-	if err != nil {
-		return err
-	}
-	row.Metrics["peak_percent"] = 100 * 3 * float64(forward) * row.Metrics["images_per_s"] / peak
-	return nil
 }
 
 // matrixFLOPs is the floating point operations per second of a product of two matrices

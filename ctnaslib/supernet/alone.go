@@ -146,6 +146,11 @@ func (s Skeleton) Params(backend compute.Backend, c nasbench101.Cell) (int, erro
 // times as many.
 func (s Skeleton) FLOPs(backend compute.Backend, c nasbench101.Cell) (int, error) {
 	parameters, err := s.parameters(backend, c)
+	return s.flops(parameters), err
+}
+
+// flops is that number for the kernels among a network's parameters.
+func (s Skeleton) flops(parameters []shape) int {
 	total := 0
 	for _, p := range parameters {
 		layer, last := path.Split(p.name)
@@ -161,7 +166,7 @@ func (s Skeleton) FLOPs(backend compute.Backend, c nasbench101.Cell) (int, error
 		}
 		total += 2 * side * side * p.size()
 	}
-	return total, err
+	return total
 }
 
 // cellNetwork is the network of a cell: the logits of images.

@@ -120,6 +120,27 @@ func newNet(backend compute.Backend, data *Data, config Config, store *model.Sto
 // Config returns what the network was made with.
 func (n *Net) Config() Config { return n.config }
 
+// FLOPs is the number of floating point operations, forward, of the convolutions and the
+// dense layer that a step of training needs for one image: those of the cells that it
+// trains, the mean of 100 random ones, or for a mixture those of all parts, for the
+// network's step and for the mixture's, of first order. Training takes about three times as many.
+func (n *Net) FLOPs(backend compute.Backend) (float64, error) {
+	if n.config.relaxed() {
+		return 2 * float64(n.config.flops(n.parameters)), nil
+	}
+	const cells = 100
+	rng := rand.New(rand.NewPCG(n.config.Seed, seedCandidates))
+	total := 0
+	for range cells {
+		count, err := n.config.FLOPs(backend, nasbench101.Space{}.Sample(rng).(nasbench101.Cell))
+		if err != nil {
+			return 0, err
+		}
+		total += n.config.paths() * count
+	}
+	return float64(total) / cells, nil
+}
+
 // variables are the variables of parameters, in their order.
 func variables(root *model.Scope, parameters []shape) []*model.Variable {
 	return scoped(root, scopeWeights, parameters)

@@ -527,3 +527,29 @@ func TestFLOPs(t *testing.T) {
 		t.Errorf("%d FLOPs, error %v, want %d", got, err, want)
 	}
 }
+
+// The operations of a step for one image, of a mixture counted by hand.
+func TestStepFLOPs(t *testing.T) {
+	data := shapesData(t)
+	count := func(m Method) float64 {
+		n, err := NewNet(backend(t), data, Small(m, data.Classes))
+		if err != nil {
+			t.Fatal(err)
+		}
+		flops, err := n.FLOPs(backend(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return flops
+	}
+	// A module has 6 projections, and 5 vertices with both convolutions; its channels are 5
+	// for 16 pixels, then 5 to 10 for 4. The stem is 9·3·5 for 16 pixels.
+	module := func(pixels, in, out int) int { return pixels * (6*in*out + 5*(9+1)*out*out) }
+	want := 2 * 2 * (16*9*3*5 + module(16, 5, 5) + module(4, 5, 10) + 10*data.Classes)
+	if got := count(DARTS); got != float64(want) {
+		t.Errorf("a mixture: %g, want %d", got, want)
+	}
+	if one, three := count(SPOS), count(FairNAS); three != 3*one || one >= float64(want)/4 {
+		t.Errorf("a random cell: %g, three: %g", one, three)
+	}
+}
