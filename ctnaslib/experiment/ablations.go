@@ -150,7 +150,7 @@ func AblateAnswer(p Preset) Experiment {
 	many := few
 	many.Labels *= 70
 	if p == Small {
-		many.Labels = 5 * few.Labels
+		many.Labels = 3 * few.Labels
 	}
 	many.First, many.NAC.Epochs = many.Labels, few.NAC.Epochs/10 // each epoch has so many more steps
 	for _, c := range []search.ActiveConfig{few, many} {

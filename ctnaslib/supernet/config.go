@@ -94,8 +94,8 @@ func Small(method Method, classes int) Config {
 }
 
 // Proxy is for CIFAR-10 images of half their size, with an eighth of the benchmark's
-// channels and one module in a stack: about 20 minutes on two processor cores with
-// XLA for a method and a seed.
+// channels and one module in a stack: three to fifteen minutes on two processor cores
+// with XLA for a method and a seed.
 func Proxy(method Method) Config {
 	skeleton := Skeleton{Channels: 16, Stacks: 3, Modules: 1, Side: 16, Classes: 10}
 	switch method {
