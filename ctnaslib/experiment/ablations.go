@@ -155,8 +155,8 @@ func AblateAnswer(p Preset) Experiment {
 	many.First, many.NAC.Epochs = many.Labels, few.NAC.Epochs/10 // each epoch has so many more steps
 	for _, c := range []search.ActiveConfig{few, many} {
 		labels := fmt.Sprintf("%d labels", c.Labels)
-		highest := method(labels+", the highest", search.RandomConfig{Labels: c.Labels}, search.Random, func(c *search.RandomConfig) *uint64 { return &c.Seed })
-		weighed := method(labels+", weighed", c, search.Active, func(c *search.ActiveConfig) *uint64 { return &c.Seed })
+		highest := randomSearch(labels+", the highest", c.Labels)
+		weighed := activeSearch(labels+", weighed", c)
 		highest.Once, weighed.Once = c.Labels == many.Labels, c.Labels == many.Labels // seeds see nearly the same labels
 		e.Methods = append(e.Methods, highest, weighed)
 	}

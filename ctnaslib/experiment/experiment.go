@@ -68,6 +68,16 @@ func CTNAS(name string, config search.Config, paper map[string]float64) Method {
 	return m
 }
 
+// randomSearch is [search.Random] as a method.
+func randomSearch(name string, labels int) Method {
+	return method(name, search.RandomConfig{Labels: labels}, search.Random, func(c *search.RandomConfig) *uint64 { return &c.Seed })
+}
+
+// activeSearch is [search.Active] as a method.
+func activeSearch(name string, config search.ActiveConfig) Method {
+	return method(name, config, search.Active, func(c *search.ActiveConfig) *uint64 { return &c.Seed })
+}
+
 // method is a search with a configuration, in which seed finds the seed.
 func method[C any](name string, config C, run func(ctx context.Context, root string, p search.Problem, config C) (*search.Found, error), seed func(*C) *uint64) Method {
 	return Method{Name: name, Config: config,

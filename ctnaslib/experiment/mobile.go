@@ -138,14 +138,14 @@ func (p Preset) activeMobile(queries int) Method {
 
 // activeOf is [search.Active] with pools that evolve, on whatever space.
 func activeOf(c search.ActiveConfig) Method {
-	m := method(nameActive, c, search.Active, func(c *search.ActiveConfig) *uint64 { return &c.Seed })
+	m := activeSearch(nameActive, c)
 	m.Anytime = true
 	m.Note = "Not the paper's: a fifth of the labels are random, the others are bought in rounds, for what an evolution by two comparators ranks highest."
 	return m
 }
 
 func randomOf(name string, labels int) Method {
-	m := method(name, search.RandomConfig{Labels: labels}, search.Random, func(c *search.RandomConfig) *uint64 { return &c.Seed })
+	m := randomSearch(name, labels)
 	m.Anytime = labels > 1
 	return m
 }

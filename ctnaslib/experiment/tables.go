@@ -93,16 +93,14 @@ const (
 // weight sharing need no table but a supernet, and have only the paper's numbers.
 func Table1(p Preset) Experiment {
 	ours := with(accuracy(93.92, 0.18), map[string]float64{"ktau_mean": 0.751, "accuracy_best": 94.22, "best_rank_percent": 0.01, "queries": 423})
-	random := search.RandomConfig{Labels: p.sized(search.Paper()).Labels}
 	regression := p.sizedRegression(search.ReleasedRegression())
 	renas := p.sizedReNAS(search.PaperReNAS())
-	active := p.sizedActive(search.PaperActive())
 	twoWay := search.Paper()
 	twoWay.NAC = comparator.TwoWay()
 	e := Experiment{
 		ID: "table1", Seeds: p.seeds(),
 		Methods: []Method{
-			noted(method("Random search", random, search.Random, func(c *search.RandomConfig) *uint64 { return &c.Seed }),
+			noted(randomSearch("Random search", p.sized(search.Paper()).Labels),
 				with(accuracy(89.31, 3.92), map[string]float64{"accuracy_best": 93.46, "best_rank_percent": 1.29, "queries": 423}),
 				"The best of 423 random cells by validation accuracy. The paper's number, with its spread of 3.92, looks like that of single random cells."),
 			{Name: "DARTS", Paper: with(accuracy(92.21, 0.61), map[string]float64{"accuracy_best": 93.02, "best_rank_percent": 13.47})},
@@ -118,7 +116,7 @@ func Table1(p Preset) Experiment {
 			CTNAS(nameReleased, p.sized(search.Released()), ours),
 			noted(CTNAS(nameTwoWay, p.sized(twoWay), nil), nil,
 				"The paper's search, with a comparator that is not the paper's: four layers with messages both ways, and an antisymmetric head."),
-			noted(method(nameActive, active, search.Active, func(c *search.ActiveConfig) *uint64 { return &c.Seed }), nil,
+			noted(activeSearch(nameActive, p.sizedActive(search.PaperActive())), nil,
 				"Not the paper's: a committee of comparators with messages both ways and an antisymmetric head; a quarter of the labels are bought where it ranks highest; no policy; the answer weighs a label against what the committee expects."),
 		},
 		Compare: [][2]string{{nameReleased, "RegressionNAS"}, {nameReleased, nameReNAS}, {nameReleased, "Random search"}, {nameReleased, namePaper}, {nameTwoWay, nameReleased}, {nameTwoWay, namePaper}, {nameActive, nameReleased}, {nameActive, "Random search"}},
