@@ -37,20 +37,25 @@ func newLabels(rows []Row, budget int) *labels {
 // epochs unless it was made by [NASBench101.BenchmarkAt], and counts how many cells it was asked for. Only cells with a validation
 // accuracy in the table can be queried or sampled. It is safe for concurrent use.
 type Benchmark struct {
-	labels *labels
-	kind   Kind
+	labels  *labels
+	kind    Kind
+	version func() string
 
 	mu   sync.Mutex
 	seen map[[16]byte]bool
 }
 
-var _ space.Benchmark = (*Benchmark)(nil)
+var _ space.Versioned = (*Benchmark)(nil)
 
 // Space is the space of all NAS-Bench-101 cells, those that cannot be queried included.
 func (b *Benchmark) Space() space.Space { return nasbench101.Space{} }
 
 // Source is the [Kind] of the table, as text.
 func (b *Benchmark) Source() string { return string(b.kind) }
+
+// Version is the table's description and the digest of all its accuracies, with the number of
+// epochs of these.
+func (b *Benchmark) Version() string { return b.version() }
 
 // Len is the number of cells that can be queried.
 func (b *Benchmark) Len() int { return len(b.labels.cells) }

@@ -3,6 +3,8 @@ package datasets
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -57,6 +59,7 @@ type NASBench101 struct {
 
 	labels [len(Epochs)]func() *labels // for Benchmark, made once
 	tests  func() []float64            // for Report, ascending, made once
+	digest func() string               // of all cells and their accuracies
 }
 
 func newNASBench101(rows []Row, source Source) *NASBench101 {
@@ -72,7 +75,23 @@ func newNASBench101(rows []Row, source Source) *NASBench101 {
 			slices.Sort(tests)
 			return tests
 		}),
+		digest: sync.OnceValue(func() string { return digestOf(rows) }),
 	}
+}
+
+// digestOf is the beginning of the SHA-256 of the cells' hashes and accuracies.
+func digestOf(rows []Row) string {
+	const size = 16 + 8 + 8*len(Epochs)
+	data := make([]byte, 0, size*len(rows))
+	for i := range rows {
+		data = append(data, rows[i].Hash[:]...)
+		data = binary.LittleEndian.AppendUint64(data, math.Float64bits(rows[i].Test))
+		for _, v := range rows[i].Validation {
+			data = binary.LittleEndian.AppendUint64(data, math.Float64bits(v))
+		}
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
 }
 
 // labelsOf collects the labels of each budget, when they are first asked for.
@@ -210,7 +229,9 @@ func (t *NASBench101) BenchmarkAt(epochs int) (*Benchmark, error) {
 }
 
 func (t *NASBench101) benchmark(budget int) *Benchmark {
-	return &Benchmark{labels: t.labels[budget](), kind: t.source.Kind, seen: make(map[[16]byte]bool)}
+	return &Benchmark{labels: t.labels[budget](), kind: t.source.Kind, seen: make(map[[16]byte]bool), version: func() string {
+		return fmt.Sprintf("%s, digest %s, after %d epochs", t.source.Description, t.digest(), Epochs[budget])
+	}}
 }
 
 // Report is the handle for reports, and the only one that knows test accuracies.

@@ -39,7 +39,7 @@ func TestKendallTauOnTheRealTable(t *testing.T) {
 	} {
 		mean := 0.0
 		for seed := range uint64(seeds) {
-			labelled, err := search.Label(table.Benchmark(), 423, seed)
+			labelled, err := search.Label(t.Context(), table.Benchmark(), 423, seed)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -28,7 +28,7 @@ var classSizes = []int{2, 5, 10}
 const (
 	classCompletion = "%%\nnb.Picture"
 	classTraining   = `%%
-labelled := nb.Must(search.Label(table().Benchmark(), 423, 1))
+labelled := nb.Must(search.Label(nb.Context(), table().Benchmark(), 423, 1))
 nac := nb.Must(comparator.New(nb.Must(engine.Open()), nasbench101.Space{}, comparator.Quick()))
 for epoch := range 10 {
 	nb.Must(nac.TrainEpoch(epoch, labelled, nil, 0))

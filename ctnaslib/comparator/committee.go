@@ -7,6 +7,7 @@ import (
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/stat"
 
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
@@ -15,6 +16,8 @@ import (
 // architecture there is a member that has not seen its label. It is not safe for
 // concurrent use.
 type Committee struct {
+	Status rundir.Status // how the members were come by, all of them
+
 	members []*NAC
 	mean    []float64 // of each member's utilities of all labelled architectures
 	std     []float64
@@ -23,12 +26,13 @@ type Committee struct {
 // TrainCommittee trains the given number of NACs as [Train] does, each in a run
 // directory of its own. Member k does not see the labelled architectures k,
 // k + members, k + 2·members, …; its seed is Config.Seed plus k·2³². Watch, if set,
-// is told of the epochs of all members.
+// is told of the epochs of each member as a stage.
 func TrainCommittee(ctx context.Context, root string, t Training, members int) (*Committee, error) {
 	if members < 2 || members > len(t.Labelled)/2 {
 		return nil, fmt.Errorf("comparator: a committee of NACs needs from 2 members to half the number of labels (%d), not %d", len(t.Labelled), members)
 	}
 	c := &Committee{}
+	statuses := make(map[rundir.Status]int)
 	archs := Archs(t.Labelled)
 	for k := range members {
 		own := t
@@ -39,13 +43,12 @@ func TrainCommittee(ctx context.Context, root string, t Training, members int) (
 			}
 		}
 		own.Config.Seed += uint64(k) << 32
-		if t.Watch != nil {
-			own.Watch = func(done, total int, values map[string]float64) { t.Watch(k*total+done, members*total, values) }
-		}
+		own.Watch = t.Watch.Stage(fmt.Sprintf("comparator %d of %d, epoch", k+1, members))
 		trained, err := Train(ctx, root, own)
 		if err != nil {
 			return nil, err
 		}
+		statuses[trained.Status]++
 		utilities, err := trained.NAC.Utilities(archs)
 		if err != nil {
 			return nil, err
@@ -55,6 +58,12 @@ func TrainCommittee(ctx context.Context, root string, t Training, members int) (
 			return nil, fmt.Errorf("comparator: member %d of the committee finds all labelled architectures equally good; train it longer", k)
 		}
 		c.members, c.mean, c.std = append(c.members, trained.NAC), append(c.mean, mean), append(c.std, std)
+	}
+	c.Status = rundir.Resumed
+	for _, status := range []rundir.Status{rundir.Loaded, rundir.Trained} {
+		if statuses[status] == members {
+			c.Status = status
+		}
 	}
 	return c, nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/ctnas/ctnas/ctnaslib/encoder"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 )
 
 // Pairing says which pairs of a batch of labelled architectures NAC learns from.
@@ -107,6 +109,16 @@ func (c Config) Encoder() encoder.Encoder {
 	return c.GCN
 }
 
+// Versions are those of the algorithms behind a training of this configuration, for the keys of
+// stored results.
+func (c Config) Versions() rundir.Versions {
+	return encoder.Versions().With(rundir.Versions{"comparator": 1})
+}
+
+func (c Config) adam() engine.Adam {
+	return engine.Adam{LearningRate: c.LearningRate, Beta1: c.Beta1, Beta2: c.Beta2, WeightDecay: c.WeightDecay}
+}
+
 func (c Config) check() error {
 	if err := c.Encoder().Check(); err != nil {
 		return fmt.Errorf("comparator: %w", err)
@@ -116,8 +128,9 @@ func (c Config) check() error {
 		return fmt.Errorf("comparator: unknown pairing %q; use comparator.AllPairs or comparator.Shuffled", c.Pairing)
 	case c.Epochs < 0 || c.BatchSize < 2:
 		return fmt.Errorf("comparator: training needs batches of at least 2 and no negative number of epochs, not %d and %d", c.BatchSize, c.Epochs)
-	case c.LearningRate <= 0 || c.WeightDecay < 0:
-		return fmt.Errorf("comparator: the learning rate must be positive and the weight decay not negative, not %g and %g", c.LearningRate, c.WeightDecay)
+	}
+	if err := c.adam().Check(); err != nil {
+		return fmt.Errorf("comparator: %w", err)
 	}
 	return nil
 }

@@ -17,7 +17,6 @@ package comparator
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 
 	"github.com/ctnas/ctnas/ctnaslib/encoder"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
@@ -91,7 +90,7 @@ func newStore(s space.Space, config Config) (*model.Store, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	rng := rand.New(rand.NewPCG(config.Seed, seedWeights))
+	rng := engine.Stream(config.Seed, "comparator: weights", 0)
 	store := model.NewStore()
 	scope := store.RootScope().At(scopeNAC)
 	e, sizes := config.Encoder(), encoder.SizesOf(s)
@@ -168,8 +167,7 @@ func (n *NAC) stepGraph(root *model.Scope, inputs []*Node) []*Node {
 	// −y·log σ(l) − (1−y)·log(1−σ(l)) = softplus(l) − y·l
 	loss := Div(ReduceAllSum(Mul(weight, Sub(Softplus(logits), Mul(y, logits)))), ReduceAllSum(weight))
 
-	adam := engine.Adam{LearningRate: n.config.LearningRate, Beta1: n.config.Beta1, Beta2: n.config.Beta2, WeightDecay: n.config.WeightDecay}
-	adam.Minimize(root, scopeNAC, loss)
+	n.config.adam().Minimize(root, scopeNAC, loss)
 	return []*Node{loss}
 }
 
@@ -184,7 +182,8 @@ type Score struct {
 // at least as good as the one with score b.
 func Probability(a, b Score) float64 { return 1 / (1 + math.Exp(-(a.First + b.Second))) }
 
-// Scores runs the encoder once for each architecture.
+// Scores runs the encoder once for each architecture. The error names the first architecture
+// that does not fit, or that has no finite score because the training has diverged.
 func (n *NAC) Scores(archs []space.Arch) ([]Score, error) {
 	scores := make([]Score, 0, len(archs))
 	err := encoder.Chunks(archs, func(part []space.Arch, batch int) error {
@@ -198,7 +197,11 @@ func (n *NAC) Scores(archs []space.Arch) ([]Score, error) {
 		}
 		u, v, b := tensors.MustCopyFlatData[float32](out[0]), tensors.MustCopyFlatData[float32](out[1]), tensors.MustCopyFlatData[float32](out[2])
 		for i := range part {
-			scores = append(scores, Score{First: float64(u[i]) + float64(b[0]), Second: float64(v[i])})
+			score := Score{First: float64(u[i]) + float64(b[0]), Second: float64(v[i])}
+			if sum := score.First + score.Second; math.IsNaN(sum) || math.IsInf(sum, 0) {
+				return fmt.Errorf("comparator: the score of %s is not a finite number, so the training of NAC has diverged; lower its learning rate", part[i])
+			}
+			scores = append(scores, score)
 		}
 		return nil
 	})

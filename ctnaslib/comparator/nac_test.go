@@ -296,7 +296,7 @@ func TestTrainResumes(t *testing.T) {
 	training := Training{
 		Backend: backend(t), Space: nasbench101.Space{}, Labelled: sample(6, 60), Config: tiny(6),
 		ProbeEvery: 10,
-		Probe:      func(*NAC) (map[string]float64, error) { return map[string]float64{"probe": 1}, nil },
+		Probe:      Probe{Key: "one", Measure: func(*NAC) (map[string]float64, error) { return map[string]float64{"probe": 1}, nil }},
 	}
 	archs, _ := split(sample(7, 20))
 	scores := func(root string, ctx context.Context) ([]Score, *Trained, error) {
@@ -317,7 +317,12 @@ func TestTrainResumes(t *testing.T) {
 
 	root := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
-	training.Watch = func(done, _ int, _ map[string]float64) {
+	training.Watch = func(step rundir.Progress) {
+		if step.Stage != "" {
+			return
+		}
+		done := step.Done
+
 		if done == 13 {
 			cancel()
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/ctnas/ctnas/ctnaslib/encoder"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
@@ -19,12 +20,21 @@ type Training struct {
 	Labelled []Labelled
 	Config   Config
 
-	// Probe, if set, measures something of the NAC after every ProbeEvery epochs; its
-	// values are logged beside the loss, for learning curves.
-	Probe      func(*NAC) (map[string]float64, error)
+	// Probe, if it measures something, does so after every ProbeEvery epochs, 0 for every
+	// one; its values are logged beside the loss, for learning curves. A training that was done
+	// without this probe is done again, to the same weights.
+	Probe      Probe
 	ProbeEvery int
 
 	Watch rundir.Watch // told of each epoch, if set
+}
+
+// Probe measures something of a NAC while it is trained. The zero Probe measures nothing.
+type Probe struct {
+	// Key says what is measured, and on what: metrics on disk are taken for those of a
+	// probe of the same key.
+	Key     string
+	Measure func(*NAC) (map[string]float64, error)
 }
 
 // checkpointEvery is how many epochs may be lost when the process is killed.
@@ -42,13 +52,25 @@ type Trained struct {
 // before it returns the stored NAC; if it was interrupted, by ctx or by the end of
 // the process, it continues.
 func Train(ctx context.Context, root string, t Training) (*Trained, error) {
-	run, err := rundir.Open(root, "nac", map[string]any{
-		"space": t.Space.Name(), "backend": engine.Describe(t.Backend), "nac": t.Config, "labelled": Texts(t.Labelled),
+	if err := t.check(); err != nil {
+		return nil, err
+	}
+	run, err := rundir.Open(root, rundir.Key{
+		Step: "nac", Algorithms: t.Config.Versions(), Config: t.Config, Backend: engine.Fingerprint(t.Backend),
+		Data: map[string]string{"space": encoder.SpaceIdentity(t.Space), "labels": Digest(t.Labelled)},
 	})
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
+	probe := ""
+	if t.Probe.Measure != nil {
+		t.ProbeEvery = max(t.ProbeEvery, 1)
+		probe = fmt.Sprintf("%s, every %d", t.Probe.Key, t.ProbeEvery)
+	}
+	if err := run.Observe(probe, t.Config.Epochs); err != nil {
+		return nil, err
+	}
 	p := &process{Training: t}
 	status, err := run.Do(ctx, p, t.Config.Epochs, checkpointEvery, t.Watch)
 	if err != nil {
@@ -57,6 +79,19 @@ func Train(ctx context.Context, root string, t Training) (*Trained, error) {
 	trained := &Trained{NAC: p.nac, Status: status, Dir: run.Dir()}
 	trained.Metrics, err = run.Metrics()
 	return trained, err
+}
+
+func (t Training) check() error {
+	if t.ProbeEvery < 0 {
+		return fmt.Errorf("comparator: ProbeEvery must not be negative, it is %d", t.ProbeEvery)
+	}
+	if t.Probe.Measure != nil && t.Probe.Key == "" {
+		return fmt.Errorf("comparator: the probe needs a Key that says what it measures")
+	}
+	if err := t.Config.check(); err != nil {
+		return err
+	}
+	return CheckLabels(t.Labelled)
 }
 
 // process is a Training as a [rundir.Process]. A step is an epoch.
@@ -70,14 +105,14 @@ func (p *process) Start() (err error) {
 	return err
 }
 
-func (p *process) Step(epoch int) (map[string]float64, error) {
+func (p *process) Step(_ context.Context, epoch int) (map[string]float64, error) {
 	loss, err := p.nac.TrainEpoch(epoch, p.Labelled, nil, 0)
 	if err != nil {
 		return nil, err
 	}
 	values := map[string]float64{"loss": loss}
-	if p.Probe != nil && (epoch+1)%p.ProbeEvery == 0 {
-		probed, err := p.Probe(p.nac)
+	if p.Probe.Measure != nil && (epoch+1)%p.ProbeEvery == 0 {
+		probed, err := p.Probe.Measure(p.nac)
 		if err != nil {
 			return nil, err
 		}
@@ -95,9 +130,16 @@ func (p *process) Decode(state []byte) (err error) {
 
 // TauProbe is a [Training.Probe] that measures "tau", the [NAC.KendallTau] against
 // the accuracies of archs. They should not be among the labelled ones.
-func TauProbe(archs []space.Arch, accuracies []float64) func(*NAC) (map[string]float64, error) {
-	return func(n *NAC) (map[string]float64, error) {
+func TauProbe(archs []space.Arch, accuracies []float64) Probe {
+	lines := make([]string, 0, len(archs)+len(accuracies))
+	for _, a := range archs {
+		lines = append(lines, a.String())
+	}
+	for _, accuracy := range accuracies {
+		lines = append(lines, fmt.Sprint(accuracy))
+	}
+	return Probe{Key: "tau on " + rundir.Digest(lines), Measure: func(n *NAC) (map[string]float64, error) {
 		tau, err := n.KendallTau(archs, accuracies)
 		return map[string]float64{"tau": tau}, err
-	}
+	}}
 }

@@ -2,9 +2,11 @@ package comparator
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/gomlx/gomlx/core/tensors"
 )
@@ -24,19 +26,24 @@ func Archs(labelled []Labelled) []space.Arch {
 	return archs
 }
 
-// LabelledText is a [Labelled] as it stands in the configuration of a run.
-type LabelledText struct {
-	Arch     string  `json:"arch"`
-	Accuracy float64 `json:"accuracy"`
+// Digest is a short digest of labelled architectures in their order, for the keys of stored
+// results.
+func Digest(labelled []Labelled) string {
+	lines := make([]string, len(labelled))
+	for i, l := range labelled {
+		lines[i] = fmt.Sprint(l.Arch, " ", l.Accuracy)
+	}
+	return rundir.Digest(lines)
 }
 
-// Texts writes labelled architectures down for the configuration of a run.
-func Texts(labelled []Labelled) []LabelledText {
-	texts := make([]LabelledText, len(labelled))
-	for i, l := range labelled {
-		texts[i] = LabelledText{l.Arch.String(), l.Accuracy}
+// CheckLabels reports the first label that is not a finite number.
+func CheckLabels(labelled []Labelled) error {
+	for _, l := range labelled {
+		if math.IsNaN(l.Accuracy) || math.IsInf(l.Accuracy, 0) {
+			return fmt.Errorf("comparator: the label of %s is %g; leave the architecture out, or give it a number", l.Arch, l.Accuracy)
+		}
 	}
-	return texts
+	return nil
 }
 
 // Pair is a labelled pair (α, α', y) of Alg. 1: Better says whether α is taken to
@@ -45,12 +52,6 @@ type Pair struct {
 	First, Second space.Arch
 	Better        bool
 }
-
-// The random streams of a run, the second word of each generator's seed.
-const (
-	seedWeights = 1
-	seedEpoch   = 1 << 32 // plus the epoch
-)
 
 // TrainEpoch trains on every labelled architecture once, in batches, and returns
 // the mean loss. An epoch is a function of the weights, the seed and its number.
@@ -64,10 +65,13 @@ func (n *NAC) TrainEpoch(epoch int, labelled []Labelled, pseudo []Pair, r float6
 	if len(labelled) < 2 {
 		return 0, fmt.Errorf("comparator: training needs at least 2 labelled architectures, got %d", len(labelled))
 	}
-	if r < 0 || r >= 1 {
+	if !(r >= 0 && r < 1) {
 		return 0, fmt.Errorf("comparator: the proportion r of pseudo-labelled pairs must be in [0, 1), not %g", r)
 	}
-	rng := rand.New(rand.NewPCG(n.config.Seed, seedEpoch+uint64(epoch)))
+	if err := CheckLabels(labelled); err != nil {
+		return 0, err
+	}
+	rng := engine.Stream(n.config.Seed, "comparator: epoch", epoch)
 	order := rng.Perm(len(labelled))
 	batches := 0
 	for start := 0; start < len(order); start += n.config.BatchSize {
@@ -80,6 +84,9 @@ func (n *NAC) TrainEpoch(epoch int, labelled []Labelled, pseudo []Pair, r float6
 		l, err := n.trainStep(b)
 		if err != nil {
 			return 0, err
+		}
+		if math.IsNaN(l) || math.IsInf(l, 0) {
+			return 0, fmt.Errorf("comparator: the loss is %g in epoch %d, so the training has diverged; lower the learning rate", l, epoch)
 		}
 		loss += l
 		batches++

@@ -17,6 +17,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -44,6 +45,9 @@ func Default() Config {
 		LearningRate: 2e-4, Beta1: 0.5, Beta2: 0.999, WeightDecay: 5e-4,
 	}
 }
+
+// Versions are those of the algorithms behind a policy, for the keys of stored results.
+func Versions() rundir.Versions { return rundir.Versions{"controller": 1} }
 
 // Controller is a policy. It is not safe for concurrent use.
 type Controller struct {
@@ -108,7 +112,7 @@ func newStore(d *space.Decisions, config Config) (*model.Store, error) {
 	if config.Hidden < 1 || config.LearningRate <= 0 || config.InitRange <= 0 {
 		return nil, fmt.Errorf("controller: hidden size, learning rate and initial range must be positive, not %d, %g and %g", config.Hidden, config.LearningRate, config.InitRange)
 	}
-	rng := rand.New(rand.NewPCG(config.Seed, 1))
+	rng := engine.Stream(config.Seed, "controller: weights", 0)
 	store := model.NewStore()
 	scope := store.RootScope().At(scopePolicy)
 	var err error

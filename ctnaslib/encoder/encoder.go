@@ -1,9 +1,11 @@
 package encoder
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -49,6 +51,13 @@ func SizesOf(s space.Space) Sizes {
 	}
 	return sizes
 }
+
+// Versions are those of the encoders, for the keys of stored results. The version is raised when
+// features change: by this package, or by what a space gives as graph, vector or decisions.
+func Versions() rundir.Versions { return rundir.Versions{"encoder": 1} }
+
+// SpaceIdentity names a search space as encoders see it, for the keys of stored results.
+func SpaceIdentity(s space.Space) string { return fmt.Sprintf("%s %+v", s.Name(), SizesOf(s)) }
 
 // Chunks calls f for one part of archs after another, with the size that its batch is
 // to be padded to, a power of two: so few sizes of a graph are ever compiled. What a

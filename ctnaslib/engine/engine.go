@@ -98,20 +98,6 @@ func newQuietly(config string) (compute.Backend, error) {
 	return compute.NewWithConfig(config)
 }
 
-// Describe names a backend for results, such as "go" or "xla:cpu".
-func Describe(b compute.Backend) string {
-	if b.Name() != xlaBackend {
-		return goBackend
-	}
-	description := strings.ToLower(b.Description())
-	for _, device := range []string{"cuda", "tpu"} {
-		if strings.Contains(description, device) {
-			return "xla:" + device
-		}
-	}
-	return "xla:cpu"
-}
-
 // Try calls f and returns as an error what f panics with. GoMLX's graph-building
 // functions report errors by panicking; this is the border where that ends. The
 // error is GoMLX's first sentence, without its stack.

@@ -2,5 +2,10 @@
 
 package engine
 
+import "github.com/gomlx/compute"
+
 // xlaPlugins is 0 where a program cannot load a plugin, as without a C compiler.
 func xlaPlugins() int { return 0 }
+
+// xlaPrecision is never asked for where there is no XLA.
+func xlaPrecision(compute.Backend) string { return "" }

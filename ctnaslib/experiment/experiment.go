@@ -13,8 +13,8 @@ package experiment
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -40,8 +40,9 @@ type Method struct {
 	Note  string             // a sentence for the reader, if it takes one
 	Paper map[string]float64 // the paper's numbers, by the names of [report.Row]
 
-	// Config is what the search is a function of, but for the seed. Methods of the
-	// same Config share what they computed, also between experiments.
+	// Config is what the search is a function of, but for the seed: a plain value. What this
+	// package's own methods computed is shared by all of the same Config, also between experiments; a
+	// method with a Search of its own shares nothing with methods of another name or experiment.
 	Config any
 
 	// Epochs is how long the networks behind the labels were trained, one of
@@ -56,10 +57,22 @@ type Method struct {
 	// found, or hardly depends on the seed.
 	Once bool
 
-	// Search runs the method with a seed, in run directories under root. A method
-	// without one has only the paper's numbers.
+	// Search runs the method with a seed, in run directories under root. It is for
+	// methods of one's own: those that functions of this package make have a search without it.
+	// A method that has neither has only the paper's numbers.
 	Search func(ctx context.Context, root string, p search.Problem, seed uint64) (*search.Found, error)
+
+	own *ownSearch // of this package
 }
+
+// ownSearch is a search of package search, with the versions of what it runs.
+type ownSearch struct {
+	run      func(ctx context.Context, root string, p search.Problem, seed uint64) (*search.Found, error)
+	versions rundir.Versions
+}
+
+// runs says whether the method has a search.
+func (m Method) runs() bool { return m.Search != nil || m.own != nil }
 
 // CTNAS is Alg. 1 as a method.
 func CTNAS(name string, config search.Config, paper map[string]float64) Method {
@@ -79,13 +92,15 @@ func activeSearch(name string, config search.ActiveConfig) Method {
 }
 
 // method is a search with a configuration, in which seed finds the seed.
-func method[C any](name string, config C, run func(ctx context.Context, root string, p search.Problem, config C) (*search.Found, error), seed func(*C) *uint64) Method {
-	return Method{Name: name, Config: config,
-		Search: func(ctx context.Context, root string, p search.Problem, n uint64) (*search.Found, error) {
+func method[C interface{ Versions() rundir.Versions }](name string, config C, run func(ctx context.Context, root string, p search.Problem, config C) (*search.Found, error), seed func(*C) *uint64) Method {
+	return Method{Name: name, Config: config, own: &ownSearch{
+		run: func(ctx context.Context, root string, p search.Problem, n uint64) (*search.Found, error) {
 			c := config
 			*seed(&c) = n
 			return run(ctx, root, p, c)
-		}}
+		},
+		versions: config.Versions(),
+	}}
 }
 
 // Data is what an experiment is measured on: a benchmark for the searches and, where
@@ -149,6 +164,9 @@ type Experiment struct {
 	Compare [][2]string // names of methods to test against each other, seed by seed: in accuracy and, where both rank, in Kendall's tau
 }
 
+// heldOutStream is the purpose of the random numbers that choose held-out architectures.
+const heldOutStream = "experiment: held out"
+
 // heldOut is the number of further cells that Kendall's tau is measured on (Sec. 5.1).
 const heldOut = 100
 
@@ -187,7 +205,7 @@ func (e Experiment) Run(ctx context.Context, root string, data Data, backend com
 				if i >= e.runs(m) {
 					continue
 				}
-				found, err := m.run(ctx, root, data, backend, uint64(i+1))
+				found, err := m.run(ctx, root, e.ID, data, backend, uint64(i+1))
 				if err != nil {
 					return fmt.Errorf("experiment: %s, %s with seed %d: %w", e.ID, m.Name, i+1, err)
 				}
@@ -206,7 +224,7 @@ func (e Experiment) Run(ctx context.Context, root string, data Data, backend com
 // runs is with how many seeds a method is run.
 func (e Experiment) runs(m Method) int {
 	switch {
-	case m.Search == nil:
+	case !m.runs():
 		return 0
 	case m.Once:
 		return 1
@@ -226,31 +244,45 @@ func (e Experiment) progress(watch rundir.Watch) func(outcome) {
 		mu.Lock()
 		defer mu.Unlock()
 		done++
-		if watch != nil {
-			watch(done, total, map[string]float64{"accuracy": o.Accuracy})
-		}
+		watch.Tell(rundir.Progress{Done: done, Total: total, Values: map[string]float64{"accuracy": o.Accuracy}})
 	}
 }
 
 // run returns what the method reached with a seed, from its run directory if it is there.
-func (m Method) run(ctx context.Context, root string, data Data, backend compute.Backend, seed uint64) (outcome, error) {
-	return rundir.Once(root, "outcome", map[string]any{
-		"source": data.Source().Description, "backend": engine.Describe(backend), "method": m.Config, "seed": seed, "held_out": heldOut, "epochs": m.Epochs,
-	}, func(*rundir.Run) (outcome, error) { return m.search(ctx, root, data, backend, seed) })
+func (m Method) run(ctx context.Context, root, experiment string, data Data, backend compute.Backend, seed uint64) (outcome, error) {
+	benchmark, err := data.Benchmark(m.Epochs)
+	if err != nil {
+		return outcome{}, err
+	}
+	return rundir.Once(root, rundir.Key{
+		Step: "outcome", Algorithms: m.versions(experiment), Backend: engine.Fingerprint(backend),
+		Config: map[string]any{
+			"kind": fmt.Sprintf("%T", m.Config), "config": m.Config, "seed": seed, "epochs": m.Epochs,
+			"anytime": m.Anytime, "held_out": heldOut,
+		},
+		Data: map[string]string{"benchmark": space.Identity(benchmark), "report": data.Source().Description},
+	}, func(*rundir.Run) (outcome, error) { return m.search(ctx, root, data, benchmark, backend, seed) })
+}
+
+// versions are those of what the method runs. A search that is not this package's is known by its
+// name alone.
+func (m Method) versions(experiment string) rundir.Versions {
+	own := rundir.Versions{"outcome": 1}
+	if m.Search != nil {
+		return own.With(rundir.Versions{fmt.Sprintf("method %s of %s", m.Name, experiment): 1})
+	}
+	return own.With(m.own.versions)
 }
 
 // search runs the method with a seed, and looks up what it found.
-func (m Method) search(ctx context.Context, root string, data Data, backend compute.Backend, seed uint64) (outcome, error) {
+func (m Method) search(ctx context.Context, root string, data Data, benchmark space.Benchmark, backend compute.Backend, seed uint64) (outcome, error) {
 	var o outcome
 	start := time.Now()
-	benchmark, err := data.Benchmark(m.Epochs)
-	if err != nil {
-		return o, err
+	run := m.Search
+	if run == nil {
+		run = m.own.run
 	}
-	if m.Epochs > 0 {
-		root = filepath.Join(root, fmt.Sprintf("epochs-%d", m.Epochs))
-	}
-	found, err := m.Search(ctx, root, search.Problem{Backend: backend, Benchmark: benchmark}, seed)
+	found, err := run(ctx, root, search.Problem{Backend: backend, Benchmark: benchmark}, seed)
 	if err != nil {
 		return o, err
 	}
@@ -280,7 +312,7 @@ func (m Method) search(ctx context.Context, root string, data Data, backend comp
 		}
 	}
 	if found.Ranker != nil {
-		others, tests, err := data.HeldOut(rand.New(rand.NewPCG(seed, seedHeldOut)), heldOut, comparator.Archs(found.Labelled))
+		others, tests, err := data.HeldOut(engine.Stream(seed, heldOutStream, 0), heldOut, comparator.Archs(found.Labelled))
 		if err != nil {
 			return o, err
 		}
@@ -306,15 +338,13 @@ func (e Experiment) result(outcomes map[string][]outcome, data Data, backend com
 	if err != nil {
 		return report.Result{}, err
 	}
-	configs := make(map[string]any)
-	result := report.Result{
-		ID: e.ID, Benchmark: benchmark.Space().Name(), Source: string(data.Source().Kind),
-		Backend: engine.Describe(backend), Seeds: e.Seeds, Config: configs,
-	}
+	configs, algorithms := make(map[string]any), rundir.Versions{}
+	result := newResult(e.ID, benchmark.Space().Name(), string(data.Source().Kind), space.Identity(benchmark), backend, e.Seeds, configs, algorithms)
 	for _, m := range e.Methods {
 		row := report.Row{Method: m.Name}
-		if m.Search != nil {
+		if m.runs() {
 			configs[m.Name] = m.Config
+			maps.Copy(algorithms, m.versions(e.ID))
 			row = rowOf(m.Name, outcomes[m.Name])
 			if m.Once {
 				row.Seeds = 1

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,7 +67,12 @@ func TestRun(t *testing.T) {
 	table, backend := open(t)
 	root := t.TempDir()
 	var steps []int
-	result, err := tiny().Run(context.Background(), root, NASBench101(table), backend, func(done, total int, _ map[string]float64) {
+	result, err := tiny().Run(context.Background(), root, NASBench101(table), backend, func(step rundir.Progress) {
+		if step.Stage != "" {
+			return
+		}
+		done, total := step.Done, step.Total
+
 		if total != 6 {
 			t.Errorf("%d searches in all, want 6", total)
 		}

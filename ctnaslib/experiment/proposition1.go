@@ -56,18 +56,15 @@ func Proposition1(ctx context.Context, root string, table *datasets.NASBench101,
 		return report.Result{}, fmt.Errorf("experiment: Proposition 1 needs at least 1 seed, 2 held-out architectures, and a measurement every 1 to %d epochs, not %d, %d and %d",
 			c.NAC.Epochs, c.Seeds, c.HeldOut, c.ProbeEvery)
 	}
-	result := report.Result{
-		ID: "proposition1", Benchmark: table.Benchmark().Space().Name(), Source: string(table.Source().Kind),
-		Backend: engine.Describe(backend), Seeds: c.Seeds, Config: c,
-	}
+	result := newResult("proposition1", table.Benchmark().Space().Name(), string(table.Source().Kind), space.Identity(table.Benchmark()), backend, c.Seeds, c, c.versions())
 	measured := make([]map[string][]float64, c.NAC.Epochs/c.ProbeEvery+1)
 	for i := range measured {
 		measured[i] = make(map[string][]float64)
 	}
 	for seed := range c.Seeds {
-		watchSeed := rundir.Watch(nil)
-		if watch != nil {
-			watchSeed = func(done, total int, values map[string]float64) { watch(seed*total+done, c.Seeds*total, values) }
+		watchSeed := func(p rundir.Progress) {
+			p.Done, p.Total = seed*p.Total+p.Done, c.Seeds*p.Total
+			watch.Tell(p)
 		}
 		run, err := c.train(ctx, root, table, backend, uint64(seed+1), watchSeed)
 		if err != nil {
@@ -111,8 +108,9 @@ type proposition1Run struct {
 
 func (c Proposition1Config) train(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, seed uint64, watch rundir.Watch) (proposition1Run, error) {
 	c.Seeds, c.NAC.Seed = 1, seed // how many others there are does not matter
-	return rundir.Once(root, "proposition1", map[string]any{
-		"source": table.Source().Description, "backend": engine.Describe(backend), "experiment": c,
+	return rundir.Once(root, rundir.Key{
+		Step: "proposition1", Algorithms: c.versions(), Config: c, Backend: engine.Fingerprint(backend),
+		Data: map[string]string{"benchmark": space.Identity(table.Benchmark())},
 	}, func(run *rundir.Run) (proposition1Run, error) {
 		return c.measure(ctx, run.Dir(), table, backend, watch)
 	})
@@ -124,11 +122,11 @@ func (c Proposition1Config) measure(ctx context.Context, root string, table *dat
 	seed := c.NAC.Seed
 	start := time.Now()
 	benchmark := table.Benchmark()
-	labelled, err := search.Label(benchmark, c.Labels, seed)
+	labelled, err := search.Label(ctx, benchmark, c.Labels, seed)
 	if err != nil {
 		return done, err
 	}
-	others, accuracies, err := table.Report().HeldOut(rand.New(rand.NewPCG(seed, seedHeldOut)), c.HeldOut, comparator.Archs(labelled))
+	others, accuracies, err := table.Report().HeldOut(engine.Stream(seed, heldOutStream, 0), c.HeldOut, comparator.Archs(labelled))
 	if err != nil {
 		return done, err
 	}
@@ -143,7 +141,7 @@ func (c Proposition1Config) measure(ctx context.Context, root string, table *dat
 	}
 	trained, err := comparator.Train(ctx, root, comparator.Training{
 		Backend: backend, Space: benchmark.Space(), Labelled: labelled, Config: c.NAC,
-		Probe: probe, ProbeEvery: c.ProbeEvery, Watch: watch,
+		Probe: comparator.Probe{Key: "risks", Measure: probe}, ProbeEvery: c.ProbeEvery, Watch: watch,
 	})
 	if err != nil {
 		return done, err
@@ -159,9 +157,10 @@ func (c Proposition1Config) measure(ctx context.Context, root string, table *dat
 	return done, nil
 }
 
-// seedHeldOut is the random stream of the held-out architectures, apart from those
-// of package search.
-const seedHeldOut = 101
+// versions are those of the algorithms behind the two risks.
+func (c Proposition1Config) versions() rundir.Versions {
+	return c.NAC.Versions().With(rundir.Versions{"proposition1": 1, "labels": 1})
+}
 
 func probeRisks(n *comparator.NAC, archs []space.Arch, accuracies []float64) (map[string]float64, error) {
 	scores, err := n.Scores(archs)

@@ -3,6 +3,7 @@ package experiment
 import (
 	"context"
 	"errors"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"math"
 	"reflect"
 	"testing"
@@ -64,7 +65,9 @@ func TestProposition1(t *testing.T) {
 		t.Errorf("interrupted: %v, want context.Canceled", err)
 	}
 	steps := 0
-	result, err := Proposition1(context.Background(), root, table, backend, c, func(done, total int, _ map[string]float64) { steps = done })
+	result, err := Proposition1(context.Background(), root, table, backend, c, func(step rundir.Progress) {
+		steps = step.Done
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

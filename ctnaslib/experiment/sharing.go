@@ -3,7 +3,6 @@ package experiment
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/report"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 	"github.com/ctnas/ctnas/ctnaslib/supernet"
 	"github.com/ctnas/ctnas/datasets"
@@ -87,7 +87,11 @@ func (s Sharing) Run(ctx context.Context, root string, table *datasets.NASBench1
 	if err != nil {
 		return report.Result{}, err
 	}
-	r := sharingRun{Sharing: s, root: root, table: table, data: data, backend: backend, outcomes: make(map[string][]sharingOutcome)}
+	identity, err := data.Identity()
+	if err != nil {
+		return report.Result{}, err
+	}
+	r := sharingRun{Sharing: s, root: root, table: table, data: data, images: identity, backend: backend, outcomes: make(map[string][]sharingOutcome)}
 	done, total := 0, s.Seeds*(len(s.Nets)+1)+1
 	add := func(name string, config any, seed uint64, run func() (sharingOutcome, error)) error {
 		o, err := r.stored(name, config, seed, run)
@@ -95,9 +99,8 @@ func (s Sharing) Run(ctx context.Context, root string, table *datasets.NASBench1
 			return fmt.Errorf("experiment: weight sharing, %s with seed %d: %w", name, seed, err)
 		}
 		r.outcomes[name] = append(r.outcomes[name], o)
-		if done++; watch != nil {
-			watch(done, total, map[string]float64{"accuracy": o.Accuracy, "network": o.Network})
-		}
+		done++
+		watch.Tell(rundir.Progress{Done: done, Total: total, Values: map[string]float64{"accuracy": o.Accuracy, "network": o.Network}})
 		return nil
 	}
 	if err := add(nameAlone, s.Alone, 1, func() (sharingOutcome, error) { return r.alone(ctx) }); err != nil {
@@ -142,16 +145,23 @@ type sharingRun struct {
 	root    string
 	table   *datasets.NASBench101
 	data    *supernet.Data
+	images  string // [supernet.Data.Identity]
 	backend compute.Backend
 
 	outcomes map[string][]sharingOutcome // by the row's name, in the order of the seeds
 }
 
+// versions are those of all that the experiment runs.
+func (r sharingRun) versions() rundir.Versions {
+	return supernet.Versions().With(r.CTNAS.Versions(), rundir.Versions{"sharing": 1})
+}
+
 // stored returns an outcome from its run directory if it is there, else runs it.
 func (r sharingRun) stored(name string, config any, seed uint64, run func() (sharingOutcome, error)) (sharingOutcome, error) {
-	return rundir.Once(r.root, "sharing", map[string]any{
-		"table": r.table.Source().Description, "images": r.data.Source, "train": r.data.Train.Len(), "validation": r.Validation,
-		"backend": engine.Describe(r.backend), "name": name, "config": config, "seed": seed, "held_out": heldOut,
+	return rundir.Once(r.root, rundir.Key{
+		Step: "sharing", Algorithms: r.versions(), Backend: engine.Fingerprint(r.backend),
+		Config: map[string]any{"name": name, "config": config, "seed": seed, "held_out": heldOut},
+		Data:   map[string]string{"images": r.images, "benchmark": space.Identity(r.table.Benchmark())},
 	}, func(*rundir.Run) (sharingOutcome, error) {
 		start := time.Now()
 		o, err := run()
@@ -169,8 +179,10 @@ type pace struct {
 // measured is the pace of a network, measured once and then stored. For a network and the
 // size of its batches it takes its FLOPs and the time of a step.
 func (r sharingRun) measured(name string, config any, batchSize int, measure func() (flops float64, step time.Duration, err error)) (pace, error) {
-	return rundir.Once(r.root, "pace", map[string]any{
-		"images": r.data.Source, "train": r.data.Train.Len(), "backend": engine.Describe(r.backend), "name": name, "config": config,
+	return rundir.Once(r.root, rundir.Key{
+		Step: "pace", Algorithms: r.versions(), Backend: engine.Fingerprint(r.backend),
+		Config: map[string]any{"name": name, "config": config},
+		Data:   map[string]string{"images": r.images},
 	}, func(*rundir.Run) (pace, error) {
 		flops, step, err := measure()
 		return pace{float64(batchSize) / step.Seconds(), flops}, err
@@ -239,11 +251,11 @@ func (r sharingRun) share(ctx context.Context, c supernet.Config) (sharingOutcom
 		return o, err
 	}
 	o.Network *= 100
-	others, tests, err := r.table.Report().HeldOut(rand.New(rand.NewPCG(c.Seed, seedHeldOut)), heldOut, nil)
+	others, tests, err := r.table.Report().HeldOut(engine.Stream(c.Seed, heldOutStream, 0), heldOut, nil)
 	if err != nil {
 		return o, err
 	}
-	shared, err := trained.Net.Utilities(others)
+	shared, err := trained.Net.Ranker(ctx).Utilities(others)
 	if err != nil {
 		return o, err
 	}
@@ -335,11 +347,8 @@ func (r sharingRun) result(ctx context.Context) (report.Result, error) {
 	if r.table.Source().Kind != datasets.Real {
 		source = r.table.Source().Kind // of the cells' accuracies
 	}
-	result := report.Result{
-		ID: "weightsharing", Benchmark: nasbench101.Space{}.Name(), Source: string(source),
-		Backend: engine.Describe(r.backend), Seeds: r.Seeds,
-		Config: map[string]any{"experiment": r.Sharing, "images": r.data.Source, "table": r.table.Source().Description},
-	}
+	result := newResult("weightsharing", nasbench101.Space{}.Name(), string(source), r.images+"; "+space.Identity(r.table.Benchmark()), r.backend, r.Seeds,
+		map[string]any{"experiment": r.Sharing, "images": r.data.Source, "table": r.table.Source().Description}, r.versions())
 	peak, err := matrixFLOPs(r.backend)
 	if err != nil {
 		return result, err

@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"context"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"testing"
 
 	"github.com/ctnas/ctnas/ctnaslib/report"
@@ -25,7 +26,12 @@ func TestWeightSharing(t *testing.T) {
 	for i := range results {
 		outcomes := 0
 		var err error
-		results[i], err = s.Run(context.Background(), root, table, set, backend, func(done, total int, _ map[string]float64) {
+		results[i], err = s.Run(context.Background(), root, table, set, backend, func(step rundir.Progress) {
+			if step.Stage != "" {
+				return
+			}
+			done, total := step.Done, step.Total
+
 			if outcomes++; done != outcomes || total != 3 {
 				t.Errorf("told of outcome %d of %d after %d", done, total, outcomes)
 			}

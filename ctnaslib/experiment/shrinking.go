@@ -3,7 +3,6 @@ package experiment
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -76,7 +75,11 @@ func (s Shrinking) Run(ctx context.Context, root string, set *images.Set, backen
 	if err != nil {
 		return report.Result{}, err
 	}
-	r := shrinkingRun{s, ctx, root, data, backend}
+	identity, err := data.Identity()
+	if err != nil {
+		return report.Result{}, err
+	}
+	r := shrinkingRun{s, ctx, root, data, identity, backend}
 	var order []string
 	outcomes := make(map[string][]shrunk)
 	done, total := 0, s.Seeds*(len(subNetworks)+len(s.Alone)+2)
@@ -92,9 +95,8 @@ func (s Shrinking) Run(ctx context.Context, root string, set *images.Set, backen
 				order = append(order, name)
 			}
 			outcomes[name] = append(outcomes[name], o)
-			if done++; watch != nil {
-				watch(done, total, map[string]float64{"network": o.Accuracy})
-			}
+			done++
+			watch.Tell(rundir.Progress{Done: done, Total: total, Values: map[string]float64{"network": o.Accuracy}})
 			return nil
 		}
 		for _, sub := range subNetworks {
@@ -130,13 +132,20 @@ type shrinkingRun struct {
 	ctx     context.Context
 	root    string
 	data    *supernet.Data
+	images  string // [supernet.Data.Identity]
 	backend compute.Backend
 }
 
+// versions are those of all that the experiment runs.
+func (r shrinkingRun) versions() rundir.Versions {
+	return supernet.Versions().With(r.Search.Versions(), rundir.Versions{"shrinking": 1})
+}
+
 func (r shrinkingRun) stored(name string, config any, seed uint64, run func() (shrunk, error)) (shrunk, error) {
-	return rundir.Once(r.root, "shrunk", map[string]any{
-		"images": r.data.Source, "train": r.data.Train.Len(), "validation": r.Validation, "test": r.data.Test.Len(),
-		"backend": engine.Describe(r.backend), "name": name, "config": config, "seed": seed,
+	return rundir.Once(r.root, rundir.Key{
+		Step: "shrunk", Algorithms: r.versions(), Backend: engine.Fingerprint(r.backend),
+		Config: map[string]any{"name": name, "config": config, "seed": seed},
+		Data:   map[string]string{"images": r.images},
 	}, func(*rundir.Run) (shrunk, error) {
 		start := time.Now()
 		o, err := run()
@@ -194,7 +203,7 @@ func (r shrinkingRun) ctnas(c supernet.ElasticConfig) (shrunk, error) {
 	if err != nil {
 		return o, err
 	}
-	accuracies, err := trained.Net.Utilities(others)
+	accuracies, err := trained.Net.Ranker(r.ctx).Utilities(others)
 	if err != nil {
 		return o, err
 	}
@@ -225,15 +234,13 @@ func (r shrinkingRun) draw(c supernet.ElasticConfig, n int) ([]space.Arch, error
 	if err != nil {
 		return nil, err
 	}
-	return space.Draw(rand.New(rand.NewPCG(c.Seed, seedHeldOut)), s, n, nil)
+	return space.Draw(engine.Stream(c.Seed, heldOutStream, 0), s, n, nil)
 }
 
 // result puts the outcomes together. The curves of a row are those of the first seed.
 func (r shrinkingRun) result(order []string, outcomes map[string][]shrunk) (report.Result, error) {
-	result := report.Result{
-		ID: "mobilenet-supernet", Benchmark: "mobilenetv3", Source: string(datasets.Proxy), Backend: engine.Describe(r.backend), Seeds: r.Seeds,
-		Config: map[string]any{"experiment": r.Shrinking, "images": r.data.Source},
-	}
+	result := newResult("mobilenet-supernet", "mobilenetv3", string(datasets.Proxy), r.images, r.backend, r.Seeds,
+		map[string]any{"experiment": r.Shrinking, "images": r.data.Source}, r.versions())
 	for _, name := range order {
 		perSeed, madds, queries := map[string][]float64{}, 0.0, 0
 		for _, o := range outcomes[name] {

@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"strings"
 	"testing"
 
@@ -27,7 +28,12 @@ func TestShrinking(t *testing.T) {
 	root, done := t.TempDir(), 0
 	var texts []string
 	for range 2 {
-		result, err := s.Run(t.Context(), root, set, backend, func(n, total int, _ map[string]float64) {
+		result, err := s.Run(t.Context(), root, set, backend, func(step rundir.Progress) {
+			if step.Stage != "" {
+				return
+			}
+			n, total := step.Done, step.Total
+
 			if total != 6 {
 				t.Errorf("%d of %d", n, total)
 			}

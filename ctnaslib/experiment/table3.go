@@ -3,7 +3,6 @@ package experiment
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -67,11 +66,11 @@ const (
 // steps of some of them. Watch, if set, is told of each turn.
 func Table3(ctx context.Context, table *datasets.NASBench101, set *images.Set, backend compute.Backend, c Table3Config, watch rundir.Watch) (report.Result, error) {
 	s := table.Benchmark().Space()
-	cells, err := table.Benchmark().Sample(rand.New(rand.NewPCG(1, seedHeldOut)), c.Cells)
+	cells, err := table.Benchmark().Sample(engine.Stream(1, heldOutStream, 0), c.Cells)
 	if err != nil {
 		return report.Result{}, err
 	}
-	labelled, err := search.Label(table.Benchmark(), 2, 1) // ReNAS scales its features by those of labelled cells
+	labelled, err := search.Label(ctx, table.Benchmark(), 2, 1) // ReNAS scales its features by those of labelled cells
 	if err != nil {
 		return report.Result{}, err
 	}
@@ -109,14 +108,9 @@ func Table3(ctx context.Context, table *datasets.NASBench101, set *images.Set, b
 				times[i] = append(times[i], 1000*time.Since(begin).Seconds())
 			}
 		}
-		if watch != nil {
-			watch(turn+1, warmUp+c.Repeats, nil)
-		}
+		watch.Tell(rundir.Progress{Done: turn + 1, Total: warmUp + c.Repeats})
 	}
-	result := report.Result{
-		ID: "table3", Benchmark: s.Name(), Source: string(table.Source().Kind), Backend: engine.Describe(backend),
-		Seeds: 1, Elapsed: time.Since(start).Seconds(), Config: c,
-	}
+	result := newResult("table3", s.Name(), string(table.Source().Kind), space.Identity(table.Benchmark()), backend, 1, c, predictor.Versions().With(paper.Config().Versions(), supernet.Versions()))
 	median := func(values []float64) float64 {
 		slices.Sort(values)
 		return values[len(values)/2]
@@ -150,11 +144,11 @@ func (c Table3Config) withImages(ctx context.Context, backend compute.Backend, s
 	if err != nil {
 		return nil, err
 	}
-	if _, err := net.Utilities(cells); err != nil { // compiles what is timed then
+	if _, err := net.Ranker(ctx).Utilities(cells); err != nil { // compiles what is timed then
 		return nil, err
 	}
 	begin := time.Now()
-	if _, err := space.Rank(net, cells); err != nil {
+	if _, err := space.Rank(net.Ranker(ctx), cells); err != nil {
 		return nil, err
 	}
 	shared := time.Since(begin)

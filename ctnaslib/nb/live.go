@@ -21,13 +21,17 @@ func Live(what string, names ...string) rundir.Watch {
 	curves := make([]report.Series, len(names))
 	id := gonbui.UniqueID()
 	var shown time.Time
-	return func(done, total int, values map[string]float64) {
+	return func(p rundir.Progress) {
+		progress(p)
+		if p.Stage != "" {
+			return
+		}
 		for i, name := range names {
-			if v, ok := values[name]; ok {
-				curves[i].X, curves[i].Y = append(curves[i].X, float64(done)), append(curves[i].Y, v)
+			if v, ok := p.Values[name]; ok {
+				curves[i].X, curves[i].Y = append(curves[i].X, float64(p.Done)), append(curves[i].Y, v)
 			}
 		}
-		if done == total {
+		if p.Done == p.Total {
 			gonbui.UpdateHTML(id, "")
 			gonbui.DisplayHTML(drawn(what, names, curves))
 			gonbui.Sync()
@@ -35,7 +39,6 @@ func Live(what string, names ...string) rundir.Watch {
 			shown = time.Now()
 			gonbui.UpdateHTML(id, drawn(what, names, curves))
 		}
-		progress(done, total, values)
 	}
 }
 

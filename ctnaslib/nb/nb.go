@@ -119,24 +119,53 @@ func Charts(charts ...report.Chart) {
 
 // Progress shows how far a run is, with the last values of its metrics and an
 // estimate of the time left: as one line that changes in place in a notebook, as
-// a line every ten seconds in a terminal.
+// a line every ten seconds in a terminal. The stages of a run, such as the training of a
+// comparator before a search, are shown in the same line under their names. The steps of the run
+// itself are called what.
 func Progress(what string) rundir.Watch {
-	start := time.Now()
-	first := -1 // steps that were done before this process
-	last := make(map[string]float64)
 	line := newLine()
-	return func(done, total int, values map[string]float64) {
-		maps.Copy(last, values)
-		if first < 0 {
-			first = done - 1
+	var stage *stage
+	return func(p rundir.Progress) {
+		if stage == nil || p.Stage != stage.name || p.Total != stage.total || p.Done < stage.done {
+			stage = newStage(p)
 		}
-		each := time.Since(start) / time.Duration(done-first)
-		text := fmt.Sprintf("%s %d/%d, %s left%s", what, done, total, (each * time.Duration(total-done)).Round(time.Second), listed(last))
-		if done == total {
-			text = fmt.Sprintf("%s %d/%d in %s%s", what, done, total, time.Since(start).Round(time.Second), listed(last))
+		text, whole := stage.step(p)
+		name := what
+		if p.Stage != "" {
+			name = p.Stage
+			whole = false // more is to come
 		}
-		line.show(text, int64(done), int64(total))
+		text = name + " " + text
+		if whole {
+			line.show(text, int64(p.Done), int64(p.Total))
+		} else {
+			line.show(text, int64(p.Done), int64(p.Total)+1)
+		}
 	}
+}
+
+// stage is a part of a run that is under way.
+type stage struct {
+	name        string
+	total, done int
+	start       time.Time
+	first       int // steps that were done before this process
+	last        map[string]float64
+}
+
+func newStage(p rundir.Progress) *stage {
+	return &stage{name: p.Stage, total: p.Total, start: time.Now(), first: p.Done - 1, last: make(map[string]float64)}
+}
+
+// step is the text that a step adds to the name of its stage, and whether it was the last.
+func (s *stage) step(p rundir.Progress) (text string, whole bool) {
+	maps.Copy(s.last, p.Values)
+	s.done = p.Done
+	if p.Done == p.Total {
+		return fmt.Sprintf("%d/%d in %s%s", p.Done, p.Total, time.Since(s.start).Round(time.Second), listed(s.last)), true
+	}
+	each := time.Since(s.start) / time.Duration(p.Done-s.first)
+	return fmt.Sprintf("%d/%d, %s left%s", p.Done, p.Total, (each * time.Duration(p.Total-p.Done)).Round(time.Second), listed(s.last)), false
 }
 
 // DataProgress shows how far a download, or the first opening of a table, is.

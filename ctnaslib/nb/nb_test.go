@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ctnas/ctnas/ctnaslib/report"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 )
 
 // printed runs f, outside a notebook, and returns what it printed to a stream, such
@@ -32,9 +33,9 @@ func printed(t *testing.T, stream **os.File, f func()) string {
 func TestProgress(t *testing.T) {
 	text := printed(t, &os.Stderr, func() {
 		watch := Progress("epoch")
-		watch(1, 3, map[string]float64{"loss": 0.7, "tau": 0.5})
-		watch(2, 3, map[string]float64{"loss": 0.6}) // too soon for a line
-		watch(3, 3, map[string]float64{"loss": 0.25})
+		watch(rundir.Progress{Done: 1, Total: 3, Values: map[string]float64{"loss": 0.7, "tau": 0.5}})
+		watch(rundir.Progress{Done: 2, Total: 3, Values: map[string]float64{"loss": 0.6}}) // too soon for a line
+		watch(rundir.Progress{Done: 3, Total: 3, Values: map[string]float64{"loss": 0.25}})
 	})
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	if len(lines) != 2 {

@@ -16,10 +16,10 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/encoder"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
@@ -59,8 +59,12 @@ type learner interface {
 // root: it loads, continues or starts.
 func train[C any, P learner](ctx context.Context, root, step string, t Training[C], epochs int,
 	fresh func() (P, error), decode func([]byte) (P, error)) (*Trained[P], error) {
-	run, err := rundir.Open(root, step, map[string]any{
-		"space": t.Space.Name(), "backend": engine.Describe(t.Backend), "predictor": t.Config, "labelled": comparator.Texts(t.Labelled),
+	if err := comparator.CheckLabels(t.Labelled); err != nil {
+		return nil, fmt.Errorf("predictor: %w", err)
+	}
+	run, err := rundir.Open(root, rundir.Key{
+		Step: step, Algorithms: Versions(), Config: t.Config, Backend: engine.Fingerprint(t.Backend),
+		Data: map[string]string{"space": encoder.SpaceIdentity(t.Space), "labels": comparator.Digest(t.Labelled)},
 	})
 	if err != nil {
 		return nil, err
@@ -89,7 +93,7 @@ func (p *process[P]) Start() (err error) {
 	return err
 }
 
-func (p *process[P]) Step(epoch int) (map[string]float64, error) {
+func (p *process[P]) Step(_ context.Context, epoch int) (map[string]float64, error) {
 	loss, err := p.predictor.TrainEpoch(epoch, p.labelled)
 	return map[string]float64{"loss": loss}, err
 }
@@ -101,16 +105,16 @@ func (p *process[P]) Decode(state []byte) (err error) {
 	return err
 }
 
-// The random streams of a training, the second word of each generator's seed.
-const (
-	seedWeights = 1
-	seedEpoch   = 1 << 32 // plus the epoch
-)
+// Versions are those of the algorithms behind the training of a predictor, for the keys of
+// stored results.
+func Versions() rundir.Versions {
+	return encoder.Versions().With(rundir.Versions{"predictor": 1})
+}
 
 // batches shuffles the labelled architectures for an epoch and cuts them into
 // batches of at most size.
 func batches(seed uint64, epoch int, labelled []comparator.Labelled, size int) [][]comparator.Labelled {
-	rng := rand.New(rand.NewPCG(seed, seedEpoch+uint64(epoch)))
+	rng := engine.Stream(seed, "predictor: epoch", epoch)
 	shuffled := make([]comparator.Labelled, len(labelled))
 	for i, k := range rng.Perm(len(labelled)) {
 		shuffled[i] = labelled[k]
@@ -153,13 +157,22 @@ func constant(scope *model.Scope, name string, values []float64, dims ...int) er
 	return nil
 }
 
+// finite reports a predicted number of an architecture that is none.
+func finite(v float64, a space.Arch) error {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return fmt.Errorf("predictor: the prediction for %s is %g, so the training has diverged; lower the learning rate", a, v)
+	}
+	return nil
+}
+
 // checkTraining reports settings that no training can use.
-func checkTraining(epochs, batchSize int, learningRate, weightDecay float64) error {
+func checkTraining(epochs, batchSize int, adam engine.Adam) error {
 	switch {
 	case epochs < 0 || batchSize < 2:
 		return fmt.Errorf("predictor: training needs batches of at least 2 and no negative number of epochs, not %d and %d", batchSize, epochs)
-	case learningRate <= 0 || weightDecay < 0:
-		return fmt.Errorf("predictor: the learning rate must be positive and the weight decay not negative, not %g and %g", learningRate, weightDecay)
+	}
+	if err := adam.Check(); err != nil {
+		return fmt.Errorf("predictor: %w", err)
 	}
 	return nil
 }

@@ -113,7 +113,12 @@ func testResume[C any, P space.Ranker](t *testing.T, training Training[C],
 
 	root := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
-	training.Watch = func(done, _ int, _ map[string]float64) {
+	training.Watch = func(step rundir.Progress) {
+		if step.Stage != "" {
+			return
+		}
+		done := step.Done
+
 		if done == 13 {
 			cancel()
 		}

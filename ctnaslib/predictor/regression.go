@@ -3,7 +3,6 @@ package predictor
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/encoder"
@@ -47,11 +46,15 @@ func likeComparator(c comparator.Config) RegressionConfig {
 	}
 }
 
+func (c RegressionConfig) adam() engine.Adam {
+	return engine.Adam{LearningRate: c.LearningRate, Beta1: c.Beta1, Beta2: c.Beta2, WeightDecay: c.WeightDecay}
+}
+
 func (c RegressionConfig) check() error {
 	if err := c.GCN.Check(); err != nil {
 		return fmt.Errorf("predictor: %w", err)
 	}
-	return checkTraining(c.Epochs, c.BatchSize, c.LearningRate, c.WeightDecay)
+	return checkTraining(c.Epochs, c.BatchSize, c.adam())
 }
 
 // Regression predicts the accuracy of an architecture (the paper's RegressionNAS,
@@ -92,7 +95,7 @@ func NewRegression(backend compute.Backend, s space.Space, labelled []comparator
 		labels[i] = l.Accuracy
 	}
 	mean, deviation := moments(labels)
-	rng := rand.New(rand.NewPCG(config.Seed, seedWeights))
+	rng := engine.Stream(config.Seed, "predictor: weights", 0)
 	store := model.NewStore()
 	scope := store.RootScope().At(scopeRegression)
 	sizes := encoder.SizesOf(s)
@@ -148,8 +151,7 @@ func (r *Regression) predictGraph(root *model.Scope, adjacency, ops *Node) *Node
 // standardised labels [batch], and returns that loss.
 func (r *Regression) stepGraph(root *model.Scope, adjacency, ops, labels *Node) *Node {
 	loss := ReduceAllMean(Square(Sub(r.predictGraph(root, adjacency, ops), labels)))
-	adam := engine.Adam{LearningRate: r.config.LearningRate, Beta1: r.config.Beta1, Beta2: r.config.Beta2, WeightDecay: r.config.WeightDecay}
-	adam.Minimize(root, scopeRegression, loss)
+	r.config.adam().Minimize(root, scopeRegression, loss)
 	return loss
 }
 
@@ -199,8 +201,12 @@ func (r *Regression) Utilities(archs []space.Arch) ([]float64, error) {
 		if err != nil {
 			return fmt.Errorf("predictor: cannot predict: %w", err)
 		}
-		for _, p := range tensors.MustCopyFlatData[float32](out)[:len(part)] {
-			predicted = append(predicted, r.mean+r.deviation*float64(p))
+		for i, p := range tensors.MustCopyFlatData[float32](out)[:len(part)] {
+			accuracy := r.mean + r.deviation*float64(p)
+			if err := finite(accuracy, part[i]); err != nil {
+				return err
+			}
+			predicted = append(predicted, accuracy)
 		}
 		return nil
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
@@ -59,6 +58,10 @@ func QuickReNAS() ReNASConfig {
 	return c
 }
 
+func (c ReNASConfig) adam() engine.Adam {
+	return engine.Adam{LearningRate: c.LearningRate, Beta1: c.Beta1, Beta2: c.Beta2, WeightDecay: c.WeightDecay}
+}
+
 func (c ReNASConfig) check() error {
 	if min(c.Channels[0], c.Channels[1], c.Hidden[0], c.Hidden[1]) < 1 {
 		return fmt.Errorf("predictor: the layers of ReNAS need a width of at least one, not Channels %v and Hidden %v", c.Channels, c.Hidden)
@@ -66,7 +69,7 @@ func (c ReNASConfig) check() error {
 	if c.Loss != LogisticLoss && c.Loss != HingeLoss {
 		return fmt.Errorf("predictor: unknown ranking loss %q; use predictor.LogisticLoss or predictor.HingeLoss", c.Loss)
 	}
-	return checkTraining(c.Epochs, c.BatchSize, c.LearningRate, c.WeightDecay)
+	return checkTraining(c.Epochs, c.BatchSize, c.adam())
 }
 
 // Costed is an architecture that ReNAS can read: it knows what its nodes cost.
@@ -164,7 +167,7 @@ func NewReNAS(backend compute.Backend, s space.Space, labelled []comparator.Labe
 
 // newReNASStore draws the weights as PyTorch does: uniform ±1/√n for n inputs.
 func newReNASStore(nodes, maps int, means, deviations []float64, config ReNASConfig) (*model.Store, error) {
-	rng := rand.New(rand.NewPCG(config.Seed, seedWeights))
+	rng := engine.Stream(config.Seed, "predictor: weights", 0)
 	store := model.NewStore()
 	scope, running, input := store.RootScope().At(scopeReNAS), store.RootScope().At(scopeRunning), store.RootScope().At(scopeInput)
 	var err error
@@ -336,8 +339,7 @@ func (r *ReNAS) norm(root *model.Scope, i int, x *Node, training bool) (mean, va
 func (r *ReNAS) stepGraph(root *model.Scope, features, accuracies *Node) *Node {
 	scores := r.network(root, features, true)
 	loss := r.loss(scores, accuracies)
-	adam := engine.Adam{LearningRate: r.config.LearningRate, Beta1: r.config.Beta1, Beta2: r.config.Beta2, WeightDecay: r.config.WeightDecay}
-	adam.Minimize(root, scopeReNAS, loss)
+	r.config.adam().Minimize(root, scopeReNAS, loss)
 	return loss
 }
 
@@ -418,7 +420,10 @@ func (r *ReNAS) Utilities(archs []space.Arch) ([]float64, error) {
 		if err != nil {
 			return fmt.Errorf("predictor: cannot compute scores: %w", err)
 		}
-		for _, s := range tensors.MustCopyFlatData[float32](out)[:len(part)] {
+		for i, s := range tensors.MustCopyFlatData[float32](out)[:len(part)] {
+			if err := finite(float64(s), part[i]); err != nil {
+				return err
+			}
 			scores = append(scores, float64(s))
 		}
 		return nil

@@ -18,15 +18,23 @@ import (
 
 // Result is what an experiment measured: figures/<id>/result.json.
 type Result struct {
-	ID        string       `json:"id"`        // such as "table4"
-	Benchmark string       `json:"benchmark"` // such as "nasbench101"
-	Source    string       `json:"source"`    // of the numbers: "real", "surrogate" or "proxy"
-	Backend   string       `json:"backend"`   // that computed them
-	Seeds     int          `json:"seeds"`     // how often each method was run
-	Elapsed   float64      `json:"elapsed_s"` // seconds for all of it
-	Config    any          `json:"config"`    // what the result is a function of
-	Rows      []Row        `json:"rows"`
-	Tests     []Comparison `json:"tests,omitempty"`
+	ID        string  `json:"id"`        // such as "table4"
+	Benchmark string  `json:"benchmark"` // such as "nasbench101"
+	Source    string  `json:"source"`    // of the numbers: "real", "surrogate" or "proxy"
+	Backend   string  `json:"backend"`   // that computed them
+	Seeds     int     `json:"seeds"`     // how often each method was run
+	Elapsed   float64 `json:"elapsed_s"` // seconds for all of it
+	Config    any     `json:"config"`    // what was run
+
+	// With the configuration, what the result is a function of: the data, with its digest; the
+	// versions of "go", "gomlx", the "backend" and of this module, "ctnas"; those of the algorithms.
+	// Results of before there were versions have none.
+	Data       string            `json:"data,omitempty"`
+	Versions   map[string]string `json:"versions,omitempty"`
+	Algorithms map[string]int    `json:"algorithms,omitempty"`
+
+	Rows  []Row        `json:"rows"`
+	Tests []Comparison `json:"tests,omitempty"`
 }
 
 // Row is a method and its numbers. A method that was not run here has no Metrics,

@@ -1,11 +1,11 @@
 package rundir
 
-// Once returns the result of a step and its configuration: the stored one if the run was
-// finished before, else that of work, which it stores. The errors are those of [Open],
-// of the run directory and of work.
-func Once[Result any](root, step string, config any, work func(*Run) (Result, error)) (Result, error) {
+// Once returns the result of a key: the stored one if the run was finished before, else
+// that of work, which it stores. The errors are those of [Open], of the run directory and
+// of work.
+func Once[Result any](root string, key Key, work func(*Run) (Result, error)) (Result, error) {
 	var result Result
-	run, err := Open(root, step, config)
+	run, err := Open(root, key)
 	if err != nil {
 		return result, err
 	}

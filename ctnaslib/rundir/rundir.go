@@ -1,15 +1,16 @@
 // Package rundir keeps what a step of an experiment leaves on disk.
 //
 // A cell of a GoNB notebook is a fresh process, so a step's result must outlive
-// it. A run directory belongs to one step and one configuration:
+// it. A run directory belongs to one step and one key:
 //
-//	run, err := rundir.Open(root, "nac", config) // root/nac-1f3c5e7a90b1d2e4
+//	run, err := rundir.Open(root, rundir.Key{Step: "nac", …}) // root/nac-1f3c5e7a90b1d2e4
 //	defer run.Close()
 //	status, err := run.Do(ctx, training, epochs, 20, watch) // what no process did before
 //	run.Finish(result)
 //
-// The directory's name holds a hash of the configuration: another configuration
-// is another directory, and running a step again is cheap and gives the same
+// The directory's name holds a hash of the [Key], which is everything that the result is a
+// function of: with another configuration, other labels, another backend or a new version of
+// an algorithm it is another directory, and running a step again is cheap and gives the same
 // answer. Every file is written whole or not at all, so a process may be killed
 // at any moment and the next one continues from the last checkpoint.
 package rundir
@@ -17,9 +18,7 @@ package rundir
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,7 +33,9 @@ import (
 
 // The files of a run directory.
 const (
-	configFile     = "config.json"   // what the run is a function of
+	keyFile   = "key.json" // what the run is a function of
+	probeFile = "probe"    // what was measured beside the work
+
 	metricsFile    = "metrics.jsonl" // one line for each call of Log
 	checkpointFile = "checkpoint"    // sealed: step, then the state
 	resultFile     = "result.json"   // written last
@@ -61,23 +62,15 @@ type Run struct {
 	metrics *os.File
 }
 
-// Dir returns the directory that a step and its configuration have under root. The
-// configuration is anything that encoding/json can write.
-func Dir(root, step string, config any) (string, error) {
-	text, err := json.Marshal(config)
+// Open opens, or creates, the run directory of a key under root, and locks it until Close.
+// Its errors say what the key lacks, that the directory cannot be written, that another
+// process has it open ([ErrInUse]), or that it is damaged.
+func Open(root string, key Key) (*Run, error) {
+	text, err := key.text()
 	if err != nil {
-		return "", fmt.Errorf("rundir: cannot write the configuration of %s as JSON: %w", step, err)
+		return nil, err
 	}
-	sum := sha256.Sum256(text)
-	return filepath.Join(root, step+"-"+hex.EncodeToString(sum[:8])), nil
-}
-
-// Open opens, or creates, the run directory of a step and its configuration under
-// root, and locks it until Close. Its errors say that the directory cannot be
-// written, that another process has it open ([ErrInUse]), or that it holds another
-// configuration.
-func Open(root, step string, config any) (*Run, error) {
-	dir, err := Dir(root, step, config)
+	dir, err := key.Dir(root)
 	if err != nil {
 		return nil, err
 	}
@@ -92,28 +85,31 @@ func Open(root, step string, config any) (*Run, error) {
 	if !locked {
 		return nil, fmt.Errorf("rundir: cannot open %s: %w; wait until it is done, or work under another folder ($CTNAS_RUNS for notebooks)", dir, ErrInUse)
 	}
-	if err := r.open(config); err != nil {
+	if err := r.open(text); err != nil {
 		r.Close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *Run) open(config any) error {
-	text, err := json.MarshalIndent(config, "", "  ")
-	if err != nil {
-		return fmt.Errorf("rundir: cannot write the configuration as JSON: %w", err)
-	}
-	text = append(text, '\n')
-	stored, err := os.ReadFile(r.path(configFile))
+// open checks what is there, and clears away what a killed process left half-done.
+func (r *Run) open(key []byte) error {
+	stored, err := os.ReadFile(r.path(keyFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		err = r.writeFile(configFile, text)
-	case err == nil && !bytes.Equal(stored, text):
-		err = fmt.Errorf("rundir: %s holds a run of another configuration; use another folder, or delete it", r.dir)
+		err = r.writeFile(keyFile, key)
+	case err == nil && !bytes.Equal(stored, key):
+		err = fmt.Errorf("rundir: %s is damaged; delete the folder %s to start again", r.path(keyFile), r.dir)
 	}
 	if err != nil {
 		return err
+	}
+	unfinished, err := filepath.Glob(r.path(".*")) // what renameio writes before it renames
+	for _, path := range unfinished {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		return fmt.Errorf("rundir: cannot clear %s: %w", r.dir, err)
 	}
 	step, _, err := r.Checkpoint()
 	if err != nil {
@@ -122,14 +118,7 @@ func (r *Run) open(config any) error {
 	if done, err := r.Result(&json.RawMessage{}); err != nil || done {
 		return err
 	}
-	if err := r.dropMetricsFrom(step); err != nil {
-		return err
-	}
-	r.metrics, err = os.OpenFile(r.path(metricsFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
-	if err != nil {
-		return fmt.Errorf("rundir: cannot open the metrics: %w", err)
-	}
-	return nil
+	return r.dropMetricsFrom(step)
 }
 
 // Close unlocks the run directory.
@@ -214,6 +203,11 @@ func (r *Run) Log(step int, values map[string]float64) error {
 	if err != nil {
 		return fmt.Errorf("rundir: cannot log step %d: %w", step, err)
 	}
+	if r.metrics == nil {
+		if r.metrics, err = os.OpenFile(r.path(metricsFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644); err != nil {
+			return fmt.Errorf("rundir: cannot open the metrics: %w", err)
+		}
+	}
 	if _, err := r.metrics.Write(append(line, '\n')); err != nil {
 		return fmt.Errorf("rundir: cannot log step %d: %w", step, err)
 	}
@@ -246,7 +240,7 @@ func ReadMetrics(dir string) ([]Metrics, error) {
 			err = json.Unmarshal(line, &m)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("rundir: line %d of %s is damaged: %w", len(all)+1, file.Name(), err)
+			return nil, fmt.Errorf("rundir: line %d of %s is damaged; delete the folder %s to start again: %w", len(all)+1, file.Name(), dir, err)
 		}
 		all = append(all, m)
 	}
@@ -281,4 +275,32 @@ func (r *Run) dropMetricsFrom(step int) error {
 		return nil
 	}
 	return r.writeFile(metricsFile, kept.Bytes())
+}
+
+// Observe sees to it that the metrics of a run of so many steps hold what a probe measures,
+// which the text identifies: a run that went on without it, or with another, begins again. An
+// empty text is no probe, and suits a finished run whatever it was observed by.
+func (r *Run) Observe(probe string, steps int) error {
+	done, _, err := r.Checkpoint()
+	if err != nil {
+		return err
+	}
+	stored, err := os.ReadFile(r.path(probeFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("rundir: cannot read what was measured: %w", err)
+	}
+	if done > 0 && string(stored) == probe || done >= steps && probe == "" {
+		return nil
+	}
+	if done > 0 && probe != "" {
+		for _, name := range []string{resultFile, checkpointFile} {
+			if err := os.Remove(r.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("rundir: cannot begin the run again: %w", err)
+			}
+		}
+		if err := r.dropMetricsFrom(0); err != nil {
+			return err
+		}
+	}
+	return r.writeFile(probeFile, []byte(probe))
 }

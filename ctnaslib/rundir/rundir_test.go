@@ -11,9 +11,14 @@ import (
 
 type config struct{ Layers int }
 
+// keyOf is the key of a configuration, with all that a key needs.
+func keyOf(c any) Key {
+	return Key{Step: "step", Algorithms: Versions{"test": 1}, Config: c, Data: map[string]string{"space": "toy"}}
+}
+
 func mustOpen(t *testing.T, root string, c any) *Run {
 	t.Helper()
-	r, err := Open(root, "step", c)
+	r, err := Open(root, keyOf(c))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +78,7 @@ func TestEachConfigurationHasItsDirectory(t *testing.T) {
 func TestOneProcessAtATime(t *testing.T) {
 	root := t.TempDir()
 	mustOpen(t, root, config{2})
-	if _, err := Open(root, "step", config{2}); !errors.Is(err, ErrInUse) {
+	if _, err := Open(root, keyOf(config{2})); !errors.Is(err, ErrInUse) {
 		t.Errorf("second opening: %v, want ErrInUse", err)
 	}
 }
@@ -82,9 +87,9 @@ func TestOtherConfiguration(t *testing.T) {
 	root := t.TempDir()
 	r := mustOpen(t, root, config{2})
 	check(t, r.Close())
-	check(t, os.WriteFile(filepath.Join(r.Dir(), configFile), []byte("{}\n"), 0o644))
-	if _, err := Open(root, "step", config{2}); err == nil || !strings.Contains(err.Error(), "another configuration") {
-		t.Errorf("error %v, want one about another configuration", err)
+	check(t, os.WriteFile(filepath.Join(r.Dir(), keyFile), []byte("{}\n"), 0o644))
+	if _, err := Open(root, keyOf(config{2})); err == nil || !strings.Contains(err.Error(), "delete the folder") {
+		t.Errorf("error %v, want one that says what to delete", err)
 	}
 }
 
@@ -105,7 +110,7 @@ func TestDamagedCheckpoint(t *testing.T) {
 	}
 	for _, data := range damaged {
 		check(t, os.WriteFile(path, data, 0o644))
-		if _, err := Open(root, "step", config{2}); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), path) {
+		if _, err := Open(root, keyOf(config{2})); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), path) {
 			t.Errorf("opening with %q: error %v, want ErrDamaged naming the file", data, err)
 		}
 	}
@@ -114,7 +119,7 @@ func TestDamagedCheckpoint(t *testing.T) {
 func TestReadOnlyRoot(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "file")
 	check(t, os.WriteFile(root, nil, 0o644))
-	if _, err := Open(root, "step", config{2}); err == nil || !strings.Contains(err.Error(), "cannot create the run directory") {
+	if _, err := Open(root, keyOf(config{2})); err == nil || !strings.Contains(err.Error(), "cannot create the run directory") {
 		t.Errorf("error %v, want one about the directory", err)
 	}
 }
@@ -142,8 +147,11 @@ func TestCutOffLine(t *testing.T) {
 			check(t, r.Log(step, map[string]float64{"loss": 1}))
 			check(t, r.Save(step+1, nil))
 		}
-		_, err := r.metrics.WriteString(`{"step":9,"val`)
+		file, err := os.OpenFile(r.path(metricsFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 		check(t, err)
+		_, err = file.WriteString(`{"step":9,"val`)
+		check(t, err)
+		check(t, file.Close())
 		check(t, r.Close())
 
 		r = mustOpen(t, root, config{2})

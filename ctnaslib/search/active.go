@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
@@ -39,6 +40,11 @@ func PaperActive() ActiveConfig {
 	return c
 }
 
+// Versions are those of the algorithms behind a search of this configuration.
+func (c ActiveConfig) Versions() rundir.Versions {
+	return c.NAC.Versions().With(rundir.Versions{"active": 1, "evolution": 1, "labels": 1})
+}
+
 func (c ActiveConfig) check() error {
 	if c.Rounds == 0 && c.First == c.Labels && c.First >= 4 {
 		return nil
@@ -60,102 +66,166 @@ func (c ActiveConfig) check() error {
 // the better half of the labels). For a label is one noisy training run: the best of
 // many labels is a lucky one more often than not.
 //
-// Each committee is trained in run directories under root, so an interrupted search
-// continues. The metric of each round is "bought", the mean of its labels.
+// It works in a run directory under root, resumes and is loaded as CTNAS is, a round being an
+// iteration; each committee is trained in run directories of its own. The metric of each round is
+// "bought", the mean of its labels.
 func Active(ctx context.Context, root string, p Problem, config ActiveConfig) (*Found, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
 	config.NAC.Seed = config.Seed
-	run, err := p.open(root, "active", config)
+	buyer, err := p.buyer(root)
+	if err != nil {
+		return nil, err
+	}
+	first, err := buyer.random(ctx, config.First, config.Seed)
+	if err != nil {
+		return nil, err
+	}
+	run, err := p.open(root, "active", config, first)
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
+	a := &active{ctx: ctx, root: root, problem: p, config: config, buyer: buyer, first: first}
 	found := &Found{}
-	if found.Status, err = statusOf(run); err != nil {
+	if found.Status, err = run.Do(ctx, a, config.Rounds, 1, p.Watch); err != nil {
+		return nil, fmt.Errorf("search: %w", err)
+	}
+	if found.Metrics, err = run.Metrics(); err != nil {
 		return nil, err
 	}
-	train := func() (*comparator.Committee, error) {
-		return comparator.TrainCommittee(ctx, root, comparator.Training{
-			Backend: p.Backend, Space: p.Benchmark.Space(), Labelled: found.Labelled, Config: config.NAC,
-		}, config.Members)
-	}
-	if found.Labelled, err = Label(p.Benchmark, config.First, config.Seed); err != nil {
-		return nil, err
-	}
-	for round := range config.Rounds {
-		committee, err := train()
-		if err != nil {
-			return nil, err
-		}
-		bought, err := config.buy(p, committee, found.Labelled, round)
-		if err != nil {
-			return nil, err
-		}
-		committee.Release()
-		found.Labelled = append(found.Labelled, bought...)
-		values := map[string]float64{"bought": meanLabel(bought)}
-		found.Metrics = append(found.Metrics, rundir.Metrics{Step: round, Values: values})
-		if p.Watch != nil {
-			p.Watch(round+1, config.Rounds+1, values)
-		}
-	}
-	committee, err := train()
+	committee, err := a.train(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if found.Best, err = choose(committee, found.Labelled); err != nil {
+	if config.Rounds == 0 || found.Status == rundir.Loaded {
+		found.Status = committee.Status
+	}
+	if found.Best, err = choose(committee, a.labelled); err != nil {
 		return nil, err
 	}
-	if p.Watch != nil {
-		p.Watch(config.Rounds+1, config.Rounds+1, nil)
+	found.Labelled, found.Ranker = a.labelled, committee
+	return p.finish(run, found, buyer)
+}
+
+// active is an active search as a [rundir.Process]. A step is a round.
+type active struct {
+	ctx      context.Context
+	root     string
+	problem  Problem
+	config   ActiveConfig
+	buyer    *buyer
+	first    []comparator.Labelled // at random
+	labelled []comparator.Labelled // so far
+}
+
+func (a *active) train(ctx context.Context) (*comparator.Committee, error) {
+	return comparator.TrainCommittee(ctx, a.root, comparator.Training{
+		Backend: a.problem.Backend, Space: a.problem.Benchmark.Space(), Labelled: a.labelled, Config: a.config.NAC, Watch: a.problem.Watch,
+	}, a.config.Members)
+}
+
+func (a *active) Start() error {
+	a.labelled = slices.Clone(a.first)
+	return nil
+}
+
+func (a *active) Step(ctx context.Context, round int) (map[string]float64, error) {
+	committee, err := a.train(ctx)
+	if err != nil {
+		return nil, err
 	}
-	found.Ranker = committee
-	return p.finish(run, found)
+	bought, err := a.buy(ctx, committee, round)
+	if err != nil {
+		return nil, err
+	}
+	committee.Release()
+	a.labelled = append(a.labelled, bought...)
+	return map[string]float64{"bought": meanLabel(bought)}, nil
+}
+
+// savedActive is an active search in a checkpoint: what it bought in its rounds.
+type savedActive struct {
+	Archs      []string
+	Accuracies []float64
+}
+
+func (a *active) Encode() ([]byte, error) {
+	var s savedActive
+	for _, l := range a.labelled[len(a.first):] {
+		s.Archs, s.Accuracies = append(s.Archs, l.Arch.String()), append(s.Accuracies, l.Accuracy)
+	}
+	return toGob(s)
+}
+
+// Decode asks the benchmark for the labels again, which counts them, and finds out a benchmark
+// that answers otherwise than the one of the checkpoint.
+func (a *active) Decode(state []byte) error {
+	var s savedActive
+	if err := fromGob(state, &s); err != nil {
+		return err
+	}
+	a.labelled = slices.Clone(a.first)
+	for i, text := range s.Archs {
+		arch, err := parse(a.problem.Benchmark.Space(), text)
+		if err != nil {
+			return err
+		}
+		accuracy, err := a.buyer.label(a.ctx, arch)
+		if err != nil {
+			return err
+		}
+		if accuracy != s.Accuracies[i] {
+			return fmt.Errorf("search: the benchmark gives %s the accuracy %g, but gave it %g when this search was begun; search under another folder", arch, accuracy, s.Accuracies[i])
+		}
+		a.labelled = append(a.labelled, comparator.Labelled{Arch: arch, Accuracy: accuracy})
+	}
+	return nil
 }
 
 // buy queries a round's labels: for the architectures of a pool that the ranker ranks
 // highest and that have none yet.
-func (c ActiveConfig) buy(p Problem, ranker space.Ranker, labelled []comparator.Labelled, round int) ([]comparator.Labelled, error) {
-	known := make(map[string]bool, len(labelled))
-	for _, l := range labelled {
+func (a *active) buy(ctx context.Context, ranker space.Ranker, round int) ([]comparator.Labelled, error) {
+	known := make(map[string]bool, len(a.labelled))
+	for _, l := range a.labelled {
 		known[l.Arch.ID()] = true
 	}
-	pool, err := c.pool(p, ranker, rand.New(rand.NewPCG(c.Seed, seedPool+uint64(round))))
+	pool, err := a.pool(ctx, ranker, engine.Stream(a.config.Seed, "search: pool", round))
 	if err != nil {
 		return nil, err
 	}
-	order, err := space.Rank(ranker, pool)
+	order, err := rank(ctx, a.problem.Watch.Stage("ranking"), ranker, pool)
 	if err != nil {
 		return nil, err
 	}
-	count := (c.Labels - len(labelled)) / (c.Rounds - round)
-	var bought []comparator.Labelled
+	count := (a.config.Labels - len(a.labelled)) / (a.config.Rounds - round)
+	var chosen []space.Arch
 	for _, i := range order {
-		if len(bought) == count {
+		if len(chosen) == count {
 			break
 		}
 		if known[pool[i].ID()] {
 			continue
 		}
 		known[pool[i].ID()] = true
-		accuracy, err := p.Benchmark.Validation(pool[i])
-		if err != nil {
-			return nil, err
-		}
-		bought = append(bought, comparator.Labelled{Arch: pool[i], Accuracy: accuracy})
+		chosen = append(chosen, pool[i])
 	}
-	return bought, nil
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("search: round %d found no architecture without a label; use a larger Pool or fewer Labels", round+1)
+	}
+	return a.buyer.labels(ctx, chosen)
 }
 
 // pool is what the ranker ranks in a round. The architectures that an evolution meets
 // are not all different.
-func (c ActiveConfig) pool(p Problem, ranker space.Ranker, rng *rand.Rand) ([]space.Arch, error) {
+func (a *active) pool(ctx context.Context, ranker space.Ranker, rng *rand.Rand) ([]space.Arch, error) {
+	c := a.config
 	if !c.Evolved {
-		return p.Benchmark.Sample(rng, c.Pool)
+		return a.problem.Benchmark.Sample(rng, c.Pool)
 	}
-	e, err := newEvolution(rng, p.Benchmark.Space(), ranker, EvolutionConfig{Population: min(100, c.Pool), Tournament: min(25, c.Pool)})
+	watch := a.problem.Watch.Stage("evolving a pool")
+	e, err := newEvolution(rng, a.problem.Benchmark.Space(), ranker, EvolutionConfig{Population: min(100, c.Pool), Tournament: min(25, c.Pool)})
 	if err != nil {
 		return nil, err
 	}
@@ -164,10 +234,11 @@ func (c ActiveConfig) pool(p Problem, ranker space.Ranker, rng *rand.Rand) ([]sp
 		pool = append(pool, i.arch)
 	}
 	for len(pool) < c.Pool {
-		if err := e.cycle(rng); err != nil {
+		if err := e.cycle(ctx, rng); err != nil {
 			return nil, err
 		}
 		pool = append(pool, e.population[len(e.population)-1].arch)
+		watch.Tell(rundir.Progress{Done: len(pool), Total: c.Pool})
 	}
 	return pool, nil
 }

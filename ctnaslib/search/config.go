@@ -5,6 +5,7 @@ import (
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/controller"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 )
 
 // Exploration says how pseudo-labelled pairs are chosen (Alg. 1, line 13).
@@ -104,6 +105,12 @@ func Quick() Config {
 	return c
 }
 
+// Versions are those of the algorithms behind a search of this configuration, for the keys of
+// stored results.
+func (c Config) Versions() rundir.Versions {
+	return c.NAC.Versions().With(controller.Versions(), rundir.Versions{"ctnas": 1, "labels": 1})
+}
+
 // withSeed derives the seeds of the parts.
 func (c Config) withSeed() Config {
 	c.NAC.Seed, c.Controller.Seed = c.Seed, c.Seed
@@ -130,7 +137,7 @@ func (c Config) check() error {
 		return fmt.Errorf("search: BaselineSamples (%d) is more than Samples (%d)", c.BaselineSamples, c.Samples)
 	case c.Exploration != Confident && c.Exploration != Probable:
 		return fmt.Errorf("search: unknown exploration %q; use search.Confident or search.Probable", c.Exploration)
-	case c.PseudoRatio < 0 || c.PseudoRatio >= 1:
+	case !(c.PseudoRatio >= 0 && c.PseudoRatio < 1):
 		return fmt.Errorf("search: PseudoRatio must be in [0, 1), not %g", c.PseudoRatio)
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
@@ -19,13 +21,18 @@ type EvolvedConfig struct {
 	Seed       uint64
 }
 
+// Versions are those of the algorithms behind a search of this configuration.
+func (EvolvedConfig) Versions() rundir.Versions {
+	return rundir.Versions{"evolution": 1, "labels": 1}
+}
+
 // Evolution is regularised evolution (Real et al., AAAI 2019) as a search of its own:
 // every architecture that is born is queried, the population that it begins with being
 // some of those that [CTNAS] of that seed labels. It answers the one of the highest
 // validation accuracy. All architectures of the space must be open to queries. Found's
 // Labelled are in the order in which they were queried. It leaves its result in a run
-// directory under root, and makes its way anew when it is run again, since queries cost
-// nothing the second time.
+// directory under root. Run again, it goes the same way: labels that took the benchmark long were
+// kept, and the others cost nothing.
 func Evolution(ctx context.Context, root string, p Problem, config EvolvedConfig) (*Found, error) {
 	if config.Tournament < 1 || config.Tournament > config.Population || config.Population > config.Labels {
 		return nil, fmt.Errorf("search: Evolution needs a Tournament from 1 to Population, and a Population of at most Labels, not %d, %d and %d", config.Tournament, config.Population, config.Labels)
@@ -35,8 +42,8 @@ func Evolution(ctx context.Context, root string, p Problem, config EvolvedConfig
 		for _, i := range first {
 			e.add(i)
 		}
-		for q.more(ctx) {
-			if err := e.cycle(rng); err != nil {
+		for q.more() {
+			if err := e.cycle(ctx, rng); err != nil {
 				return err
 			}
 		}
@@ -51,6 +58,11 @@ type GenerationsConfig struct {
 	Parents    int // of them, the best, live on
 	Mutants    int // of a generation; the others are children of two parents
 	Seed       uint64
+}
+
+// Versions are those of the algorithms behind a search of this configuration.
+func (GenerationsConfig) Versions() rundir.Versions {
+	return rundir.Versions{"generations": 1, "labels": 1}
 }
 
 // OFAGenerations is OFA's search (its code's EvolutionFinder) with so many queries: 100
@@ -72,12 +84,12 @@ func Generations(ctx context.Context, root string, p Problem, config Generations
 		return nil, fmt.Errorf("search: Generations needs a Population of at most Labels, and no more Parents (at least 1) and Mutants than that, not %d of %d, %d and %d", config.Population, config.Labels, config.Parents, config.Mutants)
 	}
 	return p.evolve(ctx, root, "generations", config, config.Labels, config.Population, config.Seed, func(rng *rand.Rand, q *queried, alive []individual) error {
-		for q.more(ctx) {
+		for q.more() {
 			slices.SortStableFunc(alive, func(a, b individual) int { return cmp.Compare(b.utility, a.utility) })
 			alive = alive[:config.Parents]
 			parent := func() space.Arch { return alive[rng.IntN(config.Parents)].arch }
 			for k := range config.Population {
-				if !q.more(ctx) {
+				if !q.more() {
 					return nil
 				}
 				var child space.Arch
@@ -101,68 +113,65 @@ func Generations(ctx context.Context, root string, p Problem, config Generations
 	})
 }
 
-// seedChildren is the random stream of evolution by queries.
-const seedChildren = 4
-
 // evolve runs an evolution by queries, from a labelled population on.
-func (p Problem) evolve(ctx context.Context, root, step string, config any, labels, population int, seed uint64, grow func(*rand.Rand, *queried, []individual) error) (*Found, error) {
-	run, err := p.open(root, step, config)
+func (p Problem) evolve(ctx context.Context, root, step string, config configuration, labels, population int, seed uint64, grow func(*rand.Rand, *queried, []individual) error) (*Found, error) {
+	buyer, err := p.buyer(root)
+	if err != nil {
+		return nil, err
+	}
+	first, err := buyer.random(ctx, population, seed)
+	if err != nil {
+		return nil, err
+	}
+	run, err := p.open(root, step, config, first)
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
-	found := &Found{}
-	if found.Status, err = statusOf(run); err != nil {
-		return nil, err
-	}
-	first, err := Label(p.Benchmark, population, seed)
-	if err != nil {
-		return nil, err
-	}
-	q := &queried{benchmark: p.Benchmark, labels: labels, labelled: first, known: make(map[string]bool)}
+	q := &queried{ctx: ctx, watch: p.Watch, buyer: buyer, labels: labels, labelled: first}
 	individuals := make([]individual, len(first))
 	for i, l := range first {
-		q.known[l.Arch.ID()] = true
 		individuals[i] = individual{l.Arch, l.Accuracy}
 	}
-	if err := grow(rand.New(rand.NewPCG(seed, seedChildren)), q, individuals); err != nil {
+	if err := grow(engine.Stream(seed, "search: children", 0), q, individuals); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("search: stopped after %d queries; run it again: %w", len(q.labelled), err)
+		return nil, fmt.Errorf("search: stopped after %d of %d queries; run it again to continue: %w", len(q.labelled), labels, err)
 	}
-	found.Labelled = q.labelled
-	found.Best = slices.MaxFunc(q.labelled, func(a, b comparator.Labelled) int { return cmp.Compare(a.Accuracy, b.Accuracy) }).Arch
-	return p.finish(run, found)
+	best := slices.MaxFunc(q.labelled, func(a, b comparator.Labelled) int { return cmp.Compare(a.Accuracy, b.Accuracy) })
+	return p.finish(run, &Found{Best: best.Arch, Labelled: q.labelled, Status: buyer.status()}, buyer)
 }
 
 // queried is a benchmark as a ranker that keeps what it was asked for.
 type queried struct {
-	benchmark space.Benchmark
-	labels    int // that may be bought
-	labelled  []comparator.Labelled
-	known     map[string]bool
-	asked     int
+	ctx      context.Context
+	watch    rundir.Watch
+	buyer    *buyer
+	labels   int // that may be bought
+	labelled []comparator.Labelled
+	born     int // architectures that it was asked for, the same one again included
 }
 
 // more says whether there are labels left. A search that has gone round in circles ends
 // too: ten times as many architectures were born as may be bought.
-func (q *queried) more(ctx context.Context) bool {
-	return ctx.Err() == nil && len(q.labelled) < q.labels && q.asked < 10*q.labels
+func (q *queried) more() bool {
+	return q.ctx.Err() == nil && len(q.labelled) < q.labels && q.born < 10*q.labels
 }
 
 // Utilities are the validation accuracies.
 func (q *queried) Utilities(archs []space.Arch) ([]float64, error) {
 	accuracies := make([]float64, len(archs))
 	for i, a := range archs {
-		q.asked++
+		q.born++
+		known := len(q.buyer.asked)
 		var err error
-		if accuracies[i], err = q.benchmark.Validation(a); err != nil {
+		if accuracies[i], err = q.buyer.label(q.ctx, a); err != nil {
 			return nil, err
 		}
-		if !q.known[a.ID()] {
-			q.known[a.ID()] = true
+		if len(q.buyer.asked) > known {
 			q.labelled = append(q.labelled, comparator.Labelled{Arch: a, Accuracy: accuracies[i]})
+			q.watch.Tell(rundir.Progress{Done: len(q.labelled), Total: q.labels})
 		}
 	}
 	return accuracies, nil

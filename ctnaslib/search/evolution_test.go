@@ -94,8 +94,8 @@ func TestEvolutionByQueries(t *testing.T) {
 		}
 		p.Benchmark = newMobileBenchmark(t)
 		again, err := evolve(root, p)
-		if err != nil || again.Best != found.Best || again.Status != rundir.Loaded || again.Queries != labels {
-			t.Errorf("%s, again: %+v, %v", name, again, err)
+		if err != nil || again.Best != found.Best || again.Status != rundir.Trained || again.Queries != labels {
+			t.Errorf("%s, again: %s, %v", name, again.Status, err)
 		}
 	}
 }

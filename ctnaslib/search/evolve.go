@@ -1,6 +1,7 @@
 package search
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 
@@ -30,19 +31,19 @@ func (c EvolutionConfig) check() error {
 // population, each cycle draws a tournament without replacement, mutates its best
 // architecture by [space.Space.Mutate], and puts the child in the place of the
 // oldest. It returns the architecture of highest utility that ever lived, and that
-// utility. The errors are those of the configuration, the space and the ranker.
-func Evolve(rng *rand.Rand, s space.Space, ranker space.Ranker, config EvolutionConfig) (space.Arch, float64, error) {
+// utility. The errors are those of the configuration, the space and the ranker, and ctx's.
+func Evolve(ctx context.Context, rng *rand.Rand, s space.Space, ranker space.Ranker, config EvolutionConfig) (space.Arch, float64, error) {
 	if err := config.check(); err != nil {
 		return nil, 0, err
 	}
 	e, err := newEvolution(rng, s, ranker, config)
-	for range config.Cycles {
-		if err == nil {
-			err = e.cycle(rng)
-		}
-	}
 	if err != nil {
 		return nil, 0, err
+	}
+	for range config.Cycles {
+		if err := e.cycle(ctx, rng); err != nil {
+			return nil, 0, err
+		}
 	}
 	return e.best.arch, e.best.utility, nil
 }
@@ -85,7 +86,10 @@ func (e *evolution) add(i individual) {
 }
 
 // cycle lets one child be born and the oldest die.
-func (e *evolution) cycle(rng *rand.Rand) error {
+func (e *evolution) cycle(ctx context.Context, rng *rand.Rand) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("search: the evolution was stopped: %w", err)
+	}
 	var parent individual
 	for _, k := range rng.Perm(len(e.population))[:e.tournament] {
 		if i := e.population[k]; parent.arch == nil || i.utility > parent.utility {

@@ -13,40 +13,35 @@ type RandomConfig struct {
 	Seed   uint64
 }
 
+// Versions are those of the algorithms behind a search of this configuration.
+func (RandomConfig) Versions() rundir.Versions { return rundir.Versions{"random": 1, "labels": 1} }
+
 // Random is random search (the first row of the paper's Table 1): it queries the
 // validation accuracy of random architectures, the ones that [CTNAS] of that seed
-// labels, and answers the best. It leaves its result in a run directory under root.
+// labels, and answers the best, the first of equal ones. It leaves its result in a run
+// directory under root. Its status is "loaded" where all labels were kept by a search before.
 func Random(ctx context.Context, root string, p Problem, config RandomConfig) (*Found, error) {
 	if config.Labels < 1 {
 		return nil, fmt.Errorf("search: Labels must be at least 1, not %d", config.Labels)
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("search: stopped before the first query; run it again: %w", err)
-	}
-	labelled, err := Label(p.Benchmark, config.Labels, config.Seed)
+	buyer, err := p.buyer(root)
 	if err != nil {
 		return nil, err
 	}
-	run, err := rundir.Open(root, "random", map[string]any{
-		"space": p.Benchmark.Space().Name(), "source": p.Benchmark.Source(), "search": config,
-	})
+	labelled, err := buyer.random(ctx, config.Labels, config.Seed)
+	if err != nil {
+		return nil, err
+	}
+	run, err := p.open(root, "random", config, labelled)
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
-	found := &Found{Labelled: labelled, Queries: p.Benchmark.Queries(), Dir: run.Dir()}
-	if found.Status, err = statusOf(run); err != nil {
-		return nil, err
-	}
 	best := labelled[0]
 	for _, l := range labelled {
 		if l.Accuracy > best.Accuracy {
 			best = l
 		}
 	}
-	found.Best = best.Arch
-	return found, run.Finish(map[string]any{
-		"best": best.Arch.String(), "id": best.Arch.ID(), "validation": best.Accuracy, "queries": found.Queries,
-		"source": p.Benchmark.Source(),
-	})
+	return p.finish(run, &Found{Best: best.Arch, Labelled: labelled, Status: buyer.status()}, buyer)
 }

@@ -3,9 +3,10 @@ package search
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
@@ -17,6 +18,11 @@ type RankingConfig struct {
 	Seed   uint64 // of everything; the seed of NAC is derived from it
 }
 
+// Versions are those of the algorithms behind a search of this configuration.
+func (c RankingConfig) Versions() rundir.Versions {
+	return c.NAC.Versions().With(rundir.Versions{"ranking": 1, "labels": 1})
+}
+
 // Ranking is search without a policy: NAC, trained once on the labels of [CTNAS] of
 // that seed, ranks a pool of architectures or the whole space, and the highest is the
 // answer. It leaves its result in a run directory under root.
@@ -26,16 +32,20 @@ func Ranking(ctx context.Context, root string, p Problem, config RankingConfig) 
 	}
 	config.NAC.Seed = config.Seed
 	s := p.Benchmark.Space()
-	labelled, err := Label(p.Benchmark, config.Labels, config.Seed)
+	buyer, err := p.buyer(root)
 	if err != nil {
 		return nil, err
 	}
-	run, err := p.open(root, "ranking", config)
+	labelled, err := buyer.random(ctx, config.Labels, config.Seed)
+	if err != nil {
+		return nil, err
+	}
+	run, err := p.open(root, "ranking", config, labelled)
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
-	trained, err := comparator.Train(ctx, root, comparator.Training{Backend: p.Backend, Space: s, Labelled: labelled, Config: config.NAC})
+	trained, err := comparator.Train(ctx, root, comparator.Training{Backend: p.Backend, Space: s, Labelled: labelled, Config: config.NAC, Watch: p.Watch.Stage("comparator, epoch")})
 	if err != nil {
 		return nil, err
 	}
@@ -49,23 +59,24 @@ func Ranking(ctx context.Context, root string, p Problem, config RankingConfig) 
 		if found.Best, err = parse(s, stored.Best); err != nil {
 			return nil, err
 		}
-		return p.finish(run, found)
+		return p.finish(run, found, buyer)
 	}
+	found.Status = rundir.Trained
 	pool, err := config.pool(p)
 	if err != nil {
 		return nil, err
 	}
-	order, err := space.Rank(trained.NAC, pool)
+	order, err := rank(ctx, p.Watch.Stage("ranking"), trained.NAC, pool)
 	if err != nil {
 		return nil, err
 	}
 	found.Best = pool[order[0]]
-	return p.finish(run, found)
+	return p.finish(run, found, buyer)
 }
 
 func (c RankingConfig) pool(p Problem) ([]space.Arch, error) {
 	if c.Pool > 0 {
-		return p.Benchmark.Sample(rand.New(rand.NewPCG(c.Seed, seedPool)), c.Pool)
+		return p.Benchmark.Sample(engine.Stream(c.Seed, "search: pool", 0), c.Pool)
 	}
 	finite, ok := p.Benchmark.Space().(space.Finite)
 	if !ok {

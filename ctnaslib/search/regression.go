@@ -3,10 +3,11 @@ package search
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 
 	"github.com/ctnas/ctnas/ctnaslib/controller"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/predictor"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/gomlx/compute"
 )
@@ -47,6 +48,11 @@ func likeCTNAS(c Config, p predictor.RegressionConfig) RegressionConfig {
 	}
 }
 
+// Versions are those of the algorithms behind a search of this configuration.
+func (RegressionConfig) Versions() rundir.Versions {
+	return predictor.Versions().With(controller.Versions(), rundir.Versions{"regressionnas": 1, "labels": 1})
+}
+
 // withSeed derives the seeds of the parts.
 func (c RegressionConfig) withSeed() RegressionConfig {
 	c.Predictor.Seed, c.Controller.Seed = c.Seed, c.Seed
@@ -77,19 +83,23 @@ func RegressionNAS(ctx context.Context, root string, p Problem, config Regressio
 		return nil, err
 	}
 	config = config.withSeed()
-	labelled, err := Label(p.Benchmark, config.Labels, config.Seed)
+	buyer, err := p.buyer(root)
+	if err != nil {
+		return nil, err
+	}
+	labelled, err := buyer.random(ctx, config.Labels, config.Seed)
 	if err != nil {
 		return nil, err
 	}
 	s := p.Benchmark.Space()
 	trained, err := predictor.TrainRegression(ctx, root, predictor.Training[predictor.RegressionConfig]{
-		Backend: p.Backend, Space: s, Labelled: labelled, Config: config.Predictor,
+		Backend: p.Backend, Space: s, Labelled: labelled, Config: config.Predictor, Watch: p.Watch.Stage("predictor, epoch"),
 	})
 	if err != nil {
 		return nil, err
 	}
 	r := &regressionSearch{config: config, backend: p.Backend, space: s, predictor: trained.Predictor}
-	found, err := p.run(ctx, root, "regressionnas", config, r, config.Iterations, &Found{Labelled: labelled, Ranker: trained.Predictor})
+	found, err := p.run(ctx, root, "regressionnas", config, r, config.Iterations, &Found{Labelled: labelled, Ranker: trained.Predictor}, buyer)
 	if err == nil {
 		r.policy.Release()
 	}
@@ -116,9 +126,9 @@ func (r *regressionSearch) Start() error {
 	return err
 }
 
-func (r *regressionSearch) Step(t int) (map[string]float64, error) {
+func (r *regressionSearch) Step(ctx context.Context, t int) (map[string]float64, error) {
 	c := r.config
-	rng := rand.New(rand.NewPCG(c.Seed, seedIteration+uint64(t)))
+	rng := engine.Stream(c.Seed, "search: iteration", t)
 	reward := func(archs []space.Arch) ([]float64, error) {
 		accuracies, err := r.predictor.Utilities(archs)
 		for i, accuracy := range accuracies {

@@ -3,10 +3,11 @@ package search
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 
+	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/predictor"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
@@ -36,6 +37,11 @@ func QuickReNAS() ReNASConfig {
 	return c
 }
 
+// Versions are those of the algorithms behind a search of this configuration.
+func (ReNASConfig) Versions() rundir.Versions {
+	return predictor.Versions().With(rundir.Versions{"renas": 1, "evolution": 1, "labels": 1})
+}
+
 // withSeed derives the seeds of the parts.
 func (c ReNASConfig) withSeed() ReNASConfig {
 	c.Predictor.Seed = c.Seed
@@ -48,9 +54,6 @@ func (c ReNASConfig) check() error {
 	}
 	return c.Evolution.check()
 }
-
-// seedEvolution is the random stream of the first population.
-const seedEvolution = 3
 
 // cyclesInIteration is how many cycles of evolution may be lost when the process is
 // killed.
@@ -69,20 +72,24 @@ func ReNAS(ctx context.Context, root string, p Problem, config ReNASConfig) (*Fo
 		return nil, err
 	}
 	config = config.withSeed()
-	labelled, err := Label(p.Benchmark, config.Labels, config.Seed)
+	buyer, err := p.buyer(root)
+	if err != nil {
+		return nil, err
+	}
+	labelled, err := buyer.random(ctx, config.Labels, config.Seed)
 	if err != nil {
 		return nil, err
 	}
 	s := p.Benchmark.Space()
 	trained, err := predictor.TrainReNAS(ctx, root, predictor.Training[predictor.ReNASConfig]{
-		Backend: p.Backend, Space: s, Labelled: labelled, Config: config.Predictor,
+		Backend: p.Backend, Space: s, Labelled: labelled, Config: config.Predictor, Watch: p.Watch.Stage("predictor, epoch"),
 	})
 	if err != nil {
 		return nil, err
 	}
 	r := &renasSearch{config: config, space: s, predictor: trained.Predictor}
 	iterations := (config.Evolution.Cycles + cyclesInIteration - 1) / cyclesInIteration
-	return p.run(ctx, root, "renas", config, r, iterations, &Found{Labelled: labelled, Ranker: trained.Predictor})
+	return p.run(ctx, root, "renas", config, r, iterations, &Found{Labelled: labelled, Ranker: trained.Predictor}, buyer)
 }
 
 // renasSearch is an evolution that the predictor's score guides.
@@ -97,15 +104,15 @@ func (r *renasSearch) best() space.Arch { return r.evolution.best.arch }
 
 func (r *renasSearch) Start() error {
 	var err error
-	rng := rand.New(rand.NewPCG(r.config.Seed, seedEvolution))
+	rng := engine.Stream(r.config.Seed, "search: population", 0)
 	r.evolution, err = newEvolution(rng, r.space, r.predictor, r.config.Evolution)
 	return err
 }
 
-func (r *renasSearch) Step(t int) (map[string]float64, error) {
-	rng := rand.New(rand.NewPCG(r.config.Seed, seedIteration+uint64(t)))
+func (r *renasSearch) Step(ctx context.Context, t int) (map[string]float64, error) {
+	rng := engine.Stream(r.config.Seed, "search: iteration", t)
 	for range min(cyclesInIteration, r.config.Evolution.Cycles-t*cyclesInIteration) {
-		if err := r.evolution.cycle(rng); err != nil {
+		if err := r.evolution.cycle(ctx, rng); err != nil {
 			return nil, err
 		}
 	}

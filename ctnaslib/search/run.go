@@ -2,37 +2,39 @@ package search
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/gob"
 	"fmt"
+	"slices"
 
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
-// open opens the run directory of a search under root.
-func (p Problem) open(root, step string, config any) (*rundir.Run, error) {
-	return rundir.Open(root, step, map[string]any{
-		"space": p.Benchmark.Space().Name(), "source": p.Benchmark.Source(), "backend": engine.Describe(p.Backend), "search": config,
+// configuration is what a search is a function of, beside the problem.
+type configuration interface {
+	Versions() rundir.Versions
+}
+
+// open opens the run directory of a search under root. The labels that it begins with are part
+// of the key.
+func (p Problem) open(root, step string, config configuration, labelled []comparator.Labelled) (*rundir.Run, error) {
+	return rundir.Open(root, rundir.Key{
+		Step: step, Algorithms: config.Versions(), Config: config, Backend: engine.Fingerprint(p.Backend),
+		Data: map[string]string{"benchmark": space.Identity(p.Benchmark), "labels": comparator.Digest(labelled)},
 	})
 }
 
 // finish stores what the search of a run found.
-func (p Problem) finish(run *rundir.Run, found *Found) (*Found, error) {
-	found.Dir, found.Queries = run.Dir(), p.Benchmark.Queries()
+func (p Problem) finish(run *rundir.Run, found *Found, b *buyer) (*Found, error) {
+	found.Dir, found.Queries = run.Dir(), len(b.asked)
 	return found, run.Finish(map[string]any{
 		"best": found.Best.String(), "id": found.Best.ID(), "queries": found.Queries,
 		"source": p.Benchmark.Source(), "backend": engine.Describe(p.Backend),
 	})
-}
-
-// statusOf says whether a search that is made anew each time has been finished before.
-func statusOf(run *rundir.Run) (rundir.Status, error) {
-	if done, err := run.Result(&map[string]any{}); err != nil || !done {
-		return rundir.Trained, err
-	}
-	return rundir.Loaded, nil
 }
 
 // algorithm is a search in iterations, each a step of the process.
@@ -43,8 +45,8 @@ type algorithm interface {
 
 // run does the iterations of an algorithm in a run directory of its own under root,
 // and notes in found what it led to.
-func (p Problem) run(ctx context.Context, root, step string, config any, a algorithm, iterations int, found *Found) (*Found, error) {
-	run, err := p.open(root, step, config)
+func (p Problem) run(ctx context.Context, root, step string, config configuration, a algorithm, iterations int, found *Found, b *buyer) (*Found, error) {
+	run, err := p.open(root, step, config, found.Labelled)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +58,31 @@ func (p Problem) run(ctx context.Context, root, step string, config any, a algor
 		return nil, err
 	}
 	found.Best = a.best()
-	return p.finish(run, found)
+	return p.finish(run, found, b)
+}
+
+// rank returns the positions of archs from the best to the worst, of equal ones in their
+// order. It tells watch how far it is, and stops when ctx is done.
+func rank(ctx context.Context, watch rundir.Watch, ranker space.Ranker, archs []space.Arch) ([]int, error) {
+	const part = 4096 // a multiple of what an encoder computes at once
+	utilities := make([]float64, 0, len(archs))
+	for some := range slices.Chunk(archs, part) {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("search: stopped after ranking %d of %d architectures; run it again to continue: %w", len(utilities), len(archs), err)
+		}
+		u, err := ranker.Utilities(some)
+		if err != nil {
+			return nil, err
+		}
+		utilities = append(utilities, u...)
+		watch.Tell(rundir.Progress{Done: len(utilities), Total: len(archs)})
+	}
+	order := make([]int, len(utilities))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(utilities[j], utilities[i]) })
+	return order, nil
 }
 
 func toGob(state any) ([]byte, error) {

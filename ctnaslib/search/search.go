@@ -11,10 +11,12 @@ package search
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/controller"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/gomlx/compute"
@@ -24,14 +26,14 @@ import (
 type Problem struct {
 	Backend   compute.Backend
 	Benchmark space.Benchmark
-	Watch     rundir.Watch // told of each iteration, if set
+	Watch     rundir.Watch // told of each label, of each epoch of a judge, and of each iteration, if set
 }
 
 // Found is the outcome of a search, of [CTNAS] or of a rival.
 type Found struct {
 	Best     space.Arch            // the answer
 	Labelled []comparator.Labelled // what was bought to train a judge
-	Queries  int                   // validation accuracies bought
+	Queries  int                   // architectures whose validation accuracy this search asked for
 	Ranker   space.Ranker          // the judge: NAC, or a rival's predictor; nil for random search
 	Status   rundir.Status
 	Dir      string           // the run directory
@@ -43,14 +45,6 @@ type Found struct {
 	// Of CTNAS: the best of Alg. 2 at the start, then after each iteration.
 	Baselines []space.Arch
 }
-
-// The random streams of a run, the second word of each generator's seed.
-const (
-	seedLabels    = 1
-	seedBaseline  = 2
-	seedPool      = 1 << 16 // plus the round
-	seedIteration = 1 << 32 // plus the iteration
-)
 
 // CTNAS runs Alg. 1 in a run directory under root; NAC's first training is a run
 // of its own beside it, shared with [comparator.Train]. A search that was finished
@@ -66,12 +60,16 @@ func CTNAS(ctx context.Context, root string, p Problem, config Config) (*Found, 
 		return nil, err
 	}
 	config = config.withSeed()
-	labelled, err := Label(p.Benchmark, config.Labels, config.Seed)
+	buyer, err := p.buyer(root)
+	if err != nil {
+		return nil, err
+	}
+	labelled, err := buyer.random(ctx, config.Labels, config.Seed)
 	if err != nil {
 		return nil, err
 	}
 	a := newCTNAS(ctx, root, p, config, labelled)
-	found, err := p.run(ctx, root, "ctnas", config, a, config.Iterations, &Found{Labelled: labelled})
+	found, err := p.run(ctx, root, "ctnas", config, a, config.Iterations, &Found{Labelled: labelled}, buyer)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +100,7 @@ func newCTNAS(ctx context.Context, root string, p Problem, config Config, labell
 	return &ctnas{config: config, problem: p, space: s, labelled: labelled,
 		train: func() (*comparator.Trained, error) {
 			return comparator.Train(ctx, root, comparator.Training{
-				Backend: p.Backend, Space: s, Labelled: labelled, Config: config.NAC,
+				Backend: p.Backend, Space: s, Labelled: labelled, Config: config.NAC, Watch: p.Watch.Stage("comparator, epoch"),
 			})
 		}}
 }
@@ -118,7 +116,7 @@ func (a *ctnas) Start() error {
 	if err != nil {
 		return err
 	}
-	a.baselines, err = a.draw(rand.New(rand.NewPCG(a.config.Seed, seedBaseline)), 1)
+	a.baselines, err = a.draw(engine.Stream(a.config.Seed, "search: first baseline", 0), 1)
 	if err != nil {
 		return err
 	}
@@ -127,13 +125,16 @@ func (a *ctnas) Start() error {
 }
 
 // Step does lines 7 to 15 of iteration t, counted from 0.
-func (a *ctnas) Step(t int) (map[string]float64, error) {
+func (a *ctnas) Step(ctx context.Context, t int) (map[string]float64, error) {
 	c := a.config
-	rng := rand.New(rand.NewPCG(c.Seed, seedIteration+uint64(t)))
+	rng := engine.Stream(c.Seed, "search: iteration", t)
 	values := make(map[string]float64)
 	if t > 0 {
 		for e := range c.NACEpochs {
 			epoch := c.NAC.Epochs + (t-1)*c.NACEpochs + e
+			if err := ctx.Err(); err != nil {
+				return nil, fmt.Errorf("stopped in iteration %d of %d; run it again to continue: %w", t+1, c.Iterations, err)
+			}
 			loss, err := a.nac.TrainEpoch(epoch, a.labelled, a.pseudo, c.PseudoRatio)
 			if err != nil {
 				return nil, err
@@ -141,7 +142,7 @@ func (a *ctnas) Step(t int) (map[string]float64, error) {
 			values["nac_loss"] = loss
 		}
 	}
-	if err := a.improvePolicy(rng, values); err != nil {
+	if err := a.improvePolicy(ctx, rng, values); err != nil {
 		return nil, err
 	}
 	samples, err := a.draw(rng, c.Samples)
@@ -175,7 +176,7 @@ func (a *ctnas) Step(t int) (map[string]float64, error) {
 }
 
 // improvePolicy does lines 9 and 10: the reward of α is NAC(α, β).
-func (a *ctnas) improvePolicy(rng *rand.Rand, values map[string]float64) error {
+func (a *ctnas) improvePolicy(ctx context.Context, rng *rand.Rand, values map[string]float64) error {
 	baseline, err := a.nac.Scores([]space.Arch{a.rival})
 	if err != nil {
 		return err

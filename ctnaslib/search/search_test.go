@@ -125,7 +125,7 @@ func TestBaselineRules(t *testing.T) {
 		c := small(6)
 		c.Baseline = rule
 		p := toyProblem(t)
-		labelled, err := Label(p.Benchmark, c.Labels, c.Seed)
+		labelled, err := Label(t.Context(), p.Benchmark, c.Labels, c.Seed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +135,7 @@ func TestBaselineRules(t *testing.T) {
 		}
 		first, rivals := a.rival, map[string]bool{}
 		for i := range 6 {
-			if _, err := a.Step(i); err != nil {
+			if _, err := a.Step(t.Context(), i); err != nil {
 				t.Fatal(err)
 			}
 			rivals[a.rival.ID()] = true
@@ -170,7 +170,12 @@ func TestInterruptAndResume(t *testing.T) {
 	root := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
 	p := toyProblem(t)
-	p.Watch = func(done, _ int, _ map[string]float64) {
+	p.Watch = func(step rundir.Progress) {
+		if step.Stage != "" {
+			return
+		}
+		done := step.Done
+
 		if done == 3 {
 			cancel()
 		}
@@ -261,7 +266,7 @@ func trained(t *testing.T) (*comparator.NAC, []space.Arch) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	labelled, err := Label(p.Benchmark, 60, 8)
+	labelled, err := Label(t.Context(), p.Benchmark, 60, 8)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -168,7 +168,7 @@ func TestNewSpace(t *testing.T) {
 		t.Fatal(err)
 	}
 	benchmark := toyBenchmark{make(map[string]bool)}
-	labelled, err := search.Label(benchmark, 60, 1)
+	labelled, err := search.Label(t.Context(), benchmark, 60, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,6 +102,26 @@ type Benchmark interface {
 	Queries() int
 }
 
+// Versioned is a [Benchmark] that says what its accuracies are a function of. Labels that were
+// bought, and results that were stored, are taken for another benchmark's of the same version.
+type Versioned interface {
+	Benchmark
+
+	// Version names everything that the accuracies depend on, such as a table with the
+	// digest of its numbers: two benchmarks of one version give every architecture the same.
+	Version() string
+}
+
+// Identity says which benchmark b is, for the keys of stored results: its space, its source,
+// its version if it is [Versioned], and its Go type.
+func Identity(b Benchmark) string {
+	version := "without a version"
+	if v, ok := b.(Versioned); ok {
+		version = v.Version()
+	}
+	return fmt.Sprintf("%s, %s, %s, %T", b.Space().Name(), b.Source(), version, b)
+}
+
 // Finite is a [Space] small enough to list.
 type Finite interface {
 	Space

@@ -3,7 +3,6 @@ package supernet
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"path"
 	"slices"
 	"time"
@@ -69,7 +68,7 @@ func (c AloneConfig) check() error {
 		return fmt.Errorf("supernet: training needs epochs, batches of at least 2 images and rounds, not %d, %d and %d", c.Epochs, c.BatchSize, c.Round)
 	case c.Devices < 0 || c.Devices > 1 && c.BatchSize%c.Devices != 0:
 		return fmt.Errorf("supernet: a batch of %d images cannot be shared by %d devices", c.BatchSize, c.Devices)
-	case c.LearningRate <= 0 || c.Momentum < 0 || c.Momentum >= 1 || c.WeightDecay < 0 || c.NormMomentum < 0 || c.NormMomentum >= 1:
+	case !positive(c.LearningRate) || !share(c.Momentum) || !share(c.NormMomentum) || !decay(c.WeightDecay):
 		return fmt.Errorf("supernet: the learning rate must be positive, the momenta in [0, 1) and the weight decay not negative; not %g, %g, %g and %g", c.LearningRate, c.Momentum, c.NormMomentum, c.WeightDecay)
 	}
 	return nil
@@ -93,7 +92,7 @@ func NewAlone(backend compute.Backend, data *Data, c nasbench101.Cell, config Al
 	if err != nil {
 		return nil, err
 	}
-	rng := rand.New(rand.NewPCG(config.Seed, seedWeights))
+	rng := engine.Stream(config.Seed, "supernet: weights", 0)
 	return a, create(a.store, a.parameters, rng)
 }
 
@@ -289,15 +288,15 @@ type TrainedAlone struct {
 // TrainAlone trains the network of one cell from scratch in a run directory under root,
 // which it continues or loads as [Train] does.
 func TrainAlone(ctx context.Context, root string, t AloneTraining) (*TrainedAlone, error) {
-	run, err := rundir.Open(root, "alone", map[string]any{
-		"images": t.Data.Source, "train": t.Data.Train.Len(),
-		"backend": engine.Describe(t.Backend), "cell": t.Cell.String(), "alone": t.Config,
-	})
+	run, err := t.Data.open(root, "alone", t.Backend, struct {
+		Cell   string
+		Config AloneConfig
+	}{t.Cell.String(), t.Config})
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
-	p := &aloneTraining{AloneTraining: t, ctx: ctx}
+	p := &aloneTraining{AloneTraining: t}
 	p.steps = t.Config.Epochs * p.loader().Len()
 	status, err := run.Do(ctx, p, (p.steps+t.Config.Round-1)/max(1, t.Config.Round), 1, t.Watch)
 	if err != nil {
@@ -311,7 +310,6 @@ func TrainAlone(ctx context.Context, root string, t AloneTraining) (*TrainedAlon
 // aloneTraining is an AloneTraining as a [rundir.Process]. A step is a round.
 type aloneTraining struct {
 	AloneTraining
-	ctx   context.Context
 	steps int
 	net   *Alone
 }
@@ -340,10 +338,10 @@ func (p *aloneTraining) loader() images.Loader {
 	return p.Data.augmented(p.Config.Side, p.Config.BatchSize, p.Config.Seed)
 }
 
-func (p *aloneTraining) Step(round int) (map[string]float64, error) {
+func (p *aloneTraining) Step(ctx context.Context, round int) (map[string]float64, error) {
 	c := p.Config
 	first, last := round*c.Round, min((round+1)*c.Round, p.steps)
-	return trainRound(p.ctx, p.loader(), first, last, func(step int, b batch) (loss, accuracy float64, err error) {
+	return trainRound(ctx, p.loader(), first, last, func(step int, b batch) (loss, accuracy float64, err error) {
 		return p.net.trainStep(b, cosine(c.LearningRate, step, p.steps))
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/ctnas/ctnas/ctnaslib/controller"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
 )
 
 // Method is a way to train shared weights and to find a cell with them.
@@ -138,13 +139,13 @@ func (c Config) check() error {
 	switch {
 	case c.Steps < 1 || c.BatchSize < 2 || c.Round < 1 || c.Candidates < 1:
 		return fmt.Errorf("supernet: training needs steps, batches of at least 2 images, rounds and candidates, not %d, %d, %d and %d", c.Steps, c.BatchSize, c.Round, c.Candidates)
-	case c.LearningRate <= 0 || c.Momentum < 0 || c.Momentum >= 1 || c.WeightDecay < 0 || c.Clip < 0:
+	case !positive(c.LearningRate) || !share(c.Momentum) || !decay(c.WeightDecay) || !decay(c.Clip):
 		return fmt.Errorf("supernet: the learning rate must be positive, the momentum in [0, 1), the weight decay and the limit of the gradient not negative; not %g, %g, %g and %g", c.LearningRate, c.Momentum, c.WeightDecay, c.Clip)
 	case c.Method == ENAS && (c.PolicySteps < 1 || c.PolicyBatch < 1):
 		return fmt.Errorf("supernet: ENAS needs PolicySteps and PolicyBatch, not %d and %d", c.PolicySteps, c.PolicyBatch)
-	case c.relaxed() && c.MixtureRate <= 0:
+	case c.relaxed() && !positive(c.MixtureRate):
 		return fmt.Errorf("supernet: %s needs a positive MixtureRate, not %g", c.Method, c.MixtureRate)
-	case c.Method == FBNet && (c.Temperature <= 0 || c.Cooling <= 0):
+	case c.Method == FBNet && (!positive(c.Temperature) || !positive(c.Cooling)):
 		return fmt.Errorf("supernet: FBNet needs positive temperatures, not %g and %g", c.Temperature, c.Cooling)
 	case c.Devices < 0 || c.Devices > 1 && c.BatchSize%c.Devices != 0:
 		return fmt.Errorf("supernet: a batch of %d images cannot be shared by %d devices", c.BatchSize, c.Devices)
@@ -153,3 +154,9 @@ func (c Config) check() error {
 	}
 	return nil
 }
+
+// positive reports a rate that training can use; decay and share report one that may be 0. None
+// is NaN or beyond [engine.MaxLearningRate].
+func positive(v float64) bool { return v > 0 && v <= engine.MaxLearningRate }
+func decay(v float64) bool    { return v >= 0 && v <= engine.MaxLearningRate }
+func share(v float64) bool    { return v >= 0 && v < 1 }

@@ -2,8 +2,14 @@ package supernet
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 
+	"github.com/gomlx/compute"
+
+	"github.com/ctnas/ctnas/ctnaslib/controller"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/datasets/images"
 	"github.com/gomlx/gomlx/core/tensors"
 )
@@ -28,6 +34,56 @@ func NewData(set *images.Set, validation int) (*Data, error) {
 		Train: train, Validation: held, Test: set.Test,
 		Normalization: set.Normalization, Classes: len(set.Classes), Source: set.Source.Description,
 	}, nil
+}
+
+// Identity says which images these are, for the keys of stored results: their description, how
+// many there are of each part, and a digest of all labels and of the pixels of some images, evenly
+// spread. The error names an image that cannot be read.
+func (d *Data) Identity() (string, error) {
+	const some = 64 // images of each part whose pixels count
+	h := sha256.New()
+	for _, part := range []images.Images{d.Train, d.Validation, d.Test} {
+		fmt.Fprintln(h, part.Labels)
+		for i := range min(some, part.Len()) {
+			img, err := part.Read(i * part.Len() / some)
+			if part.Len() < some {
+				img, err = part.Read(i)
+			}
+			if err != nil {
+				return "", fmt.Errorf("supernet: %w", err)
+			}
+			b := img.Bounds()
+			fmt.Fprintln(h, b.Dx(), b.Dy())
+			for y := b.Min.Y; y < b.Max.Y; y++ {
+				for x := b.Min.X; x < b.Max.X; x++ {
+					red, green, blue, alpha := img.At(x, y).RGBA()
+					for _, v := range []uint32{red, green, blue, alpha} {
+						h.Write([]byte{byte(v >> 8), byte(v)})
+					}
+				}
+			}
+		}
+	}
+	return fmt.Sprintf("%s, %d to train on, %d to validate, %d to test, normalised by %v, digest %x",
+		d.Source, d.Train.Len(), d.Validation.Len(), d.Test.Len(), d.Normalization, h.Sum(nil)[:8]), nil
+}
+
+// open opens the run directory of a training on these images under root.
+func (d *Data) open(root, step string, backend compute.Backend, config any) (*rundir.Run, error) {
+	images, err := d.Identity()
+	if err != nil {
+		return nil, err
+	}
+	return rundir.Open(root, rundir.Key{
+		Step: step, Algorithms: Versions(), Config: config, Backend: engine.Fingerprint(backend),
+		Data: map[string]string{"images": images},
+	})
+}
+
+// Versions are those of the algorithms behind the training of a network, for the keys of stored
+// results.
+func Versions() rundir.Versions {
+	return controller.Versions().With(rundir.Versions{"supernet": 1})
 }
 
 // batch is [batch, side, side, 3] images and their [batch] labels.

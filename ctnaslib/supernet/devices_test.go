@@ -60,7 +60,7 @@ func TestTwoDevices(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, err := n.accuracy(cells(9, 1)[0], batch); err != nil {
+			if _, err := n.accuracy(t.Context(), cells(9, 1)[0], batch); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := n.Encode(); err != nil {

@@ -3,7 +3,6 @@ package supernet
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"path"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
@@ -50,7 +49,7 @@ func NewElastic(backend compute.Backend, data *Data, config ElasticConfig) (*Ela
 	if err != nil {
 		return nil, err
 	}
-	if err := create(e.store, e.parameters, rand.New(rand.NewPCG(config.Seed, seedWeights))); err != nil {
+	if err := create(e.store, e.parameters, engine.Stream(config.Seed, "supernet: weights", 0)); err != nil {
 		return nil, err
 	}
 	fill := func(scope string, shapes []shape, value float64) error {
@@ -277,6 +276,9 @@ func (e *Elastic) Validation(ctx context.Context, n mobilenetv3.Net) (float64, e
 	}
 	right, total := 0.0, 0
 	for _, b := range e.held {
+		if err := ctx.Err(); err != nil {
+			return 0, fmt.Errorf("supernet: the evaluation was stopped: %w", err)
+		}
 		r, err := e.right(n, b)
 		if err != nil {
 			return 0, err
@@ -335,10 +337,10 @@ func (e *Elastic) right(n mobilenetv3.Net, b batch) (float64, error) {
 	return scalar(out[0]), nil
 }
 
-// Utilities are the accuracies on the held-out images: Elastic as a [space.Ranker]. The
+// Ranker is Elastic as a [space.Ranker] by its accuracies on the held-out images, until ctx ends. Its
 // error says that an architecture is not a MobileNetV3 network.
-func (e *Elastic) Utilities(archs []space.Arch) ([]float64, error) {
-	return utilities(archs, "a network of the MobileNetV3 space", e.Validation)
+func (e *Elastic) Ranker(ctx context.Context) space.Ranker {
+	return ranker[mobilenetv3.Net]{ctx, "a network of the MobileNetV3 space", e.Validation}
 }
 
 // Encode writes the weights and the optimiser's state to bytes.

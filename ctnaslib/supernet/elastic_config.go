@@ -131,7 +131,7 @@ func (c ElasticConfig) check() error {
 	switch {
 	case len(c.Stages) == 0 || c.BatchSize < 2 || c.Round < 1 || c.Calibration < 1:
 		return fmt.Errorf("supernet: training needs stages, batches of at least 2 images, rounds, and images to calibrate on, not %d, %d, %d and %d", len(c.Stages), c.BatchSize, c.Round, c.Calibration)
-	case c.Momentum < 0 || c.Momentum >= 1 || c.WeightDecay < 0 || c.Smoothing < 0 || c.Smoothing >= 1:
+	case !share(c.Momentum) || !decay(c.WeightDecay) || !share(c.Smoothing):
 		return fmt.Errorf("supernet: momentum and smoothing must be in [0, 1) and the weight decay not negative; not %g, %g and %g", c.Momentum, c.Smoothing, c.WeightDecay)
 	case c.Devices < 0 || c.Devices > 1 && c.BatchSize%c.Devices != 0:
 		return fmt.Errorf("supernet: a batch of %d images cannot be shared by %d devices", c.BatchSize, c.Devices)
@@ -145,7 +145,7 @@ func (c ElasticConfig) check() error {
 }
 
 func (s Stage) check() error {
-	if s.Networks < 1 || s.Steps < 1 || s.Warmup < 0 || s.Warmup >= s.Steps || s.LearningRate <= 0 {
+	if s.Networks < 1 || s.Steps < 1 || s.Warmup < 0 || s.Warmup >= s.Steps || !positive(s.LearningRate) {
 		return fmt.Errorf("it needs sub-networks, more steps than the warm-up has, and a positive learning rate, not %d, %d of %d and %g", s.Networks, s.Steps, s.Warmup, s.LearningRate)
 	}
 	if s.Only != "" {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
@@ -370,7 +371,12 @@ func TestTrainElastic(t *testing.T) {
 	var parts *TrainedElastic
 	for stops := 0; parts == nil; stops++ {
 		ctx, stop := context.WithCancel(t.Context())
-		training.Watch = func(done, _ int, _ map[string]float64) {
+		training.Watch = func(step rundir.Progress) {
+			if step.Stage != "" {
+				return
+			}
+			done := step.Done
+
 			if done%4 == 3 && stops < 4 {
 				stop()
 			}

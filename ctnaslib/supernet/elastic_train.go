@@ -37,15 +37,12 @@ type TrainedElastic struct {
 // TrainElastic trains a supernet by progressive shrinking in a run directory under root,
 // which it continues or loads as [Train] does.
 func TrainElastic(ctx context.Context, root string, t ElasticTraining) (*TrainedElastic, error) {
-	run, err := rundir.Open(root, "elastic", map[string]any{
-		"images": t.Data.Source, "train": t.Data.Train.Len(), "validation": t.Data.Validation.Len(),
-		"backend": engine.Describe(t.Backend), "elastic": t.Config,
-	})
+	run, err := t.Data.open(root, "elastic", t.Backend, t.Config)
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
-	p := &elasticTraining{ElasticTraining: t, ctx: ctx}
+	p := &elasticTraining{ElasticTraining: t}
 	for stage, s := range t.Config.Stages {
 		for first := 0; first < s.Steps; first += max(1, t.Config.Round) {
 			p.rounds = append(p.rounds, round{stage, first, min(first+t.Config.Round, s.Steps), p.steps})
@@ -68,7 +65,6 @@ type round struct{ stage, first, last, before int }
 // elasticTraining is an ElasticTraining as a [rundir.Process]. A step is a round.
 type elasticTraining struct {
 	ElasticTraining
-	ctx    context.Context
 	rounds []round
 	steps  int // of all stages
 	net    *Elastic
@@ -86,14 +82,14 @@ func (p *elasticTraining) Decode(state []byte) (err error) {
 
 func (p *elasticTraining) Encode() ([]byte, error) { return p.net.Encode() }
 
-func (p *elasticTraining) Step(k int) (map[string]float64, error) {
+func (p *elasticTraining) Step(ctx context.Context, k int) (map[string]float64, error) {
 	r := p.rounds[k]
 	if r.first == 0 {
 		if err := p.net.begin(r.stage); err != nil {
 			return nil, err
 		}
 	}
-	means, err := trainRound(p.ctx, p.net.training(), r.before+r.first, r.before+r.last, func(step int, b batch) (loss, accuracy float64, err error) {
+	means, err := trainRound(ctx, p.net.training(), r.before+r.first, r.before+r.last, func(step int, b batch) (loss, accuracy float64, err error) {
 		return p.net.trainStep(r.stage, step-r.before, step, b)
 	})
 	if err == nil {
@@ -157,7 +153,7 @@ func (e *Elastic) trainStep(stage, step, global int, b batch) (loss, accuracy fl
 	if stage > 0 {
 		learn = e.distil
 	}
-	rng := rand.New(rand.NewPCG(e.config.Seed, seedStep+uint64(global)))
+	rng := engine.Stream(e.config.Seed, "supernet: step", global)
 	for range s.Networks {
 		n, err := s.draw(rng)
 		if err != nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
@@ -63,7 +62,7 @@ func (c MixedConfig) check() error {
 		return fmt.Errorf("supernet: a network of mixed operations needs channels, at least 3 cells, a side that 4 divides, and classes, not %d, %d, %d and %d", c.Channels, c.Cells, c.Side, c.Classes)
 	case c.Steps < 1 || c.BatchSize < 2 || c.Round < 1:
 		return fmt.Errorf("supernet: training needs steps, batches of at least 2 images and rounds, not %d, %d and %d", c.Steps, c.BatchSize, c.Round)
-	case c.LearningRate <= 0 || c.MixtureRate <= 0 || c.Momentum < 0 || c.Momentum >= 1 || c.WeightDecay < 0 || c.MixtureDecay < 0 || c.Clip < 0:
+	case !positive(c.LearningRate) || !positive(c.MixtureRate) || !share(c.Momentum) || !decay(c.WeightDecay) || !decay(c.MixtureDecay) || !decay(c.Clip):
 		return fmt.Errorf("supernet: learning rates must be positive, the momentum in [0, 1), decays and the limit of the gradient not negative")
 	}
 	return nil
@@ -93,7 +92,7 @@ func NewMixed(backend compute.Backend, data *Data, config MixedConfig) (*Mixed, 
 	if err != nil {
 		return nil, err
 	}
-	rng := rand.New(rand.NewPCG(config.Seed, seedWeights))
+	rng := engine.Stream(config.Seed, "supernet: weights", 0)
 	if err := create(m.store, m.parameters, rng); err != nil {
 		return nil, err
 	}
@@ -230,6 +229,9 @@ func (m *Mixed) Validation(ctx context.Context, g darts.Genotype) (float64, erro
 	mixture := tensors.FromFlatDataAndDimensions(mixtureOf(g), mixedCells, mixedEdges, mixedOps)
 	right, total := 0.0, 0
 	for _, b := range m.held {
+		if err := ctx.Err(); err != nil {
+			return 0, fmt.Errorf("supernet: the evaluation was stopped: %w", err)
+		}
 		out, err := m.evaluate.call(mixture, b.images, b.labels)
 		if err != nil {
 			return 0, fmt.Errorf("supernet: cannot evaluate %s: %w", g, err)
@@ -239,10 +241,10 @@ func (m *Mixed) Validation(ctx context.Context, g darts.Genotype) (float64, erro
 	return right / float64(total), nil
 }
 
-// Utilities are the accuracies on the held-out images: Mixed as a [space.Ranker]. The
+// Ranker is Mixed as a [space.Ranker] by its accuracies on the held-out images, until ctx ends. Its
 // error says that an architecture is not a genotype.
-func (m *Mixed) Utilities(archs []space.Arch) ([]float64, error) {
-	return utilities(archs, "a genotype of the DARTS space", m.Validation)
+func (m *Mixed) Ranker(ctx context.Context) space.Ranker {
+	return ranker[darts.Genotype]{ctx, "a genotype of the DARTS space", m.Validation}
 }
 
 // readHeld reads the held-out images, once.
@@ -273,15 +275,12 @@ type TrainedMixed struct {
 // TrainMixed runs DARTS in a run directory under root, which it continues or loads as
 // [Train] does.
 func TrainMixed(ctx context.Context, root string, t MixedTraining) (*TrainedMixed, error) {
-	run, err := rundir.Open(root, "mixed", map[string]any{
-		"images": t.Data.Source, "train": t.Data.Train.Len(), "validation": t.Data.Validation.Len(),
-		"backend": engine.Describe(t.Backend), "mixed": t.Config,
-	})
+	run, err := t.Data.open(root, "mixed", t.Backend, t.Config)
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
-	p := &mixedTraining{MixedTraining: t, ctx: ctx}
+	p := &mixedTraining{MixedTraining: t}
 	status, err := run.Do(ctx, p, (t.Config.Steps+t.Config.Round-1)/max(1, t.Config.Round), 1, t.Watch)
 	if err != nil {
 		return nil, fmt.Errorf("supernet: %w", err)
@@ -293,13 +292,12 @@ func TrainMixed(ctx context.Context, root string, t MixedTraining) (*TrainedMixe
 
 // Labels makes a benchmark of the trained network, as [Trained.Labels] does.
 func (t *TrainedMixed) Labels(ctx context.Context) (*Labels, error) {
-	return newLabels(ctx, t.Dir, darts.Space{}, t.Net)
+	return newLabels(t.Dir, darts.Space{}, t.Net.Ranker(ctx)), nil
 }
 
 // mixedTraining is a MixedTraining as a [rundir.Process]. A step is a round.
 type mixedTraining struct {
 	MixedTraining
-	ctx context.Context
 	net *Mixed
 }
 
@@ -323,14 +321,14 @@ func (p *mixedTraining) Decode(state []byte) error {
 	return err
 }
 
-func (p *mixedTraining) Step(round int) (map[string]float64, error) {
+func (p *mixedTraining) Step(ctx context.Context, round int) (map[string]float64, error) {
 	c := p.Config
-	if err := p.net.readHeld(p.ctx); err != nil {
+	if err := p.net.readHeld(ctx); err != nil {
 		return nil, err
 	}
 	first, last := round*c.Round, min((round+1)*c.Round, c.Steps)
-	return trainRound(p.ctx, p.Data.augmented(c.Side, c.BatchSize, c.Seed), first, last, func(step int, b batch) (loss, accuracy float64, err error) {
-		rng := rand.New(rand.NewPCG(c.Seed, seedStep+uint64(step)))
+	return trainRound(ctx, p.Data.augmented(c.Side, c.BatchSize, c.Seed), first, last, func(step int, b batch) (loss, accuracy float64, err error) {
+		rng := engine.Stream(c.Seed, "supernet: step", step)
 		held := p.net.held[rng.IntN(len(p.net.held))]
 		out, err := p.net.step.call(b.images, b.labels, held.images, held.labels,
 			tensors.FromScalar(float32(cosine(c.LearningRate, step, c.Steps))), tensors.FromScalar(float32(step+1)))

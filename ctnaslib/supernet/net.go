@@ -8,7 +8,7 @@
 //	trained, err := supernet.Train(ctx, "runs", supernet.Training{
 //		Backend: backend, Data: data, Config: supernet.Proxy(supernet.SPOS),
 //	})
-//	accuracies, err := trained.Net.Utilities(cells) // on the held-out images
+//	accuracies, err := trained.Net.Ranker(ctx).Utilities(cells) // on the held-out images
 //	best, accuracy, err := trained.Net.Best(ctx)
 package supernet
 
@@ -46,14 +46,6 @@ type Net struct {
 	evaluate *program // hitsGraph
 }
 
-// The random streams of a seed, the second word of each generator's seed.
-const (
-	seedWeights    = 1
-	seedCandidates = 2
-	seedStep       = 1 << 32 // plus the step
-	seedPolicy     = 1 << 33 // plus the round
-)
-
 // NewNet makes a network with random weights. The error says what is wrong in the
 // configuration or does not fit the data.
 func NewNet(backend compute.Backend, data *Data, config Config) (*Net, error) {
@@ -61,7 +53,7 @@ func NewNet(backend compute.Backend, data *Data, config Config) (*Net, error) {
 	if err != nil {
 		return nil, err
 	}
-	rng := rand.New(rand.NewPCG(config.Seed, seedWeights))
+	rng := engine.Stream(config.Seed, "supernet: weights", 0)
 	if err := create(n.store, n.parameters, rng); err != nil {
 		return nil, err
 	}
@@ -129,7 +121,7 @@ func (n *Net) FLOPs(backend compute.Backend) (float64, error) {
 		return 2 * float64(n.config.flops(n.parameters)), nil
 	}
 	const cells = 100
-	rng := rand.New(rand.NewPCG(n.config.Seed, seedCandidates))
+	rng := engine.Stream(n.config.Seed, "supernet: cells to count", 0)
 	total := 0
 	for range cells {
 		count, err := n.config.FLOPs(backend, nasbench101.Space{}.Sample(rng).(nasbench101.Cell))
@@ -235,10 +227,13 @@ func (n *Net) trainOn(cells []nasbench101.Cell, b batch, rate float64) (loss, ac
 func scalar(t *tensors.Tensor) float64 { return float64(tensors.ToScalar[float32](t)) }
 
 // accuracy is the share of images that a cell gets right.
-func (n *Net) accuracy(c nasbench101.Cell, batches ...batch) (float64, error) {
+func (n *Net) accuracy(ctx context.Context, c nasbench101.Cell, batches ...batch) (float64, error) {
 	w := n.config.wire(c)
 	right, total := 0.0, 0
 	for _, b := range batches {
+		if err := ctx.Err(); err != nil {
+			return 0, fmt.Errorf("supernet: the evaluation was stopped: %w", err)
+		}
 		out, err := n.evaluate.call(append(w.inputs(), b.images, b.labels)...)
 		if err != nil {
 			return 0, fmt.Errorf("supernet: cannot evaluate %s: %w", c, err)
@@ -266,7 +261,7 @@ func (n *Net) Validation(ctx context.Context, c nasbench101.Cell) (float64, erro
 	if err != nil {
 		return 0, err
 	}
-	return n.accuracy(c, held...)
+	return n.accuracy(ctx, c, held...)
 }
 
 // Test is the accuracy of a cell on the test images, in [0, 1]. No search may see it.
@@ -274,17 +269,17 @@ func (n *Net) Test(ctx context.Context, c nasbench101.Cell) (float64, error) {
 	right, count := 0.0, 0
 	l := n.data.plain(n.data.Test, n.config.Side, n.config.BatchSize)
 	err := stream(ctx, l, 0, l.Len(), func(_ int, b batch) error {
-		accuracy, err := n.accuracy(c, b)
+		accuracy, err := n.accuracy(ctx, c, b)
 		right, count = right+accuracy, count+1
 		return err
 	})
 	return right / float64(count), err
 }
 
-// Utilities are the accuracies on the held-out images: Net as a [space.Ranker]. The
+// Ranker is Net as a [space.Ranker] by its accuracies on the held-out images, until ctx ends. Its
 // error says that an architecture is not a cell of NAS-Bench-101.
-func (n *Net) Utilities(archs []space.Arch) ([]float64, error) {
-	return utilities(archs, "a cell of NAS-Bench-101", n.Validation)
+func (n *Net) Ranker(ctx context.Context) space.Ranker {
+	return ranker[nasbench101.Cell]{ctx, "a cell of NAS-Bench-101", n.Validation}
 }
 
 // Best is the cell that the method ends in, and its accuracy on the held-out images:
@@ -297,7 +292,7 @@ func (n *Net) Best(ctx context.Context) (best nasbench101.Cell, accuracy float64
 		accuracy, err = n.Validation(ctx, best)
 		return best, accuracy, err
 	}
-	rng := rand.New(rand.NewPCG(n.config.Seed, seedCandidates))
+	rng := engine.Stream(n.config.Seed, "supernet: candidates", 0)
 	for range n.config.Candidates {
 		c, err := n.draw(rng)
 		if err != nil {

@@ -3,6 +3,8 @@ package supernet
 import (
 	"context"
 	"errors"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/space"
 	"image"
 	"os"
 	"os/exec"
@@ -80,7 +82,13 @@ func TestBadImage(t *testing.T) {
 		}
 		return data.Train.Read(i)
 	}
-	watch := func(done, _ int, _ map[string]float64) { rounds = done }
+	watch := func(step rundir.Progress) {
+		if step.Stage != "" {
+			return
+		}
+		done := step.Done
+		rounds = done
+	}
 	_, err = Train(context.Background(), root, Training{Backend: backend(t), Data: &bad, Config: c, Watch: watch})
 	if err == nil || !strings.Contains(err.Error(), "train/cat/0007.jpg is not an image") || strings.Contains(err.Error(), "\n") {
 		t.Fatalf("error %v", err)
@@ -94,42 +102,62 @@ func TestBadImage(t *testing.T) {
 	}
 }
 
-// Labels of shared weights are computed once, and counted for each search anew.
+// askedOnce counts what a network is asked.
+type askedOnce struct {
+	net   space.Ranker
+	count int
+}
+
+func (a *askedOnce) Utilities(archs []space.Arch) ([]float64, error) {
+	a.count += len(archs)
+	return a.net.Utilities(archs)
+}
+
+// Labels of shared weights are computed once for a benchmark, are those of the network, and end
+// with their context. Another training is another version.
 func TestLabels(t *testing.T) {
 	data := shapesData(t)
 	c := Small(SPOS, data.Classes)
 	c.Stacks, c.Steps = 1, 10
-	trained, err := Train(context.Background(), t.TempDir(), Training{Backend: backend(t), Data: data, Config: c})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var first []float64
-	for range 2 {
-		labels, err := trained.Labels(context.Background())
+	train := func() *Trained {
+		trained, err := Train(context.Background(), t.TempDir(), Training{Backend: backend(t), Data: data, Config: c})
 		if err != nil {
 			t.Fatal(err)
 		}
-		var accuracies []float64
+		return trained
+	}
+	trained := train()
+	ctx, stop := context.WithCancel(t.Context())
+	labels, err := trained.Labels(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := &askedOnce{net: labels.net}
+	labels.net = asked
+	for range 2 {
 		for _, cell := range cells(8, 5) {
-			for range 2 {
-				a, err := labels.Validation(cell)
-				if err != nil {
-					t.Fatal(err)
-				}
-				accuracies = append(accuracies, a)
+			a, err := labels.Validation(cell)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want, err := trained.Net.Validation(t.Context(), cell); err != nil || a != want {
+				t.Errorf("the label of %s is %g, want %g (%v)", cell, a, want, err)
 			}
 		}
-		if labels.Queries() != 5 {
-			t.Errorf("%d queries of 5 cells", labels.Queries())
-		}
-		if first == nil {
-			first = accuracies
-			trained.Net = nil // the second time all are on disk
-		}
-		for i := range first {
-			if accuracies[i] != first[i] {
-				t.Fatalf("label %d is %g, was %g", i, accuracies[i], first[i])
-			}
-		}
+	}
+	if labels.Queries() != 5 || asked.count != 5 {
+		t.Errorf("%d queries, and the network was asked %d times, for 5 cells", labels.Queries(), asked.count)
+	}
+	version := labels.Version()
+	if again, err := train().Labels(t.Context()); err != nil || again.Version() != version {
+		t.Errorf("the same training has the versions %q and %q (%v)", again.Version(), version, err)
+	}
+	c.Seed++
+	if other, err := train().Labels(t.Context()); err != nil || other.Version() == version {
+		t.Errorf("two trainings have the version %q (%v)", version, err)
+	}
+	stop()
+	if _, err := labels.Validation(cells(9, 1)[0]); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end of the context: error %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package supernet
 import (
 	"context"
 	"fmt"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -394,7 +395,7 @@ func TestResume(t *testing.T) {
 		c := Small(method, data.Classes)
 		c.Channels, c.Stacks, c.Side, c.BatchSize, c.Steps, c.Round, c.PolicySteps, c.PolicyBatch = 5, 1, 4, 8, 6, 2, 1, 2
 		c.SecondOrder = method == DARTS
-		train := func(ctx context.Context, root string, watch func(int, int, map[string]float64)) (*Trained, error) {
+		train := func(ctx context.Context, root string, watch rundir.Watch) (*Trained, error) {
 			return Train(ctx, root, Training{Backend: backend(t), Data: data, Config: c, Watch: watch})
 		}
 		whole, err := train(context.Background(), t.TempDir(), nil)
@@ -403,7 +404,12 @@ func TestResume(t *testing.T) {
 		}
 		root := t.TempDir()
 		ctx, stop := context.WithCancel(context.Background())
-		if _, err := train(ctx, root, func(done, _ int, _ map[string]float64) {
+		if _, err := train(ctx, root, func(step rundir.Progress) {
+			if step.Stage != "" {
+				return
+			}
+			done := step.Done
+
 			if done == 2 {
 				stop()
 			}

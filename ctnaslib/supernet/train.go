@@ -39,15 +39,12 @@ type Trained struct {
 // or by the end of the process, it continues from the last round, and leads to the same
 // weights. Its errors are those of the configuration, the images and the run directory.
 func Train(ctx context.Context, root string, t Training) (*Trained, error) {
-	run, err := rundir.Open(root, "supernet", map[string]any{
-		"images": t.Data.Source, "train": t.Data.Train.Len(), "validation": t.Data.Validation.Len(),
-		"backend": engine.Describe(t.Backend), "supernet": t.Config,
-	})
+	run, err := t.Data.open(root, "supernet", t.Backend, t.Config)
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
-	p := &training{Training: t, ctx: ctx}
+	p := &training{Training: t}
 	rounds := (t.Config.Steps + t.Config.Round - 1) / max(1, t.Config.Round)
 	status, err := run.Do(ctx, p, rounds, 1, t.Watch)
 	if err != nil {
@@ -61,7 +58,6 @@ func Train(ctx context.Context, root string, t Training) (*Trained, error) {
 // training is a Training as a [rundir.Process]. A step is a round.
 type training struct {
 	Training
-	ctx context.Context
 	net *Net
 }
 
@@ -77,15 +73,15 @@ func (p *training) Decode(state []byte) (err error) {
 
 func (p *training) Encode() ([]byte, error) { return p.net.Encode() }
 
-func (p *training) Step(round int) (map[string]float64, error) {
+func (p *training) Step(ctx context.Context, round int) (map[string]float64, error) {
 	c := p.Config
 	first, last := round*c.Round, min((round+1)*c.Round, c.Steps)
 	loader := p.Data.augmented(c.Side, c.BatchSize, c.Seed)
-	values, err := trainRound(p.ctx, loader, first, last, func(step int, b batch) (loss, accuracy float64, err error) {
-		return p.net.trainStep(p.ctx, step, b)
+	values, err := trainRound(ctx, loader, first, last, func(step int, b batch) (loss, accuracy float64, err error) {
+		return p.net.trainStep(ctx, step, b)
 	})
 	if err == nil && p.net.policy != nil {
-		err = p.net.improvePolicy(p.ctx, round, values)
+		err = p.net.improvePolicy(ctx, round, values)
 	}
 	return values, err
 }
@@ -93,7 +89,7 @@ func (p *training) Step(round int) (map[string]float64, error) {
 // trainStep does a step of the method.
 func (n *Net) trainStep(ctx context.Context, step int, b batch) (loss, accuracy float64, err error) {
 	c := n.config
-	rng := rand.New(rand.NewPCG(c.Seed, seedStep+uint64(step)))
+	rng := engine.Stream(c.Seed, "supernet: step", step)
 	rate := cosine(c.LearningRate, step, c.Steps)
 	if c.relaxed() {
 		held, err := n.held(ctx)
@@ -159,7 +155,7 @@ func fair(rng *rand.Rand, c nasbench101.Cell) ([]nasbench101.Cell, error) {
 // is its accuracy on one batch of held-out images.
 func (n *Net) improvePolicy(ctx context.Context, round int, values map[string]float64) error {
 	c := n.config
-	rng := rand.New(rand.NewPCG(c.Seed, seedPolicy+uint64(round)))
+	rng := engine.Stream(c.Seed, "supernet: policy", round)
 	held, err := n.held(ctx)
 	if err != nil {
 		return err
@@ -169,7 +165,7 @@ func (n *Net) improvePolicy(ctx context.Context, round int, values map[string]fl
 		rewards := make([]float64, len(archs))
 		for i, arch := range archs {
 			var err error
-			if rewards[i], err = n.accuracy(arch.(nasbench101.Cell), b); err != nil {
+			if rewards[i], err = n.accuracy(ctx, arch.(nasbench101.Cell), b); err != nil {
 				return nil, err
 			}
 		}

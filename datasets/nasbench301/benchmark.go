@@ -20,7 +20,7 @@ type Benchmark struct {
 	known map[uint64]float64 // by the genotype's code
 }
 
-var _ space.Benchmark = (*Benchmark)(nil)
+var _ space.Versioned = (*Benchmark)(nil)
 
 // Space is the DARTS space.
 func (b *Benchmark) Space() space.Space { return darts.Space{} }
@@ -28,6 +28,11 @@ func (b *Benchmark) Space() space.Space { return darts.Space{} }
 // Source is "real" for the published model, which is the benchmark, and "surrogate" for
 // the one of this package.
 func (b *Benchmark) Source() string { return string(b.predictor.source.Kind) }
+
+// Version is the model's description, the digest of the published file, and the epoch.
+func (b *Benchmark) Version() string {
+	return fmt.Sprintf("%s, %safter %d epochs", b.predictor.source.Description, b.predictor.digest, b.epoch)
+}
 
 // Sample draws n distinct genotypes uniformly from the space. It is free.
 func (b *Benchmark) Sample(rng *rand.Rand, n int) ([]space.Arch, error) {

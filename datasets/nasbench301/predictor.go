@@ -20,6 +20,7 @@
 package nasbench301
 
 import (
+	"crypto/sha256"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,7 @@ const Epochs = 98
 // Predictor gives genotypes their validation accuracy. It is safe for concurrent use.
 type Predictor struct {
 	source  datasets.Source
+	digest  string // of the published file, and which backend computes; empty for the embedded model
 	predict func(genotypes []darts.Genotype, epoch int) ([]float64, error)
 }
 
@@ -163,7 +165,8 @@ func read(backend compute.Backend, path string) (*Predictor, error) {
 		return nil, err
 	}
 	var mu sync.Mutex
-	p := &Predictor{predict: func(genotypes []darts.Genotype, epoch int) (accuracies []float64, err error) {
+	sum := sha256.Sum256(data)
+	p := &Predictor{digest: fmt.Sprintf("digest %x, computed on %s, ", sum[:8], engine.Fingerprint(backend)), predict: func(genotypes []darts.Genotype, epoch int) (accuracies []float64, err error) {
 		if epoch < 1 || epoch > Epochs {
 			return nil, fmt.Errorf("nasbench301: there are accuracies after 1 to %d epochs, not after %d", Epochs, epoch)
 		}

@@ -19,7 +19,7 @@ type Benchmark struct {
 	seen map[mobilenetv3.Net]bool
 }
 
-var _ space.Benchmark = (*Benchmark)(nil)
+var _ space.Versioned = (*Benchmark)(nil)
 
 // Benchmark is a new handle for one search in s. The error says that s is not of the
 // skeleton of OFA's supernet, the only one whose networks the predictor knows; s may
@@ -36,6 +36,11 @@ func (b *Benchmark) Space() space.Space { return b.space }
 
 // Source is the [datasets.Kind] of the predictor, as text.
 func (b *Benchmark) Source() string { return string(b.predictor.source.Kind) }
+
+// Version is the predictor's description and the digest of its weights.
+func (b *Benchmark) Version() string {
+	return fmt.Sprintf("%s, digest %s", b.predictor.source.Description, b.predictor.net.Digest())
+}
 
 // Sample draws n distinct networks as [mobilenetv3.Space.Sample] does. It is free. The
 // error says that no more could be found, which only a limit close to the smallest

@@ -69,7 +69,14 @@ type training struct {
 // fit trains a model in a run directory under root.
 func fit(ctx context.Context, root string, p parts) (*model.Model, *training, error) {
 	c := configuration
-	run, err := rundir.Open(root, "surrogate", map[string]any{"config": c, "cells": len(p.train)})
+	cells := make([]string, len(p.train))
+	for i, row := range p.train {
+		cells[i] = fmt.Sprintf("%x %g", row.Hash, row.Test)
+	}
+	run, err := rundir.Open(root, rundir.Key{
+		Step: "surrogate", Algorithms: rundir.Versions{"surrogate": 1}, Config: c,
+		Data: map[string]string{"cells": rundir.Digest(cells)},
+	})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -2,7 +2,9 @@
 package mlp
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -46,6 +48,19 @@ func (n Net) Activations(x mat.Matrix) []*mat.Dense {
 		activations[i], x = y, y
 	}
 	return activations
+}
+
+// Digest is the beginning of the SHA-256 of all weights.
+func (n Net) Digest() string {
+	h := sha256.New()
+	for _, layer := range n {
+		for _, values := range [][]float64{layer.Weights.RawMatrix().Data, layer.Bias} {
+			for _, v := range values {
+				h.Write(binary.LittleEndian.AppendUint64(nil, math.Float64bits(v)))
+			}
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // Check reports a weight that is no finite number.

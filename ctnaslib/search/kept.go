@@ -1,0 +1,160 @@
+package search
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+)
+
+// worthKeeping is how long a label must have taken to be kept on disk. What is cheaper, such as
+// a row of a table, is asked for again: so it is right even if a benchmark without a version
+// answers otherwise the next time.
+const worthKeeping = 10 * time.Millisecond
+
+// keptLabels are the labels of a benchmark on disk: a file of lines that only grows, which many
+// searches may share. It is safe for concurrent use.
+type keptLabels struct {
+	path   string
+	header string // the first line, without its end
+
+	mu    sync.Mutex
+	known map[string]float64 // by ID
+	read  int64              // bytes of the file that are in known
+}
+
+// keptLabel is a line of the file.
+type keptLabel struct {
+	ID       string   `json:"id"`
+	Arch     string   `json:"arch"`
+	Accuracy *float64 `json:"accuracy"`
+}
+
+// openKeptLabels reads the labels of a benchmark that are kept under root.
+func openKeptLabels(root string, b space.Benchmark) (*keptLabels, error) {
+	identity := space.Identity(b)
+	header, err := json.Marshal(map[string]string{"benchmark": identity})
+	if err != nil {
+		return nil, fmt.Errorf("search: cannot keep labels: %w", err)
+	}
+	k := &keptLabels{
+		path:   filepath.Join(root, "labels-"+rundir.Digest([]string{identity})[:16]+".jsonl"),
+		header: string(header), known: make(map[string]float64),
+	}
+	return k, k.refresh()
+}
+
+// find returns a label, also one that another search has bought meanwhile.
+func (k *keptLabels) find(id string) (accuracy float64, ok bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if accuracy, ok = k.known[id]; ok {
+		return accuracy, true, nil
+	}
+	if info, err := os.Stat(k.path); err != nil || info.Size() == k.read {
+		return 0, false, nil // nothing was kept, or nothing new
+	}
+	if err := k.refresh(); err != nil {
+		return 0, false, err
+	}
+	accuracy, ok = k.known[id]
+	return accuracy, ok, nil
+}
+
+// refresh reads what the file has gained. A last line without its end is still being written,
+// or was cut off.
+func (k *keptLabels) refresh() error {
+	file, err := os.Open(k.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("search: cannot read the labels: %w", err)
+	}
+	defer file.Close()
+	if _, err := file.Seek(k.read, io.SeekStart); err != nil {
+		return fmt.Errorf("search: cannot read the labels: %w", err)
+	}
+	for lines := bufio.NewReader(file); ; {
+		line, err := lines.ReadBytes('\n')
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("search: cannot read the labels: %w", err)
+		}
+		var l keptLabel
+		switch first := k.read == 0; {
+		case first && string(line) == k.header+"\n":
+		case first || json.Unmarshal(line, &l) != nil || l.ID == "" || l.Accuracy == nil:
+			return fmt.Errorf("search: the line at byte %d of %s is damaged; take it out, or delete the file to buy its labels again", k.read, k.path)
+		default:
+			k.known[l.ID] = *l.Accuracy
+		}
+		k.read += int64(len(line))
+	}
+}
+
+// add keeps a label. It is on the disk when add returns.
+func (k *keptLabels) add(id string, a space.Arch, accuracy float64) error {
+	line, err := json.Marshal(keptLabel{id, a.String(), &accuracy})
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(k.path), 0o755)
+	}
+	if err == nil {
+		err = k.append(string(line))
+	}
+	if err != nil {
+		return fmt.Errorf("search: the label of %s, %g, cannot be kept: %w", a, accuracy, err)
+	}
+	return nil
+}
+
+// append adds a line to the file, under a lock that all processes respect. A last line that was
+// cut off, by a kill or a full disk, is written over.
+func (k *keptLabels) append(line string) (err error) {
+	lock := flock.New(k.path + ".lock")
+	if err := lock.Lock(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	file, err := os.OpenFile(k.path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	size, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	for last := [1]byte{}; size > 0; size-- {
+		if _, err := file.ReadAt(last[:], size-1); err != nil {
+			return err
+		}
+		if last[0] == '\n' {
+			break
+		}
+	}
+	text := line + "\n"
+	if size == 0 {
+		text = k.header + "\n" + text
+	}
+	if err := file.Truncate(size); err != nil {
+		return err
+	}
+	if _, err := file.WriteAt([]byte(text), size); err != nil {
+		return err
+	}
+	return file.Sync()
+}

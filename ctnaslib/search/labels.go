@@ -1,0 +1,151 @@
+package search
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+)
+
+// Label draws m architectures at random and queries their validation accuracy
+// (Alg. 1, line 1). It is the first thing [CTNAS] does, and a function of the seed. The
+// errors are the benchmark's, and ctx's; an accuracy that is not a finite number is one, too.
+func Label(ctx context.Context, b space.Benchmark, m int, seed uint64) ([]comparator.Labelled, error) {
+	return (&buyer{benchmark: b, asked: make(map[string]float64)}).random(ctx, m, seed)
+}
+
+// buyer buys labels for one search, and counts them. An accuracy that took the benchmark long is
+// kept on disk, for every search under the same root, so that none is bought twice.
+type buyer struct {
+	benchmark space.Benchmark
+	watch     rundir.Watch
+	kept      *keptLabels        // nil: nothing is kept
+	asked     map[string]float64 // by ID: the queries of this search
+	bought    int                // of them, by this process
+}
+
+// buyer makes the buyer of a search that keeps its labels under root.
+func (p Problem) buyer(root string) (*buyer, error) {
+	kept, err := openKeptLabels(root, p.Benchmark)
+	if err != nil {
+		return nil, err
+	}
+	return &buyer{benchmark: p.Benchmark, watch: p.Watch.Stage("labels"), kept: kept, asked: make(map[string]float64)}, nil
+}
+
+// random buys the labels of m random architectures.
+func (b *buyer) random(ctx context.Context, m int, seed uint64) ([]comparator.Labelled, error) {
+	archs, err := b.benchmark.Sample(engine.Stream(seed, "search: labels", 0), m)
+	if err != nil {
+		return nil, err
+	}
+	return b.labels(ctx, archs)
+}
+
+// labels buys the labels of architectures, in their order.
+func (b *buyer) labels(ctx context.Context, archs []space.Arch) ([]comparator.Labelled, error) {
+	labelled := make([]comparator.Labelled, len(archs))
+	for i, a := range archs {
+		accuracy, err := b.label(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		labelled[i] = comparator.Labelled{Arch: a, Accuracy: accuracy}
+		b.watch.Tell(rundir.Progress{Done: i + 1, Total: len(archs)})
+	}
+	return labelled, nil
+}
+
+// grace is how long a query that is under way may take after the end of its context, so that
+// it is not lost; everything stops within a second.
+const grace = 800 * time.Millisecond
+
+// label is the accuracy of a. If ctx ends it waits a moment for the benchmark, then returns an
+// error, and what the benchmark says later is kept all the same.
+func (b *buyer) label(ctx context.Context, a space.Arch) (float64, error) {
+	id := a.ID()
+	if accuracy, ok := b.asked[id]; ok {
+		return accuracy, nil
+	}
+	stopped := func() error {
+		return fmt.Errorf("search: stopped after %d labels; run it again to continue: %w", len(b.asked), ctx.Err())
+	}
+	if ctx.Err() != nil {
+		return 0, stopped()
+	}
+	if b.kept != nil {
+		accuracy, ok, err := b.kept.find(id)
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			b.asked[id] = accuracy
+			return accuracy, nil
+		}
+	}
+	type answer struct {
+		accuracy float64
+		err      error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		accuracy, err := b.query(a, id)
+		answers <- answer{accuracy, err}
+	}()
+	var got answer
+	select {
+	case got = <-answers:
+	case <-ctx.Done():
+		select {
+		case got = <-answers:
+		case <-time.After(grace):
+			return 0, stopped()
+		}
+	}
+	if got.err != nil {
+		return 0, got.err
+	}
+	b.asked[id] = got.accuracy
+	b.bought++
+	if ctx.Err() != nil {
+		return 0, stopped()
+	}
+	return got.accuracy, nil
+}
+
+// query asks the benchmark, and keeps what it says if that took long.
+func (b *buyer) query(a space.Arch, id string) (accuracy float64, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("search: the benchmark panicked when it was asked for %s: %v", a, p)
+		}
+	}()
+	start := time.Now()
+	accuracy, err = b.benchmark.Validation(a)
+	if err != nil {
+		return 0, fmt.Errorf("search: no label for %s: %w", a, err)
+	}
+	if math.IsNaN(accuracy) || math.IsInf(accuracy, 0) {
+		return 0, fmt.Errorf("search: the benchmark's accuracy of %s is %g, which cannot be compared with others; mend the benchmark, or let it give a failed network a low accuracy", a, accuracy)
+	}
+	if b.kept != nil && time.Since(start) >= worthKeeping {
+		return accuracy, b.kept.add(id, a, accuracy)
+	}
+	return accuracy, nil
+}
+
+// status is how the labels were come by.
+func (b *buyer) status() rundir.Status {
+	switch {
+	case b.bought == len(b.asked):
+		return rundir.Trained
+	case b.bought > 0:
+		return rundir.Resumed
+	}
+	return rundir.Loaded
+}
