@@ -1,6 +1,7 @@
 package nb
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 
 // Live is [Progress] with a curve of each named metric, drawn again while the run
 // goes on. The curves begin with the steps of this process; those of the whole run
-// are in its metrics. In a terminal it shows the progress alone.
+// are in its metrics. Values that are not finite, such as a loss that is NaN, have no
+// place on a curve and are left out. In a terminal it shows the progress alone.
 func Live(what string, names ...string) rundir.Watch {
 	progress := Progress(what)
 	if !gonbui.IsNotebook {
@@ -24,7 +26,7 @@ func Live(what string, names ...string) rundir.Watch {
 	return func(done, total int, values map[string]float64) {
 		for i, name := range names {
 			if v, ok := values[name]; ok {
-				curves[i].X, curves[i].Y = append(curves[i].X, float64(done)), append(curves[i].Y, v)
+				curves[i] = extended(curves[i], float64(done), v)
 			}
 		}
 		if done == total {
@@ -37,6 +39,15 @@ func Live(what string, names ...string) rundir.Watch {
 		}
 		progress(done, total, values)
 	}
+}
+
+// extended is the curve with one more point, if that is finite.
+func extended(curve report.Series, x, y float64) report.Series {
+	if math.IsNaN(y) || math.IsInf(y, 0) {
+		return curve
+	}
+	curve.X, curve.Y = append(curve.X, x), append(curve.Y, y)
+	return curve
 }
 
 // drawn puts the curves that have points side by side.
