@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -237,8 +238,13 @@ func TestPresets(t *testing.T) {
 	}
 }
 
+var update = flag.Bool("update", false, "make the tables and pictures in figures again from their results")
+
 // The results that are kept in figures are whole and honest: where they come from,
-// with how many seeds, on what configuration; and of the paper's size.
+// with how many seeds, on what configuration; and of the paper's size. Their tables and pictures
+// are what the results look like: after a change of looks, make them again with
+//
+//	go test ./ctnaslib/experiment -run TestStoredResults -update
 func TestStoredResults(t *testing.T) {
 	paths, err := filepath.Glob("../../figures/*/result.json")
 	if err != nil {
@@ -261,6 +267,12 @@ func TestStoredResults(t *testing.T) {
 		}
 		if result.ID != id || result.Source != string(source) || result.Elapsed <= 0 {
 			t.Errorf("%s is of %s, on the %s table, in %g s", path, result.ID, result.Source, result.Elapsed)
+		}
+		if *update {
+			if err := result.WriteFiles(filepath.Dir(path), result.Table(entry.Columns...), entry.Figures(result)...); err != nil {
+				t.Error(err)
+			}
+			continue
 		}
 		stored, err := os.ReadFile(filepath.Join(filepath.Dir(path), "table.md"))
 		if err != nil || string(stored) != result.Table(entry.Columns...).Markdown() {
