@@ -268,23 +268,23 @@ func TestStoredResults(t *testing.T) {
 		if result.ID != id || result.Source != string(source) || result.Elapsed <= 0 {
 			t.Errorf("%s is of %s, on the %s table, in %g s", path, result.ID, result.Source, result.Elapsed)
 		}
-		if *update {
-			if err := result.WriteFiles(filepath.Dir(path), result.Table(entry.Columns...), entry.Figures(result)...); err != nil {
-				t.Error(err)
-			}
-			continue
-		}
-		stored, err := os.ReadFile(filepath.Join(filepath.Dir(path), "table.md"))
-		if err != nil || string(stored) != result.Table(entry.Columns...).Markdown() {
-			t.Errorf("%s: table.md is not made from the result (error %v)", id, err)
-		}
+		files := map[string]string{"table.md": result.Table(entry.Columns...).Markdown()}
 		for _, f := range entry.Figures(result) {
 			svg, err := f.Chart.SVG()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if stored, err := os.ReadFile(filepath.Join(filepath.Dir(path), f.Name+".svg")); err != nil || string(stored) != svg {
-				t.Errorf("%s: %s.svg is not made from the result (error %v)", id, f.Name, err)
+			files[f.Name+".svg"] = svg
+		}
+		for name, made := range files {
+			path := filepath.Join(filepath.Dir(path), name)
+			if *update {
+				if err := os.WriteFile(path, []byte(made), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if stored, err := os.ReadFile(path); err != nil || string(stored) != made {
+				t.Errorf("%s is not made from the result beside it (error %v)", path, err)
 			}
 		}
 	}
