@@ -63,7 +63,7 @@ func (c Column) text(numbers map[string]float64, digits int) string {
 }
 
 // Table is a table as text, cell by cell. [Table.Markdown] and [Table.HTML] show every text as it is, on one line,
-// with U+FFFD for control characters and invalid UTF-8; only the code spans of the caption and the notes are Markdown.
+// with U+FFFD for control characters and invalid UTF-8.
 type Table struct {
 	Caption string // a sentence above it
 	Header  []string
@@ -181,15 +181,11 @@ func probability(p float64) string {
 	return fmt.Sprintf("p = %.3f", p)
 }
 
-// What Markdown would take for markup: in a cell, all of it; in a sentence, all but code spans. A pipe ends
-// a cell, unless an odd number of backslashes stands before it.
-var (
-	cellMarkup     = regexp.MustCompile(`[\\|` + "`" + `*$~\[\]]|\b_+|_+\b|<[A-Za-z/!?]|&[A-Za-z#]`)
-	sentenceMarkup = regexp.MustCompile(`[\\*$~\[\]]|\b_+|_+\b|<[A-Za-z/!?]|&[A-Za-z#]`)
-)
+// markup is what Markdown would not show as it is.
+var markup = regexp.MustCompile(`[\\` + "`" + `*$~\[\]]|\b_+|_+\b|<[A-Za-z/!?]|&[A-Za-z#]`)
 
 // escaped is text with a backslash before each piece of markup.
-func escaped(text string, markup *regexp.Regexp) string {
+func escaped(text string) string {
 	return markup.ReplaceAllStringFunc(printable(text), func(piece string) string {
 		if piece[0] == '_' {
 			return strings.Repeat(`\_`, len(piece))
@@ -202,12 +198,12 @@ func escaped(text string, markup *regexp.Regexp) string {
 func (t Table) Markdown() string {
 	var s strings.Builder
 	if t.Caption != "" {
-		s.WriteString(escaped(t.Caption, sentenceMarkup) + "\n\n")
+		s.WriteString(escaped(t.Caption) + "\n\n")
 	}
 	line := func(cells []string) {
 		s.WriteByte('|')
 		for _, cell := range cells {
-			s.WriteString(" " + escaped(cell, cellMarkup) + " |")
+			s.WriteString(" " + strings.ReplaceAll(escaped(cell), "|", `\|`) + " |")
 		}
 		s.WriteByte('\n')
 	}
@@ -215,8 +211,10 @@ func (t Table) Markdown() string {
 	rule := make([]string, len(t.Header))
 	for i := range rule {
 		rule[i] = "---:"
+		if i == 0 {
+			rule[i] = "---"
+		}
 	}
-	rule[0] = "---"
 	line(rule)
 	for _, row := range t.Rows {
 		line(row)
@@ -224,7 +222,7 @@ func (t Table) Markdown() string {
 	if len(t.Notes) > 0 {
 		s.WriteByte('\n')
 		for _, note := range t.Notes {
-			s.WriteString("- " + escaped(note, sentenceMarkup) + "\n")
+			s.WriteString("- " + escaped(note) + "\n")
 		}
 	}
 	return s.String()

@@ -95,10 +95,13 @@ func TestMarkdownOfAnyText(t *testing.T) {
 			t.Errorf("%q: a tag in\n%s", text, table.Markdown())
 		}
 	}
-	if got, want := escaped("a_b __init__ 1 < 2 <b>", cellMarkup), `a_b \_\_init\_\_ 1 < 2 \<b>`; got != want {
+	if got, want := escaped("a_b __init__ 1 < 2 <b> `c`"), `a_b \_\_init\_\_ 1 < 2 \<b> \`+"`c"+`\`+"`"; got != want {
 		t.Errorf("escaped %q, want %q", got, want)
 	}
-	if got, want := escaped("p < 0.001 | `a`, bce_risk", sentenceMarkup), "p < 0.001 | `a`, bce_risk"; got != want {
+	if got := (Table{}).Markdown(); got != "|\n|\n" {
+		t.Errorf("an empty table is %q", got)
+	}
+	if got, want := escaped("p < 0.001 | bce_risk"), "p < 0.001 | bce_risk"; got != want {
 		t.Errorf("escaped %q, want %q", got, want)
 	}
 }
