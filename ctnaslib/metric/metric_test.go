@@ -73,7 +73,9 @@ func TestKendallTauErrors(t *testing.T) {
 	for name, test := range map[string][2][]float64{
 		"lengths":  {{1, 2, 3}, {1, 2}},
 		"too few":  {{1}, {1}},
-		"nan":      {{1, math.NaN()}, {1, 2}},
+		"nan in x": {{1, math.NaN()}, {1, 2}},
+		"nan in y": {{1, 2, 3}, {math.NaN(), 2, 1}},
+		"all nan":  {{math.NaN(), math.NaN()}, {math.NaN(), math.NaN()}},
 		"all tied": {{1, 1, 1}, {1, 2, 3}},
 	} {
 		if tau, err := KendallTau(test[0], test[1]); err == nil {

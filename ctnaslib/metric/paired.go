@@ -1,8 +1,10 @@
 package metric
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
@@ -21,7 +23,7 @@ type PairedTest struct {
 // difference and 0 for any other.
 //
 // The error says that the slices differ in length, have fewer than two values, or
-// hold one that is not finite.
+// hold one that is not finite or differs too much from another to compute with.
 func Paired(a, b []float64) (PairedTest, error) {
 	n := len(a)
 	if len(b) != n {
@@ -38,6 +40,9 @@ func Paired(a, b []float64) (PairedTest, error) {
 		}
 	}
 	mean, deviation := stat.MeanStdDev(differences, nil)
+	if math.IsNaN(mean) || math.IsInf(mean, 0) || math.IsNaN(deviation) || math.IsInf(deviation, 0) {
+		return PairedTest{}, fmt.Errorf("metric: the differences %g are too large for a paired test", differences)
+	}
 	if deviation == 0 {
 		test := PairedTest{Difference: mean, Low: mean, High: mean}
 		if mean == 0 {
@@ -52,4 +57,42 @@ func Paired(a, b []float64) (PairedTest, error) {
 		Difference: mean, Low: mean - half, High: mean + half,
 		P: 2 * t.CDF(-math.Abs(mean)/standardError),
 	}, nil
+}
+
+// Holm adjusts the p-values of several tests by Holm's step-down method (1979), so that
+// the chance of any false finding among those with an adjusted value of at most 0.05 is
+// at most 0.05, however the tests depend on one another. The smallest of n values is
+// multiplied by n, the next by n − 1, and so on; no adjusted value is above 1, or below
+// that of a smaller value. They are in the order of p.
+//
+// A value that is not a probability, such as NaN, counts as a test that found nothing,
+// and its adjusted value is NaN.
+func Holm(p []float64) []float64 {
+	order := make([]int, len(p))
+	for i := range order {
+		order[i] = i
+	}
+	known := func(i int) bool { return 0 <= p[i] && p[i] <= 1 }
+	slices.SortFunc(order, func(i, j int) int {
+		switch {
+		case known(i) && known(j):
+			return cmp.Compare(p[i], p[j])
+		case known(i):
+			return -1
+		case known(j):
+			return 1
+		}
+		return 0
+	})
+	adjusted := make([]float64, len(p))
+	least := 0.0
+	for rank, i := range order {
+		if !known(i) {
+			adjusted[i] = math.NaN()
+			continue
+		}
+		least = max(least, min(float64(len(p)-rank)*p[i], 1))
+		adjusted[i] = least
+	}
+	return adjusted
 }

@@ -48,13 +48,42 @@ func TestPairedConstantDifferences(t *testing.T) {
 
 func TestPairedErrors(t *testing.T) {
 	for name, test := range map[string][2][]float64{
-		"lengths": {{1, 2, 3}, {1, 2}},
-		"too few": {{1}, {1}},
-		"nan":     {{1, math.NaN()}, {1, 2}},
-		"inf":     {{1, math.Inf(1)}, {1, 2}},
+		"lengths":  {{1, 2, 3}, {1, 2}},
+		"too few":  {{1}, {1}},
+		"nan":      {{1, math.NaN()}, {1, 2}},
+		"nan in b": {{1, 2}, {math.NaN(), 2}},
+		"inf":      {{1, math.Inf(1)}, {1, 2}},
+		"too far":  {{1e308, -1e308}, {-1e308, 1e308}},
+		"overflow": {{1e308, 1e308, 1e308}, {0, 0, 1}},
+		"square":   {{1e200, -1e200, 1e200}, {0, 0, 1}},
 	} {
 		if got, err := Paired(test[0], test[1]); err == nil {
 			t.Errorf("%s: got %+v, want an error", name, got)
+		}
+	}
+}
+
+// The values are computed by hand.
+func TestHolm(t *testing.T) {
+	nan := math.NaN()
+	for _, test := range []struct{ p, want []float64 }{
+		{[]float64{0.01, 0.04, 0.03, 0.005}, []float64{0.03, 0.06, 0.06, 0.02}},
+		{nil, nil},
+		{[]float64{0.04}, []float64{0.04}},
+		{[]float64{0.02, 0.02, 0.02}, []float64{0.06, 0.06, 0.06}},
+		{[]float64{0.3, 0.6, 0.001, 1}, []float64{0.9, 1, 0.004, 1}},
+		{[]float64{0, 0.5, 0.5}, []float64{0, 1, 1}},
+		{[]float64{nan, 0.01, 0.02}, []float64{nan, 0.03, 0.04}},
+		{[]float64{0.02, 1.5, nan, -1, 0.001}, []float64{0.08, nan, nan, nan, 0.005}},
+	} {
+		got := Holm(test.p)
+		if len(got) != len(test.want) {
+			t.Fatalf("Holm(%v) = %v, want %v", test.p, got, test.want)
+		}
+		for i, want := range test.want {
+			if math.Abs(got[i]-want) > 1e-12 || math.IsNaN(got[i]) != math.IsNaN(want) {
+				t.Errorf("Holm(%v) = %v, want %v", test.p, got, test.want)
+			}
 		}
 	}
 }

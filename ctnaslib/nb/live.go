@@ -1,6 +1,7 @@
 package nb
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 
 // Live is [Progress] with a curve of each named metric, drawn again while the run
 // goes on. The curves begin with the steps of this process; those of the whole run
-// are in its metrics. In a terminal it shows the progress alone.
+// are in its metrics. Values that are not finite, such as a loss that is NaN, have no
+// place on a curve and are left out. In a terminal it shows the progress alone.
 func Live(what string, names ...string) rundir.Watch {
 	progress := Progress(what)
 	if !gonbui.IsNotebook {
@@ -28,7 +30,7 @@ func Live(what string, names ...string) rundir.Watch {
 		}
 		for i, name := range names {
 			if v, ok := p.Values[name]; ok {
-				curves[i].X, curves[i].Y = append(curves[i].X, float64(p.Done)), append(curves[i].Y, v)
+				curves[i] = extended(curves[i], float64(p.Done), v)
 			}
 		}
 		if p.Done == p.Total {
@@ -40,6 +42,15 @@ func Live(what string, names ...string) rundir.Watch {
 			gonbui.UpdateHTML(id, drawn(what, names, curves))
 		}
 	}
+}
+
+// extended is the curve with one more point, if that is finite.
+func extended(curve report.Series, x, y float64) report.Series {
+	if math.IsNaN(y) || math.IsInf(y, 0) {
+		return curve
+	}
+	curve.X, curve.Y = append(curve.X, x), append(curve.Y, y)
+	return curve
 }
 
 // drawn puts the curves that have points side by side.

@@ -2,7 +2,9 @@ package nb
 
 import (
 	"io"
+	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,6 +48,21 @@ func TestProgress(t *testing.T) {
 	}
 	if !strings.HasPrefix(lines[1], "epoch 3/3 in ") || !strings.HasSuffix(lines[1], ", loss 0.25, tau 0.5") {
 		t.Errorf("last line %q", lines[1])
+	}
+}
+
+// A run whose loss is not finite for a while goes on being drawn.
+func TestCurvesOfWhatIsNotFinite(t *testing.T) {
+	curves := make([]report.Series, 2)
+	for step, y := range []float64{math.NaN(), 0.5, math.Inf(1), math.Inf(-1), 0.25} {
+		curves[0] = extended(curves[0], float64(step), y)
+		curves[1] = extended(curves[1], float64(step), math.NaN())
+	}
+	if want := []float64{1, 4}; !slices.Equal(curves[0].X, want) || len(curves[1].Y) != 0 {
+		t.Errorf("curves %+v, want points at %g", curves, want)
+	}
+	if html := drawn("epoch", []string{"loss", "tau"}, curves); strings.Count(html, "<svg") != 1 {
+		t.Errorf("drawn as %s", html)
 	}
 }
 

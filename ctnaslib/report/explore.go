@@ -1,7 +1,9 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
 
 	"github.com/go-echarts/go-echarts/v2/charts"
 	"github.com/go-echarts/go-echarts/v2/opts"
@@ -11,11 +13,17 @@ import (
 // read values off; where a point has an error bar, its tooltip says ± how much. The
 // page that shows it must have loaded the ECharts script; package nb brings its own.
 // Not every viewer runs scripts, so show [Chart.SVG] too.
+//
+// The error names the series that cannot be drawn, or values that are too small or too
+// large for the numbers on ECharts' axes, which have 20 decimal places.
 func (c Chart) Interactive() (string, error) {
 	if err := c.check(); err != nil {
 		return "", err
 	}
-	x := opts.XAxis{Name: c.X, Type: "value", Scale: opts.Bool(true), NameLocation: "middle", NameGap: 28}
+	if err := c.checkInteractive(); err != nil {
+		return "", err
+	}
+	x := opts.XAxis{Name: printable(c.X), Type: "value", Scale: opts.Bool(true), NameLocation: "middle", NameGap: 28}
 	switch {
 	case len(c.Categories) > 0:
 		x.Type = "category"
@@ -25,15 +33,19 @@ func (c Chart) Interactive() (string, error) {
 	lines, points, bars := charts.NewLine(), charts.NewScatter(), charts.NewBar()
 	lines.SetGlobalOptions(
 		charts.WithInitializationOpts(opts.Initialization{Width: "640px", Height: "380px"}),
-		charts.WithTitleOpts(opts.Title{Title: c.Title}),
+		charts.WithTitleOpts(opts.Title{Title: printable(c.Title)}),
 		charts.WithXAxisOpts(x),
-		charts.WithYAxisOpts(opts.YAxis{Name: c.Y, Type: "value", Scale: opts.Bool(true)}),
+		charts.WithYAxisOpts(opts.YAxis{Name: printable(c.Y), Type: "value", Scale: opts.Bool(true)}),
 		charts.WithTooltipOpts(opts.Tooltip{Show: opts.Bool(true), Trigger: "item"}),
 		charts.WithDataZoomOpts(opts.DataZoom{Type: "inside"}, opts.DataZoom{Type: "inside", Orient: "vertical"}),
 		charts.WithLegendOpts(opts.Legend{Show: opts.Bool(len(c.Series) > 1), Top: "24"}),
 	)
 	if len(c.Categories) > 0 {
-		lines.SetXAxis(c.Categories)
+		names := make([]string, len(c.Categories))
+		for i, name := range c.Categories {
+			names[i] = printable(name)
+		}
+		lines.SetXAxis(names)
 	}
 	for _, s := range c.Series {
 		switch {
@@ -45,13 +57,13 @@ func (c Chart) Interactive() (string, error) {
 					data[i].SymbolSize = 9
 				}
 			}
-			points.AddSeries(s.Name, data)
+			points.AddSeries(printable(s.Name), data)
 		case len(c.Categories) > 0:
 			data := make([]opts.BarData, len(s.X))
 			for i := range data {
 				data[i] = opts.BarData{Name: s.label(i), Value: []float64{s.X[i], s.Y[i]}}
 			}
-			bars.AddSeries(s.Name, data)
+			bars.AddSeries(printable(s.Name), data)
 		default:
 			data := make([]opts.LineData, len(s.X))
 			for i := range data {
@@ -61,12 +73,31 @@ func (c Chart) Interactive() (string, error) {
 			if s.Reference {
 				style.Type = "dashed"
 			}
-			lines.AddSeries(s.Name, data, charts.WithLineStyleOpts(style))
+			lines.AddSeries(printable(s.Name), data, charts.WithLineStyleOpts(style))
 		}
 	}
 	lines.Overlap(points, bars)
-	snippet := lines.RenderSnippet()
-	return snippet.Element + snippet.Script, nil
+	lines.Validate()
+	// The library's own script ends where a text has "</script>" and runs what stands between two "__f__".
+	options, err := json.Marshal(lines.JSON())
+	if err != nil {
+		return "", fmt.Errorf("report: cannot write the interactive chart %q: %w", c.Title, err)
+	}
+	return fmt.Sprintf(`<div id="%[1]s" style="width:%[2]s;height:%[3]s"></div>
+<script>echarts.init(document.getElementById("%[1]s")).setOption(%[4]s);</script>
+`, lines.ChartID, lines.Initialization.Width, lines.Initialization.Height, options), nil
+}
+
+// checkInteractive says which values ECharts draws without numbers beside them.
+func (c Chart) checkInteractive() error {
+	f := c.frame()
+	for _, a := range []axis{f.x, f.y} {
+		const finest, largest = 1e-18, 1e300
+		if a.max-a.min < finest || max(math.Abs(a.min), math.Abs(a.max)) > largest || a.log && a.min < finest {
+			return fmt.Errorf("report: the interactive chart %q cannot number an axis from %g to %g; draw it as SVG", c.Title, a.min, a.max)
+		}
+	}
+	return nil
 }
 
 // label is what the tooltip of a point says beside its values.

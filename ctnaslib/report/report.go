@@ -15,8 +15,8 @@ import (
 	"fmt"
 	"image/color"
 	"math"
-	"slices"
-	"strconv"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"gonum.org/v1/plot"
@@ -67,15 +67,17 @@ func (c Chart) check() error {
 	}
 	for _, s := range c.Series {
 		if len(s.X) != len(s.Y) || len(s.X) == 0 {
-			return fmt.Errorf("report: the series %q has %d x and %d y values", s.Name, len(s.X), len(s.Y))
+			return fmt.Errorf("report: the series %q has %d x and %d y values; give it a point, with both", s.Name, len(s.X), len(s.Y))
 		}
 		if s.Err != nil && len(s.Err) != len(s.Y) {
 			return fmt.Errorf("report: the series %q has %d y values and %d error bars", s.Name, len(s.Y), len(s.Err))
 		}
 		for i, x := range s.X {
 			switch {
-			case !finite(x) || !finite(s.Y[i]) || s.Err != nil && !finite(s.Err[i]):
-				return fmt.Errorf("report: point %d of the series %q is not a number", i, s.Name)
+			case !finite(x) || !finite(s.Y[i]):
+				return fmt.Errorf("report: point %d of the series %q is (%g, %g), which cannot be drawn; leave it out", i, s.Name, x, s.Y[i])
+			case s.Err != nil && !finite(s.Err[i]):
+				return fmt.Errorf("report: point %d of the series %q has the error bar %g, which cannot be drawn; leave it out", i, s.Name, s.Err[i])
 			case c.LogX && x <= 0:
 				return fmt.Errorf("report: the series %q has x = %g, which has no place on a logarithmic axis", s.Name, x)
 			case len(c.Categories) > 0 && (x != math.Trunc(x) || x < 0 || x >= float64(len(c.Categories))):
@@ -91,31 +93,28 @@ func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 // The size of a chart.
 const width, height = 12.5 * vg.Centimeter, 7.5 * vg.Centimeter
 
-// SVG draws the chart, 12.5 × 7.5 cm, and wider if its categories have long names. The error names the series that cannot be drawn.
+// SVG draws the chart, 12.5 × 7.5 cm, and wider if long names under it reach out on the left. The error
+// names the series that cannot be drawn, because it has no points or one that is not finite.
 func (c Chart) SVG() (string, error) {
 	if err := c.check(); err != nil {
 		return "", err
 	}
 	p := plot.New()
-	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = c.Title, c.X, c.Y
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = printable(c.Title), printable(c.X), printable(c.Y)
 	p.Legend.Top = true
 	grid := plotter.NewGrid()
 	if len(c.Categories) > 0 {
 		grid.Vertical.Color = nil
 	}
 	p.Add(grid)
+	f := c.frame()
 	for i, s := range c.Series {
-		if err := c.add(p, i, s); err != nil {
+		if err := c.add(p, f, i, s); err != nil {
 			return "", fmt.Errorf("report: cannot draw the series %q: %w", s.Name, err)
 		}
 	}
-	c.setAxis(&p.X)
-	makeRoom(p)
-	if len(c.Series) > 1 {
-		const row = 0.1 // of a legend, as a share of the height of the data
-		p.Y.Max += row * float64(len(c.Series)) * (p.Y.Max - p.Y.Min)
-	}
-	left := c.overhang(p)
+	under := c.setAxes(p, f)
+	left := overhang(p, under)
 	picture := vgsvg.New(left+width, height)
 	p.Draw(draw.Crop(draw.New(picture), left, 0, 0, 0))
 	var out bytes.Buffer
@@ -125,13 +124,51 @@ func (c Chart) SVG() (string, error) {
 	return out.String(), nil
 }
 
-// overhang is how far the labels of categories, where they are slanted, reach beyond the
-// left border of the plot. Gonum's plot has no room for that.
-func (c Chart) overhang(p *plot.Plot) vg.Length {
+// frame are the axes of a chart. Categories need no x axis of numbers: theirs are positions already.
+type frame struct {
+	x, y axis
+}
+
+// frame makes room for all the points with their error bars, for bars from zero on, and for the legend.
+func (c Chart) frame() frame {
+	var xs, ys []float64
+	for _, s := range c.Series {
+		xs = append(xs, s.X...)
+		for i := range s.Y {
+			low, high := s.span(i)
+			ys = append(ys, s.Y[i], low, high)
+		}
+		if c.bars(s) {
+			ys = append(ys, 0)
+		}
+	}
+	f := frame{x: newAxis(xs, c.LogX), y: newAxis(ys, false)}
+	if len(c.Series) > 1 {
+		const row = 0.1 // of a legend, as a share of the height of the data
+		f.y = f.y.extend(row * float64(len(c.Series)))
+	}
+	return f
+}
+
+// span are the ends of the error bar of a point, as far as there are numbers.
+func (s Series) span(i int) (low, high float64) {
+	if s.Err == nil {
+		return s.Y[i], s.Y[i]
+	}
+	half := math.Abs(s.Err[i])
+	return max(s.Y[i]-half, -math.MaxFloat64), min(s.Y[i]+half, math.MaxFloat64)
+}
+
+// bars says whether a series is drawn as bars.
+func (c Chart) bars(s Series) bool { return len(c.Categories) > 0 && !s.Points }
+
+// overhang is how far tick labels under the plot, where they are slanted, reach beyond its
+// left border. Gonum's plot has no room for that.
+func overhang(p *plot.Plot, under []plot.Tick) vg.Length {
 	data := p.DataCanvas(draw.New(vgsvg.New(width, height)))
 	var most vg.Length
-	for i, name := range c.Categories {
-		most = max(most, -data.X(p.X.Norm(float64(i)))-p.X.Tick.Label.Rectangle(name).Min.X)
+	for _, tick := range under {
+		most = max(most, -data.X(p.X.Norm(tick.Value))-p.X.Tick.Label.Rectangle(tick.Label).Min.X)
 	}
 	return most
 }
@@ -143,12 +180,12 @@ type thumbnailed interface {
 }
 
 // add adds series i to the plot and its legend.
-func (c Chart) add(p *plot.Plot, i int, s Series) error {
+func (c Chart) add(p *plot.Plot, f frame, i int, s Series) error {
 	points := make(plotter.XYs, len(s.X))
 	for k := range points {
-		points[k].X, points[k].Y = s.X[k], s.Y[k]
+		points[k].X, points[k].Y = f.x.at(s.X[k]), f.y.at(s.Y[k])
 		if len(c.Categories) > 0 {
-			points[k].X += c.shift(i)
+			points[k].X = s.X[k] + c.shift(i)
 		}
 	}
 	colour := palette[i%len(palette)]
@@ -157,8 +194,8 @@ func (c Chart) add(p *plot.Plot, i int, s Series) error {
 	switch {
 	case s.Points:
 		drawn, err = newPoints(points, colour, s, len(c.Categories) > 0)
-	case len(c.Categories) > 0:
-		drawn, err = newBars(points, colour, s, 0.45*c.slot())
+	case c.bars(s):
+		drawn, err = newBars(points, f.y.at(0), colour, s, 0.45*c.slot())
 	default:
 		drawn, err = newLine(points, colour, s)
 	}
@@ -167,14 +204,15 @@ func (c Chart) add(p *plot.Plot, i int, s Series) error {
 	}
 	p.Add(drawn)
 	if len(c.Series) > 1 {
-		p.Legend.Add(s.Name, drawn)
+		p.Legend.Add(printable(s.Name), drawn)
 	}
 	if s.Err == nil {
 		return nil
 	}
 	ends := make(plotter.YErrors, len(s.Err))
-	for k, e := range s.Err {
-		ends[k].Low, ends[k].High = e, e
+	for k := range ends {
+		low, high := s.span(k)
+		ends[k].Low, ends[k].High = points[k].Y-f.y.at(low), f.y.at(high)-points[k].Y
 	}
 	bars, err := plotter.NewYErrorBars(struct {
 		plotter.XYs
@@ -184,7 +222,7 @@ func (c Chart) add(p *plot.Plot, i int, s Series) error {
 		return err
 	}
 	bars.LineStyle.Color = colour
-	if !s.Points && len(c.Categories) > 0 {
+	if c.bars(s) {
 		bars.LineStyle.Color = color.Black // on a bar of the series' colour
 	}
 	p.Add(bars)
@@ -218,10 +256,10 @@ func newPoints(points plotter.XYs, colour color.Color, s Series, large bool) (th
 	return scatter, nil
 }
 
-func newBars(points plotter.XYs, colour color.Color, s Series, half float64) (thumbnailed, error) {
+func newBars(points plotter.XYs, zero float64, colour color.Color, s Series, half float64) (thumbnailed, error) {
 	rings := make([]plotter.XYer, len(points))
 	for k, at := range points {
-		rings[k] = plotter.XYs{{X: at.X - half}, {X: at.X - half, Y: at.Y}, {X: at.X + half, Y: at.Y}, {X: at.X + half}}
+		rings[k] = plotter.XYs{{X: at.X - half, Y: zero}, {X: at.X - half, Y: at.Y}, {X: at.X + half, Y: at.Y}, {X: at.X + half, Y: zero}}
 	}
 	bars, err := plotter.NewPolygon(rings...)
 	if err != nil {
@@ -243,58 +281,54 @@ func (c Chart) shift(i int) float64 {
 	return c.slot() * (float64(i) - float64(len(c.Series)-1)/2)
 }
 
-// setAxis labels the x axis by categories, or makes it logarithmic.
-func (c Chart) setAxis(axis *plot.Axis) {
+// setAxes puts the ticks on the axes and returns those under the plot. Labels that do not fit
+// side by side are slanted.
+func (c Chart) setAxes(p *plot.Plot, f frame) (under []plot.Tick) {
+	p.Y.Min, p.Y.Max = 0, 1
+	p.Y.Tick.Marker = plot.ConstantTicks(f.y.ticks(false))
+	p.X.Min, p.X.Max = 0, 1
 	switch {
 	case len(c.Categories) > 0:
-		ticks := make(plot.ConstantTicks, len(c.Categories))
-		letters := 0
 		for i, name := range c.Categories {
-			ticks[i] = plot.Tick{Value: float64(i), Label: name}
-			letters = max(letters, utf8.RuneCountInString(name))
+			under = append(under, plot.Tick{Value: float64(i), Label: printable(name)})
 		}
-		axis.Tick.Marker, axis.Tick.Length = ticks, 0
-		axis.Min, axis.Max = -0.5, float64(len(c.Categories))-0.5
-		if letters*len(c.Categories) > 56 { // more than fit side by side
-			axis.Tick.Label.Rotation = math.Pi / 7
-			axis.Tick.Label.XAlign, axis.Tick.Label.YAlign = draw.XRight, draw.YCenter
-		}
+		p.X.Min, p.X.Max = -0.5, float64(len(c.Categories))-0.5
+		p.X.Tick.Length = 0
 	case c.LogX:
-		axis.Scale = plot.LogScale{}
-		axis.Tick.Marker = c.logTicks()
-	}
-}
-
-// logTicks marks the points themselves if they are few, else powers of ten.
-func (c Chart) logTicks() plot.Ticker {
-	var at []float64
-	for _, s := range c.Series {
-		at = append(at, s.X...)
-	}
-	slices.Sort(at)
-	at = slices.Compact(at)
-	if len(at) > 8 {
-		return plot.LogTicks{Prec: -1}
-	}
-	ticks := make(plot.ConstantTicks, len(at))
-	for i, x := range at {
-		ticks[i] = plot.Tick{Value: x, Label: strconv.FormatFloat(x, 'g', 6, 64)}
-	}
-	return ticks
-}
-
-// makeRoom gives an axis without extent one, which gonum/plot cannot draw.
-func makeRoom(p *plot.Plot) {
-	if p.Y.Min == p.Y.Max {
-		p.Y.Min, p.Y.Max = p.Y.Min-1, p.Y.Max+1
-	}
-	if p.X.Min == p.X.Max {
-		if p.X.Min > 0 {
-			p.X.Min, p.X.Max = p.X.Min/2, p.X.Max*2
-		} else {
-			p.X.Min, p.X.Max = p.X.Min-1, p.X.Max+1
+		var xs []float64
+		for _, s := range c.Series {
+			xs = append(xs, s.X...)
 		}
+		if under = f.x.marked(xs); under == nil {
+			under = f.x.ticks(true)
+		}
+	default:
+		under = f.x.ticks(true)
 	}
+	p.X.Tick.Marker = plot.ConstantTicks(under)
+	most := 0
+	for _, tick := range under {
+		most = max(most, utf8.RuneCountInString(tick.Label))
+	}
+	if most*len(under) > letters {
+		label := &p.X.Tick.Label
+		label.Rotation, label.XAlign, label.YAlign = math.Pi/7, draw.XRight, draw.YCenter
+	}
+	return under
+}
+
+// printable is text as every kind of document can hold it, on one line: a space for each line
+// break or tab, and U+FFFD for what is a control character or no character at all.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case strings.ContainsRune("\t\n\v\f\r\u0085\u2028\u2029", r):
+			return ' '
+		case unicode.IsControl(r) || r == 0xfffe || r == 0xffff:
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // Chart draws a column of the result's table: the methods on the x axis, what was

@@ -199,10 +199,16 @@ func TestCategories(t *testing.T) {
 }
 
 func TestChartRefusals(t *testing.T) {
-	one := []float64{1}
+	one, inf := []float64{1}, []float64{math.Inf(1)}
 	for name, c := range map[string]Chart{
 		"error bars":     {Series: []Series{{X: one, Y: one, Err: []float64{1, 2}}}},
 		"nan error":      {Series: []Series{{X: one, Y: one, Err: []float64{math.NaN()}}}},
+		"nan x":          {Series: []Series{{X: []float64{math.NaN()}, Y: one}}},
+		"infinite x":     {Series: []Series{{X: inf, Y: one}}},
+		"infinite y":     {Series: []Series{{X: one, Y: inf, Points: true}}},
+		"infinite error": {Series: []Series{{X: one, Y: one, Err: inf}}},
+		"no points":      {Series: []Series{{X: one, Y: one}, {Name: "empty"}}},
+		"log of -1":      {LogX: true, Series: []Series{{X: []float64{1, -1}, Y: []float64{1, 2}}}},
 		"log of 0":       {LogX: true, Series: []Series{{X: []float64{0}, Y: one}}},
 		"no category":    {Categories: []string{"a"}, Series: []Series{{X: one, Y: one}}},
 		"half category":  {Categories: []string{"a"}, Series: []Series{{X: []float64{0.5}, Y: one}}},
@@ -213,6 +219,14 @@ func TestChartRefusals(t *testing.T) {
 		if svgErr == nil || htmlErr == nil {
 			t.Errorf("%s: %v and %v, want errors", name, svgErr, htmlErr)
 		}
+	}
+	// ECharts draws axes of these without numbers.
+	for _, y := range []float64{1e-300, 1e308} {
+		c := Chart{Series: []Series{{X: []float64{1, 2}, Y: []float64{y, y / 2}}}}
+		if _, err := c.Interactive(); err == nil {
+			t.Errorf("an interactive chart of %g", y)
+		}
+		svgOf(t, c)
 	}
 	// A single point has axes without extent.
 	for _, c := range []Chart{

@@ -261,6 +261,23 @@ func (r Result) Compare(first, second, metricName string) (Comparison, error) {
 	}, nil
 }
 
+// Holm are the p-values of [Result.Tests], in their order, adjusted by [metric.Holm] for all the tests of the
+// same metric in the result. Whether a difference is significant is to be read from these.
+func (r Result) Holm() []float64 {
+	families := make(map[string][]float64)
+	for _, c := range r.Tests {
+		families[c.Metric] = append(families[c.Metric], c.P)
+	}
+	for name, p := range families {
+		families[name] = metric.Holm(p)
+	}
+	adjusted := make([]float64, len(r.Tests))
+	for i, c := range r.Tests {
+		adjusted[i], families[c.Metric] = families[c.Metric][0], families[c.Metric][1:]
+	}
+	return adjusted
+}
+
 // Outside says, in a sentence for each row, where what was measured in a column lies
 // further than two of the paper's standard deviations from the paper's mean.
 func (r Result) Outside(c Column) []string {

@@ -152,6 +152,33 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// Each metric is a family of tests of its own; the adjusted values are computed by hand.
+func TestHolm(t *testing.T) {
+	r := exampleResult(t)
+	for _, c := range []Comparison{
+		{Metric: "accuracy", P: 0.01}, {Metric: "ktau", P: 0.0004}, {Metric: "accuracy", P: 0.04}, {Metric: "accuracy", P: 0.03}, {Metric: "ktau", P: 0.2}, {Metric: "accuracy", P: 0.005},
+	} {
+		c.First, c.Second = "A", "B"
+		r.Tests = append(r.Tests, c)
+	}
+	got, want := r.Holm(), []float64{0.03, 0.0008, 0.06, 0.06, 0.2, 0.02}
+	for i := range want {
+		if len(got) != len(want) || math.Abs(got[i]-want[i]) > 1e-12 {
+			t.Fatalf("adjusted %g, want %g", got, want)
+		}
+	}
+	notes := r.Table(Accuracy).Notes[1:] // after that of a row
+	if len(notes) != 7 || !strings.Contains(notes[2], "p = 0.040, ") || !strings.HasSuffix(notes[2], "; by Holm's method, p = 0.060") || !strings.HasSuffix(notes[1], ", p < 0.001") {
+		t.Errorf("notes %q", notes)
+	}
+	if !strings.Contains(notes[6], "(4 of accuracy, 2 of ktau)") {
+		t.Errorf("the last note is %q", notes[6])
+	}
+	if len(exampleResult(t).Holm()) != 0 || len(exampleResult(t).Table(Accuracy).Notes) != 1 {
+		t.Error("a result without tests has notes on them")
+	}
+}
+
 func TestPaperDigits(t *testing.T) {
 	r := exampleResult(t)
 	r.Rows[0].Metrics["best_rank_percent"], r.Rows[0].Paper["best_rank_percent"] = 0.000236, 0.01

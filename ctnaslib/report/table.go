@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"html"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,7 +62,8 @@ func (c Column) text(numbers map[string]float64, digits int) string {
 	return text
 }
 
-// Table is a table as text, cell by cell.
+// Table is a table as text, cell by cell. [Table.Markdown] and [Table.HTML] show every text as it is, on one line,
+// with U+FFFD for control characters and invalid UTF-8.
 type Table struct {
 	Caption string // a sentence above it
 	Header  []string
@@ -72,8 +74,8 @@ type Table struct {
 // Table lays out the result: a row for each method; for each column what was
 // measured, if anything was, and beside it, in a column of its own, the paper's number,
 // if the paper has one for any row; then on what the row was measured and with how many seeds.
-// The caption says the same of the whole, the notes hold the rows' notes and the
-// tests.
+// The caption says the same of the whole, the notes hold the rows' notes, the tests with
+// their p-values before and after [Result.Holm], and a sentence on what that corrects for.
 func (r Result) Table(columns ...Column) Table {
 	t := Table{Caption: r.caption(), Header: []string{"method"}}
 	type shown struct {
@@ -125,10 +127,30 @@ func (r Result) Table(columns ...Column) Table {
 			t.Notes = append(t.Notes, row.Method+": "+row.Note)
 		}
 	}
-	for _, c := range r.Tests {
-		t.Notes = append(t.Notes, c.String())
+	for i, adjusted := range r.Holm() {
+		t.Notes = append(t.Notes, fmt.Sprintf("%s; by Holm's method, %s", r.Tests[i], probability(adjusted)))
+	}
+	if len(r.Tests) > 0 {
+		t.Notes = append(t.Notes, r.families())
 	}
 	return t
+}
+
+// families is a sentence on what Holm's method corrects the tests for.
+func (r Result) families() string {
+	var metrics []string
+	tests := make(map[string]int)
+	for _, c := range r.Tests {
+		if tests[c.Metric]++; tests[c.Metric] == 1 {
+			metrics = append(metrics, c.Metric)
+		}
+	}
+	var counts []string
+	for _, m := range metrics {
+		counts = append(counts, fmt.Sprintf("%d of %s", tests[m], m))
+	}
+	return fmt.Sprintf("Holm's method corrects a p-value for all the tests of the same metric in this table (%s). "+
+		"A difference is significant if its p by Holm's method is below 0.05. The intervals are not corrected.", strings.Join(counts, ", "))
 }
 
 func (r Result) caption() string {
@@ -145,25 +167,43 @@ func (r Result) caption() string {
 
 // String is a sentence such as "A − B, accuracy: +0.39 (95 % interval 0.20 to 0.58,
 // p = 0.003, paired t-test over the seeds)".
+// It is of this one test: where there are several, [Result.Holm] has their p-values.
 func (c Comparison) String() string {
-	p := fmt.Sprintf("p = %.3f", c.P)
-	if c.P < 0.001 {
-		p = "p < 0.001"
-	}
 	return fmt.Sprintf("%s − %s, %s: %+.3g (95 %% interval %.3g to %.3g, %s, paired t-test over the seeds)",
-		c.First, c.Second, c.Metric, c.Difference, c.Low, c.High, p)
+		c.First, c.Second, c.Metric, c.Difference, c.Low, c.High, probability(c.P))
+}
+
+// probability is a p-value in a sentence, such as "p = 0.003".
+func probability(p float64) string {
+	if p < 0.001 {
+		return "p < 0.001"
+	}
+	return fmt.Sprintf("p = %.3f", p)
+}
+
+// markup is what Markdown would not show as it is.
+var markup = regexp.MustCompile(`[\\` + "`" + `*$~\[\]]|\b_+|_+\b|<[A-Za-z/!?]|&[A-Za-z#]`)
+
+// escaped is text with a backslash before each piece of markup.
+func escaped(text string) string {
+	return markup.ReplaceAllStringFunc(printable(text), func(piece string) string {
+		if piece[0] == '_' {
+			return strings.Repeat(`\_`, len(piece))
+		}
+		return `\` + piece
+	})
 }
 
 // Markdown is the table for a Markdown file or cell.
 func (t Table) Markdown() string {
 	var s strings.Builder
 	if t.Caption != "" {
-		s.WriteString(t.Caption + "\n\n")
+		s.WriteString(escaped(t.Caption) + "\n\n")
 	}
 	line := func(cells []string) {
 		s.WriteByte('|')
 		for _, cell := range cells {
-			s.WriteString(" " + strings.NewReplacer("|", `\|`, "\n", " ").Replace(cell) + " |")
+			s.WriteString(" " + strings.ReplaceAll(escaped(cell), "|", `\|`) + " |")
 		}
 		s.WriteByte('\n')
 	}
@@ -171,8 +211,10 @@ func (t Table) Markdown() string {
 	rule := make([]string, len(t.Header))
 	for i := range rule {
 		rule[i] = "---:"
+		if i == 0 {
+			rule[i] = "---"
+		}
 	}
-	rule[0] = "---"
 	line(rule)
 	for _, row := range t.Rows {
 		line(row)
@@ -180,7 +222,7 @@ func (t Table) Markdown() string {
 	if len(t.Notes) > 0 {
 		s.WriteByte('\n')
 		for _, note := range t.Notes {
-			s.WriteString("- " + note + "\n")
+			s.WriteString("- " + escaped(note) + "\n")
 		}
 	}
 	return s.String()
@@ -191,7 +233,7 @@ func (t Table) HTML() string {
 	var s strings.Builder
 	s.WriteString("<table>")
 	if t.Caption != "" {
-		s.WriteString("<caption>" + html.EscapeString(t.Caption) + "</caption>")
+		s.WriteString("<caption>" + html.EscapeString(printable(t.Caption)) + "</caption>")
 	}
 	line := func(tag string, cells []string) {
 		s.WriteString("<tr>")
@@ -200,7 +242,7 @@ func (t Table) HTML() string {
 			if i == 0 {
 				align = "left"
 			}
-			fmt.Fprintf(&s, `<%s style="text-align:%s">%s</%s>`, tag, align, html.EscapeString(cell), tag)
+			fmt.Fprintf(&s, `<%s style="text-align:%s">%s</%s>`, tag, align, html.EscapeString(printable(cell)), tag)
 		}
 		s.WriteString("</tr>")
 	}
@@ -214,7 +256,7 @@ func (t Table) HTML() string {
 	if len(t.Notes) > 0 {
 		s.WriteString("<ul>")
 		for _, note := range t.Notes {
-			s.WriteString("<li>" + html.EscapeString(note) + "</li>")
+			s.WriteString("<li>" + html.EscapeString(printable(note)) + "</li>")
 		}
 		s.WriteString("</ul>")
 	}

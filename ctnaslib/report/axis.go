@@ -1,0 +1,286 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gonum.org/v1/plot"
+)
+
+// The scales and ticks of gonum/plot fail on many ranges: ticks at 93.52 and 93.54 are both
+// labelled "94", a logarithmic axis within a decade has no label, and where values are large
+// or close together, they panic or do not end. So a chart gives gonum/plot positions between
+// 0 and 1, and ticks at such positions.
+
+// axis is an axis of numbers, from one value to a larger one, both finite.
+type axis struct {
+	min, max float64
+	log      bool
+}
+
+// letters is how many letters of tick labels fit side by side under a chart.
+const letters = 56
+
+// newAxis makes the axis that shows all the values, which are finite and, if it is
+// logarithmic, positive. It widens a range without extent, or so narrow that there are not
+// enough floating point numbers in it for ticks. There is at least one value.
+func newAxis(values []float64, log bool) axis {
+	a := axis{min: slices.Min(values), max: slices.Max(values), log: log}
+	lowest, highest := -math.MaxFloat64, math.MaxFloat64
+	if log {
+		lowest = math.SmallestNonzeroFloat64
+	}
+	if a.min == a.max {
+		switch {
+		case log:
+			a.min, a.max = a.min/2, a.max*2
+		case a.min == 0:
+			a.min, a.max = -1, 1
+		default:
+			half := math.Abs(a.min) / 10
+			a.min, a.max = a.min-half, a.max+half
+		}
+	}
+	a.min, a.max = max(a.min, lowest), min(a.max, highest)
+	largest := max(math.Abs(a.min), math.Abs(a.max))
+	unit := largest - math.Nextafter(largest, 0) // between neighbouring numbers at that end
+	for a.max-a.min < 32*unit {
+		a.min, a.max = max(a.min-2*unit, lowest), min(a.max+2*unit, highest)
+	}
+	return a
+}
+
+// extend makes the axis longer at its upper end by a share of its length, as far as there
+// are numbers.
+func (a axis) extend(share float64) axis {
+	a.max = min(a.max+share*min(a.max-a.min, math.MaxFloat64), math.MaxFloat64)
+	return a
+}
+
+// at is the position of a value: 0 at the lower end of the axis, 1 at the upper.
+func (a axis) at(x float64) float64 {
+	if a.log {
+		return min(logarithm(x, a.min)/logarithm(a.max, a.min), 1)
+	}
+	if width := a.max - a.min; !math.IsInf(width, 0) {
+		return (x - a.min) / width
+	}
+	return (x/2 - a.min/2) / (a.max/2 - a.min/2)
+}
+
+// logarithm is that of x/base, for x of at least the base: exact where the two are close, and where
+// their ratio is beyond the largest number or they are below the smallest normal one.
+func logarithm(x, base float64) float64 {
+	if x/2 <= base {
+		return math.Log1p((x - base) / base)
+	}
+	fraction, exponent := math.Frexp(x)
+	baseFraction, baseExponent := math.Frexp(base)
+	return math.Log(fraction/baseFraction) + math.Ln2*float64(exponent-baseExponent)
+}
+
+// ticks are 3 to 8 ticks at round values. If the labels have to fit side by side, as under a
+// chart, there are no more than fit, but at least 3.
+func (a axis) ticks(sideBySide bool) []plot.Tick {
+	var at []decimal
+	if a.log {
+		at = a.logTicks()
+	} else {
+		at = a.linearTicks(sideBySide)
+	}
+	ticks := make([]plot.Tick, len(at))
+	for i, label := range labels(at) {
+		ticks[i] = plot.Tick{Value: a.at(at[i].value()), Label: label}
+	}
+	return ticks
+}
+
+// The number of ticks of an axis: at least, at most, and at best.
+const fewestTicks, mostTicks, goodTicks = 3, 8, 5
+
+// linearTicks are the multiples of a step of 1, 2 or 5 times a power of ten. Of two such
+// steps the larger is at most 2.5 times the other, so there always is one with 3 to 8 multiples
+// on an axis: the largest with at least 3.
+func (a axis) linearTicks(sideBySide bool) []decimal {
+	low, high := shortest(a.min), shortest(a.max)
+	var best []decimal
+	for exponent := int(math.Ceil(math.Log10(a.max/2-a.min/2))) + 1; ; exponent-- {
+		for _, step := range []int64{5, 2, 1} {
+			first, last := multiples(low, high, step, exponent)
+			if last-first >= mostTicks {
+				return best
+			}
+			if last-first < fewestTicks-1 {
+				continue
+			}
+			var ticks []decimal
+			for k := first; k <= last; k++ {
+				ticks = append(ticks, decimal{k * step, exponent})
+			}
+			fits := !sideBySide || longest(labels(ticks))*len(ticks) <= letters
+			if best == nil || fits && distance(len(ticks)) < distance(len(best)) {
+				best = ticks
+			}
+		}
+	}
+}
+
+// shortest is the shortest decimal that stands for a floating point number: 93.51, where the number itself
+// is a little more. So a tick at 93.51 is on an axis from 93.51 on.
+func shortest(x float64) *big.Rat {
+	exact, ok := new(big.Rat).SetString(strconv.FormatFloat(x, 'e', -1, 64))
+	if !ok {
+		return new(big.Rat)
+	}
+	return exact
+}
+
+// distance is how far a number of ticks is from a good one.
+func distance(ticks int) int { return max(ticks-goodTicks, goodTicks-ticks) }
+
+// multiples are the first and the last number whose product with step · 10^exponent lies
+// between low and high.
+func multiples(low, high *big.Rat, step int64, exponent int) (first, last int64) {
+	size := new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(max(exponent, -exponent))), nil))
+	if exponent < 0 {
+		size.Inv(size)
+	}
+	size.Mul(size, new(big.Rat).SetInt64(step))
+	floor := func(x *big.Rat) int64 {
+		x = new(big.Rat).Quo(x, size)
+		return new(big.Int).Div(x.Num(), x.Denom()).Int64() // which rounds down, as a denominator is positive
+	}
+	return -floor(new(big.Rat).Neg(low)), floor(high)
+}
+
+// logTicks are powers of ten, all or every second, fifth, tenth and so on; or if they are less
+// than three, 1, 2 and 5 times the powers of ten; or if they are as well, round values at equal
+// distances.
+func (a axis) logTicks() []decimal {
+	within := func(d decimal) bool { return a.min <= d.value() && d.value() <= a.max }
+	from, to := int(math.Floor(math.Log10(a.min)))-1, int(math.Ceil(math.Log10(a.max)))+1 // with a decade to spare at either end
+	var powers, mantissas []decimal
+	for exponent := from; exponent <= to; exponent++ {
+		if power := (decimal{1, exponent}); within(power) {
+			powers = append(powers, power)
+		}
+	}
+	if len(powers) >= fewestTicks {
+		for _, step := range []int{1, 2, 5, 10, 20, 50, 100, 200} {
+			some := slices.DeleteFunc(slices.Clone(powers), func(p decimal) bool { return p.exponent%step != 0 })
+			if len(some) <= mostTicks {
+				return some
+			}
+		}
+	}
+	for exponent := from; exponent <= to; exponent++ {
+		for _, mantissa := range []int64{1, 2, 5} {
+			if d := (decimal{mantissa, exponent}); within(d) {
+				mantissas = append(mantissas, d)
+			}
+		}
+	}
+	if len(mantissas) >= fewestTicks {
+		return mantissas
+	}
+	return a.linearTicks(true)
+}
+
+// marked are ticks at the values themselves, if those are as few as ticks are and their labels
+// have room; else nil.
+func (a axis) marked(values []float64) []plot.Tick {
+	values = slices.Clone(values)
+	slices.Sort(values)
+	values = slices.Compact(values)
+	if len(values) < fewestTicks || len(values) > mostTicks {
+		return nil
+	}
+	ticks := make([]plot.Tick, len(values))
+	for i, x := range values {
+		ticks[i] = plot.Tick{Value: a.at(x), Label: strconv.FormatFloat(x, 'g', -1, 64)}
+		if i > 0 && letters*(ticks[i].Value-ticks[i-1].Value) < float64(len(ticks[i].Label)+len(ticks[i-1].Label))/2+1 {
+			return nil
+		}
+	}
+	return ticks
+}
+
+// decimal is number · 10^exponent.
+type decimal struct {
+	number   int64
+	exponent int
+}
+
+// value is the nearest floating point number, which is infinite beyond the largest.
+func (d decimal) value() float64 {
+	value, _ := strconv.ParseFloat(fmt.Sprintf("%de%d", d.number, d.exponent), 64)
+	return value
+}
+
+// split is the sign and the digits of the number.
+func (d decimal) split() (sign, digits string) {
+	digits = strconv.FormatInt(d.number, 10)
+	if d.number < 0 {
+		return "-", digits[1:]
+	}
+	return "", digits
+}
+
+// plain is the decimal written out, such as "93.50".
+func (d decimal) plain() string {
+	sign, digits := d.split()
+	if d.exponent >= 0 {
+		if d.number == 0 {
+			return "0"
+		}
+		return sign + digits + strings.Repeat("0", d.exponent)
+	}
+	if missing := 1 - d.exponent - len(digits); missing > 0 {
+		digits = strings.Repeat("0", missing) + digits
+	}
+	point := len(digits) + d.exponent
+	return sign + digits[:point] + "." + digits[point:]
+}
+
+// scientific is the decimal with an exponent, such as "9.35e+01".
+func (d decimal) scientific() string {
+	if d.number == 0 {
+		return "0"
+	}
+	sign, digits := d.split()
+	exponent := len(digits) - 1 + d.exponent
+	digits = strings.TrimRight(digits, "0")
+	if len(digits) > 1 {
+		digits = digits[:1] + "." + digits[1:]
+	}
+	if exponent == 0 {
+		return sign + digits
+	}
+	return fmt.Sprintf("%s%se%+03d", sign, digits, exponent)
+}
+
+// labels are the decimals as text: all written out, or if that is long, all with an exponent.
+func labels(of []decimal) []string {
+	plain, scientific := make([]string, len(of)), make([]string, len(of))
+	for i, d := range of {
+		plain[i], scientific[i] = d.plain(), d.scientific()
+	}
+	const short = 7
+	if l := longest(plain); l > short && l > longest(scientific) {
+		return scientific
+	}
+	return plain
+}
+
+// longest is the number of letters of the longest label.
+func longest(labels []string) int {
+	most := 0
+	for _, label := range labels {
+		most = max(most, len(label))
+	}
+	return most
+}
