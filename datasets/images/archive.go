@@ -84,6 +84,9 @@ func (a *archive) load(n *node, header *tar.Header, content io.Reader) (err erro
 	if err := a.take(header.Size); err != nil {
 		return err
 	}
+	if header.Size > fileLimit {
+		return tooLarge(header.Name)
+	}
 	if n.data, err = io.ReadAll(content); err != nil {
 		return fmt.Errorf("%s: %w", header.Name, cutOff(err))
 	}

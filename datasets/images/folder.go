@@ -341,7 +341,7 @@ func (l *listing) notes(c contents, classes []string) []string {
 		notes = append(notes, n)
 	}
 	if len(l.odd) > 0 {
-		notes = append(notes, fmt.Sprintf("left out %s, not files but pipes, sockets or devices", some(l.odd)))
+		notes = append(notes, fmt.Sprintf("left out %s: pipes, sockets or devices, not files", some(l.odd)))
 	}
 	for i, name := range slices.Sorted(maps.Keys(l.links)) {
 		if i == 5 {

@@ -27,8 +27,9 @@ const (
 //   - CIFAR-10 in its binary version: cifar-10-binary.tar.gz, or the folder of its
 //     data_batch_1.bin … data_batch_5.bin, test_batch.bin and batches.meta.txt;
 //   - an image folder, or a .tar.gz or .tar of one: JPEG and PNG files in
-//     train/<class>/ and test/<class>/, or val/<class>/ as ImageNet has it. An archive
-//     is the same set as its folder, and either may be in another folder.
+//     train/<class>/ and test/<class>/, or val/<class>/ as ImageNet has it, or
+//     valid/<class>/. An archive is the same set as its folder, and either may be in
+//     another folder.
 //
 // If path is empty, it opens CIFAR-10. It takes the first of
 //   - $CTNAS_DATA/cifar10, which may hold cifar-10-binary.tar.gz, its folder

@@ -254,8 +254,9 @@ func TestResolution(t *testing.T) {
 			}
 		}
 	}
+	jpegs["train/cat/more.webp"] = "x"
 	path := put(data, jpegArchive, jpegs.tarGz(t))
-	check(datasets.Proxy, path, "a copy of CIFAR-10", "not its exact pixels", "50,000 training and 10,000 test images in 10 classes, from images.tar.gz []")
+	check(datasets.Proxy, path, "a copy of CIFAR-10", "not its exact pixels", "50,000 training and 10,000 test images in 10 classes, from images.tar.gz [left out a file", "(1 .webp)")
 
 	path = put(data, datasets.CIFAR10, binaryCIFAR10(10_000).tarGz(t))
 	check(datasets.Real, path, "real CIFAR-10, 50,000 training and 10,000 test images in 10 classes, from cifar-10-binary.tar.gz []")

@@ -35,8 +35,8 @@ const (
 	isOdd  // a pipe, a socket or a device, which may have no end
 )
 
-// fileLimit is how large a file may be. A file is read whole.
-const fileLimit = 1 << 30
+// fileLimit is how large a file may be, as each is read whole.
+const fileLimit = 1 << 28
 
 // disk is the volume of a folder.
 type disk string
@@ -106,9 +106,13 @@ func (d disk) read(file string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is not a file, but a folder, a pipe or a device", name)
 	}
 	if info.Size() > fileLimit {
-		return nil, fmt.Errorf("%s has %d bytes, more than 1 GiB, which is no image", name, info.Size())
+		return nil, tooLarge(name)
 	}
 	return os.ReadFile(name)
+}
+
+func tooLarge(name string) error {
+	return fmt.Errorf("%s has more than %d MiB, too much for an image: get it again or delete it", name, fileLimit>>20)
 }
 
 // isImage says whether a file of this name is taken for an image.
