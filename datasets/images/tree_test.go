@@ -454,6 +454,13 @@ func TestAccents(t *testing.T) {
 	if m, err := set.Train.Read(0); err != nil || m.Bounds().Dx() != 1 {
 		t.Errorf("the first image is %v, %v", m, err)
 	}
+	// The order of images does not depend on it either.
+	f := pngFile(t, gradient(3, 3))
+	together := mustOpen(t, folder{"train/x/\u00e9.png": png, "train/x/f.png": f, "test/x/1.png": png}.write(t))
+	apart := mustOpen(t, folder{"train/x/e\u0301.png": png, "train/x/f.png": f, "test/x/1.png": png}.write(t))
+	if digest(t, together) != digest(t, apart) {
+		t.Error("images have another order where accents are written apart")
+	}
 }
 
 // Files that are no .tar.gz, and archives with more after their end.
