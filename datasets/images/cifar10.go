@@ -34,6 +34,25 @@ var cifar10Classes = []string{"airplane", "automobile", "bird", "cat", "deer", "
 // cifar10Normalization is the mean and deviation over the training images.
 var cifar10Normalization = Normalization{Mean: [3]float64{0.4914, 0.4822, 0.4465}, Std: [3]float64{0.2470, 0.2435, 0.2616}}
 
+// isBatch says whether a file of this name is taken for a batch.
+func isBatch(name string) bool {
+	return strings.Contains(name, "_batch") && strings.HasSuffix(name, batchSuffix)
+}
+
+// otherCIFAR is what a folder with these files has that is not read, or nothing: the
+// versions for Python and MATLAB, and CIFAR-100.
+func otherCIFAR(has func(name string) bool) string {
+	switch {
+	case has("data_batch_1") || has("batches.meta"):
+		return "the version of CIFAR-10 for Python"
+	case has("data_batch_1.mat"):
+		return "the version of CIFAR-10 for MATLAB"
+	case has("train.bin") && has("test.bin"), has(trainPart) && has(testPart) && has("meta"), has("train.mat") && has("test.mat"):
+		return "CIFAR-100"
+	}
+	return ""
+}
+
 // readCIFAR10 reads the binary version, whole.
 func readCIFAR10(file func(name string) ([]byte, error)) (*Set, error) {
 	set, err := readRecords(file)

@@ -5,6 +5,8 @@ import (
 	"compress/gzip"
 	"context"
 	"image"
+	"io"
+	"math/rand/v2"
 	"testing"
 )
 
@@ -51,26 +53,75 @@ func FuzzRecords(f *testing.F) {
 	})
 }
 
-// A tar archive of any content, well zipped.
+// A tar archive of any content, plain and well zipped, is the same set.
 func FuzzArchive(f *testing.F) {
 	for _, files := range []folder{animals(f), animals(f).with("train/bee/", ""), {"train/cat/1.jpg": "x", "test/cat/1.png": ""}, binaryCIFAR10(1)} {
 		zipped, err := gzip.NewReader(bytes.NewReader(files.tarGz(f)))
 		if err != nil {
 			f.Fatal(err)
 		}
-		var plain bytes.Buffer
-		if _, err := plain.ReadFrom(zipped); err != nil {
+		plain, err := io.ReadAll(zipped)
+		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(plain.Bytes())
+		f.Add(plain)
+	}
+	for seed := range uint64(50) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		if data := randomTree(f, rng).tar(f, randomPacking(rng)); len(data) < 1<<15 { // fuzzing needs small ones
+			f.Add(data)
+		}
+	}
+	for _, members := range oddMembers(f) {
+		f.Add(tarOf(f, members...))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		entries, err := readArchive(context.Background(), bytes.NewReader(stored(t, data)))
+		open := func(data []byte) (*Set, error) {
+			a, err := readArchive(context.Background(), bytes.NewReader(data))
+			if err != nil {
+				return nil, err
+			}
+			return openVolume(context.Background(), a, "set")
+		}
+		set, err := open(stored(t, data))
 		if err != nil {
 			return
 		}
-		if set, err := setOf(entries, "set.tar.gz"); err == nil {
-			checkSet(t, set)
+		checkSet(t, set)
+		if bytes.HasPrefix(data, gzipMagic) {
+			return
+		}
+		// What is not zipped has to end well.
+		plain, err := open(append(data, make([]byte, 2*tarBlock)...))
+		if err != nil && len(data)%tarBlock == 0 {
+			t.Fatalf("zipped it is a set, plain: %v", err)
+		}
+		if err == nil && digest(t, plain) != digest(t, set) {
+			t.Fatal("zipped it is another set")
+		}
+	})
+}
+
+// Any image is opaque once read, and takes no more memory than its size warrants.
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(pngFile(f, gradient(3, 2))))
+	f.Add([]byte(jpegFile(f, gradient(9, 8))))
+	for _, c := range converted {
+		f.Add(fromBase64(c.base64))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := decodeNamed("1.png", data)
+		if err != nil {
+			return
+		}
+		b := m.Bounds()
+		if b.Empty() || b.Dx()*b.Dy()/pixelsInByte > len(data) {
+			t.Fatalf("%v of %d bytes", b, len(data))
+		}
+		for i := range min(64, b.Dx()*b.Dy()) {
+			if _, _, _, alpha := m.At(b.Min.X+i%b.Dx(), b.Min.Y+i/b.Dx()).RGBA(); alpha != 0xffff {
+				t.Fatalf("%T, pixel %d has alpha %d", m, i, alpha)
+			}
 		}
 	})
 }

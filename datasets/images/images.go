@@ -32,7 +32,7 @@ type Set struct {
 type Images struct {
 	Labels []int32 // [n], each the index of a class
 
-	// Read reads image i. Its error names the image. It may be called from several
+	// Read reads image i, which is opaque. Its error names the image. It may be called from several
 	// goroutines at once, and no one may write to what it returns.
 	Read func(i int) (image.Image, error)
 }

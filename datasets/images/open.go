@@ -26,8 +26,10 @@ const (
 // Open opens the images at path, which may be
 //   - CIFAR-10 in its binary version: cifar-10-binary.tar.gz, or the folder of its
 //     data_batch_1.bin … data_batch_5.bin, test_batch.bin and batches.meta.txt;
-//   - an image folder, or a .tar.gz of one: JPEG and PNG files in
-//     train/<class>/ and test/<class>/, or val/<class>/ as ImageNet has it.
+//   - an image folder, or a .tar.gz or .tar of one: JPEG and PNG files in
+//     train/<class>/ and test/<class>/, or val/<class>/ as ImageNet has it, or
+//     valid/<class>/. An archive is the same set as its folder, and either may be in
+//     another folder.
 //
 // If path is empty, it opens CIFAR-10. It takes the first of
 //   - $CTNAS_DATA/cifar10, which may hold cifar-10-binary.tar.gz, its folder
@@ -41,8 +43,15 @@ const (
 // of CIFAR-10, or has the numbers of images and classes of ImageNet (ILSVRC 2012).
 // All else is [datasets.Proxy], also CIFAR-10 in JPEG files, which have lost detail.
 //
-// A folder is read as its images are asked for; what is in a .tar.gz, and the binary
-// version, is held in memory, as it is encoded there.
+// A folder is read as its images are asked for; what is in an archive, and the binary
+// version, is held in memory, as it is encoded there. Links are followed; one to nothing
+// in the place of an image is an error. The Source's notes say what was left out: files
+// of the classes that are not JPEG or PNG, pipes and the like, and dead links beside the
+// classes. Files that systems and editors add are ignored.
+//
+// Images are read as Pillow's convert("RGB") reads them, which torchvision uses: alpha is
+// dropped, and colours are what the file has beside it; of 16 bits the upper 8 are
+// taken, but 16-bit grey is cut off at 255; EXIF orientation is ignored.
 func Open(ctx context.Context, path string, options ...datasets.Option) (*Set, error) {
 	if path != "" {
 		return openAt(ctx, path)
@@ -71,7 +80,7 @@ func Open(ctx context.Context, path string, options ...datasets.Option) (*Set, e
 	if !set.isCIFAR10() {
 		return nil, fmt.Errorf("images: %s is not CIFAR-10, but has %s", path, set.contents())
 	}
-	set.Source.Notes = notes
+	set.Source.Notes = append(notes, set.Source.Notes...)
 	return set, nil
 }
 
@@ -106,11 +115,15 @@ func openAt(ctx context.Context, path string) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("images: %w", err)
 	}
-	read := readArchiveFile
-	if info.IsDir() {
-		read = readFolder
+	var set *Set
+	switch {
+	case info.IsDir():
+		set, err = openVolume(ctx, disk(path), path)
+	case info.Mode().IsRegular():
+		set, err = openArchive(ctx, path)
+	default:
+		err = errors.New("this is neither a folder nor a file")
 	}
-	set, err := read(ctx, path)
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("images: stopped reading %s: %w", path, ctx.Err())
 	}
@@ -120,6 +133,20 @@ func openAt(ctx context.Context, path string) (*Set, error) {
 	set.Source.Path = path
 	set.Source.Description += fmt.Sprintf(", %s, from %s", set.contents(), filepath.Base(path))
 	return set, nil
+}
+
+// openArchive opens what is in an archive file.
+func openArchive(ctx context.Context, file string) (*Set, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	a, err := readArchive(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return openVolume(ctx, a, file)
 }
 
 // contents says how much there is.
