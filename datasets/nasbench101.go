@@ -242,6 +242,8 @@ func checkWhole(rows []Row) error {
 	return nil
 }
 
+var errTooMany = fmt.Errorf("NAS-Bench-101 has no more than %s cells", thousands(nasbench101.NumCells))
+
 func checkCount(rows []Row) error {
 	if len(rows) != nasbench101.NumCells {
 		return fmt.Errorf("it has %s cells, but NAS-Bench-101 has %s", thousands(len(rows)), thousands(nasbench101.NumCells))

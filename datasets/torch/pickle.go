@@ -319,12 +319,10 @@ func rebuildTensor(args []any) (any, error) {
 
 // rebuildParameter takes a tensor, and what matters for training only.
 func rebuildParameter(args []any) (any, error) {
-	if len(args) > 0 {
-		if t, ok := args[0].(*tensor); ok {
-			return t, nil
-		}
+	if len(args) == 0 {
+		return nil, errors.New("a parameter is not described as PyTorch does")
 	}
-	return nil, errors.New("a parameter is not described as PyTorch does")
+	return args[0], nil
 }
 
 // rebuildFromType takes a function that makes a tensor, a class that it is to have, and the function's arguments.
