@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -14,7 +15,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
 
-// readCSVFiles reads test108.csv.gz and val_sample.csv.gz.
+// readCSVFiles reads test108.csv.gz and val_sample.csv.gz, or what was unpacked of them.
 func readCSVFiles(ctx context.Context, files []string) (rows []Row, err error) {
 	err = readFile(files[0], unzipped(func(r io.Reader) error {
 		rows, err = readTests(ctx, r)
@@ -30,17 +31,51 @@ func readCSVFiles(ctx context.Context, files []string) (rows []Row, err error) {
 	return rows, nil
 }
 
+// unzipped gives what a file holds to read, compressed with gzip or not.
 func unzipped(read func(io.Reader) error) func(io.Reader) error {
 	return func(r io.Reader) error {
-		z, err := gzip.NewReader(r)
-		if err == io.EOF {
-			err = errors.New("the file is empty")
-		}
-		if err != nil {
+		buffered := bufio.NewReader(r)
+		start, err := buffered.Peek(2)
+		switch {
+		case err == io.EOF && len(start) == 0:
+			return errors.New("the file is empty")
+		case err != nil && err != io.EOF:
 			return err
+		case string(start) != "\x1f\x8b":
+			return read(buffered)
+		}
+		z, err := gzip.NewReader(buffered)
+		if err != nil {
+			return fmt.Errorf("gzip: %w", cutShort(err))
 		}
 		return read(z)
 	}
+}
+
+// maxItem is more than a line or a cell needs, in bytes: they have less than 2,000.
+const maxItem = 1 << 20
+
+// meter lets so many bytes through, after the byte order mark that Windows puts before a text.
+type meter struct {
+	r    *bufio.Reader
+	left int
+}
+
+func newMeter(r io.Reader) *meter {
+	m := &meter{bufio.NewReader(r), maxItem}
+	if start, _ := m.r.Peek(3); string(start) == "\ufeff" {
+		m.r.Discard(3)
+	}
+	return m
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	if m.left == 0 {
+		return 0, fmt.Errorf("it has more than %d bytes", maxItem)
+	}
+	n, err := m.r.Read(p[:min(len(p), m.left)])
+	m.left -= n
+	return n, err
 }
 
 // readTests reads the table of all cells, with the columns edges, ops, params and
@@ -48,7 +83,11 @@ func unzipped(read func(io.Reader) error) func(io.Reader) error {
 // correctly. Its rows must be in ascending order of hash.
 func readTests(ctx context.Context, r io.Reader) ([]Row, error) {
 	var rows []Row
-	err := eachLine(ctx, r, []string{"edges", "ops", "params", "test3"}, func(field []string) error {
+	var at []int // lines
+	err := eachLine(ctx, r, []string{"edges", "ops", "params", "test3"}, func(line int, field []string) error {
+		if len(rows) == nasbench101.NumCells {
+			return errTooMany
+		}
 		cell, err := nasbench101.Parse(field[0] + ":" + field[1])
 		if err != nil {
 			return err
@@ -66,7 +105,7 @@ func readTests(ctx context.Context, r io.Reader) ([]Row, error) {
 		}
 		row := unmeasured(cell)
 		row.Test = float64(test3) / (runs * images)
-		rows = append(rows, row)
+		rows, at = append(rows, row), append(at, line)
 		return nil
 	})
 	if err != nil {
@@ -78,7 +117,7 @@ func readTests(ctx context.Context, r io.Reader) ([]Row, error) {
 	for i := 1; i < len(rows); i++ {
 		if bytes.Compare(rows[i-1].Hash[:], rows[i].Hash[:]) >= 0 {
 			return nil, fmt.Errorf("line %d: the cell %v is out of order or there twice: its hash is %x after %x",
-				i+2, rows[i].Cell, rows[i].Hash, rows[i-1].Hash)
+				at[i], rows[i].Cell, rows[i].Hash, rows[i-1].Hash)
 		}
 	}
 	return rows, nil
@@ -90,7 +129,7 @@ func readTests(ctx context.Context, r io.Reader) ([]Row, error) {
 func readValidations(ctx context.Context, r io.Reader, rows []Row) error {
 	columns := []string{"row", "hash", "val4", "val12", "val36", "val108", "train_seconds_108"}
 	measured := make([]bool, len(rows))
-	return eachLine(ctx, r, columns, func(field []string) error {
+	return eachLine(ctx, r, columns, func(_ int, field []string) error {
 		i, err := whole("row", field[0], len(rows)-1)
 		if err != nil {
 			return err
@@ -123,19 +162,20 @@ func readValidations(ctx context.Context, r io.Reader, rows []Row) error {
 
 // eachLine calls add with the named columns of each line after the first, which
 // must name them, and says which line its error is about.
-func eachLine(ctx context.Context, r io.Reader, columns []string, add func(field []string) error) error {
-	lines := csv.NewReader(r)
+func eachLine(ctx context.Context, r io.Reader, columns []string, add func(line int, field []string) error) error {
+	text := newMeter(r)
+	lines := csv.NewReader(text)
 	lines.ReuseRecord = true
 	header, err := lines.Read()
 	if err == io.EOF {
 		err = errors.New("there is no header")
 	}
 	if err != nil {
-		return fmt.Errorf("line 1: %w", err)
+		return fmt.Errorf("line 1: %w", cutShort(err))
 	}
-	at := make([]int, len(columns))
+	columnAt := make([]int, len(columns))
 	for k, name := range columns {
-		if at[k] = slices.Index(header, name); at[k] < 0 {
+		if columnAt[k] = slices.Index(header, name); columnAt[k] < 0 {
 			return fmt.Errorf("line 1: the column %s is missing", name)
 		}
 	}
@@ -144,23 +184,27 @@ func eachLine(ctx context.Context, r io.Reader, columns []string, add func(field
 		if err := polled(ctx, line, line); err != nil {
 			return err
 		}
+		text.left = maxItem
 		record, err := lines.Read()
 		if err == io.EOF {
 			return nil
 		}
-		var malformed *csv.ParseError
-		if errors.As(err, &malformed) {
-			err = malformed.Err // which does not repeat the line
+		at := line // if nothing better is known
+		if malformed, ok := errors.AsType[*csv.ParseError](err); ok {
+			at, err = malformed.Line, malformed.Err // which does not repeat the line
+		} else if err == nil {
+			at, _ = lines.FieldPos(0)
 		}
 		if err != nil {
-			return fmt.Errorf("line %d: %w", line, err)
+			return fmt.Errorf("line %d: %w", at, cutShort(err))
 		}
-		for k := range at {
-			field[k] = record[at[k]]
+		for k := range columnAt {
+			field[k] = record[columnAt[k]]
 		}
-		if err := add(field); err != nil {
-			return fmt.Errorf("line %d: %w", line, err)
+		if err := add(at, field); err != nil {
+			return fmt.Errorf("line %d: %w", at, err)
 		}
+		line = at
 	}
 }
 

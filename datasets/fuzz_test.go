@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"hash/crc32"
+	"io"
 	"math"
 	"strings"
 	"testing"
@@ -65,6 +66,7 @@ func FuzzJSON(f *testing.F) {
 	text := string(content(f, jsonFixture))
 	f.Add(text)
 	f.Add(text[:strings.Index(text, ", {")] + "]")
+	f.Add("\ufeff" + strings.Replace(text, "0.", "NaN, \"x\": 0.", 1))
 	f.Add(`[{"matrix": [[0, 1], [0]], "ops": null}]`)
 	f.Fuzz(func(t *testing.T, text string) {
 		if rows, err := readJSON(context.Background(), strings.NewReader(text)); err == nil {
@@ -76,11 +78,17 @@ func FuzzJSON(f *testing.F) {
 func FuzzCSV(f *testing.F) {
 	tests, validations := csvPair(f)
 	f.Add(tests, validations)
+	f.Add("\ufeff"+strings.ReplaceAll(tests, "\n", "\r\n\r\n"), validations)
+	f.Add(string(zip(f, tests)), string(zip(f, validations)[:20]))
 	f.Add("test3,params,ops,edges\n17209,882570,,1\n", "row,hash,val4,val12,val36,val108,train_seconds_108\n")
 	f.Fuzz(func(t *testing.T, tests, validations string) {
-		rows, err := readTests(context.Background(), strings.NewReader(tests))
+		var rows []Row
+		err := unzipped(func(r io.Reader) (err error) {
+			rows, err = readTests(context.Background(), r)
+			return err
+		})(strings.NewReader(tests))
 		if err == nil {
-			err = readValidations(context.Background(), strings.NewReader(validations), rows)
+			err = unzipped(func(r io.Reader) error { return readValidations(context.Background(), r, rows) })(strings.NewReader(validations))
 		}
 		if err == nil {
 			checkFuzzed(t, rows)

@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,19 +37,27 @@ func readJSON(ctx context.Context, r io.Reader) ([]Row, error) {
 	var claimed [][16]byte
 	first := make(map[[16]byte]int)
 
-	list := json.NewDecoder(r)
+	text := newMeter(r)
+	list := json.NewDecoder(text)
 	if open, err := list.Token(); err != nil {
-		return nil, fmt.Errorf("it is not a JSON list of cells: %w", err)
+		return nil, fmt.Errorf("it is not a JSON list of cells: %w", cutShort(err))
 	} else if open != json.Delim('[') {
 		return nil, fmt.Errorf("it is not a JSON list of cells: it starts with %v", open)
 	}
-	for number := 1; list.More(); number++ {
+	for number := 1; ; number++ {
+		text.left = maxItem
+		if !list.More() {
+			break
+		}
+		if len(rows) == nasbench101.NumCells {
+			return nil, fmt.Errorf("cell %d: %w", number, errTooMany)
+		}
 		if err := polled(ctx, number, len(rows)); err != nil {
 			return nil, err
 		}
 		var object jsonRow
 		if err := list.Decode(&object); err != nil {
-			return nil, fmt.Errorf("cell %d: %w", number, cutShort(err))
+			return nil, fmt.Errorf("cell %d: %w", number, notJSON(err))
 		}
 		row, err := object.row()
 		if err != nil {
@@ -62,7 +71,10 @@ func readJSON(ctx context.Context, r io.Reader) ([]Row, error) {
 		claimed = append(claimed, row.Hash)
 	}
 	if _, err := list.Token(); err != nil {
-		return nil, fmt.Errorf("after cell %d: the list does not end: %w", len(rows), cutShort(err))
+		return nil, fmt.Errorf("after cell %d: the list does not end: %w", len(rows), notJSON(err))
+	}
+	if _, err := list.Token(); err != io.EOF {
+		return nil, fmt.Errorf("after cell %d: the file goes on after the list of cells", len(rows))
 	}
 	if err := hashRows(ctx, rows); err != nil {
 		return nil, err
@@ -71,6 +83,17 @@ func readJSON(ctx context.Context, r io.Reader) ([]Row, error) {
 		return nil, fmt.Errorf("cell %d: %w", i+1, err)
 	}
 	return rows, nil
+}
+
+// notJSON says in words what is wrong with a cell.
+func notJSON(err error) error {
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("%s cannot be a %s", cmp.Or(e.Field, "it"), e.Value)
+	}
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("it is not JSON, which has no NaN or Infinity: %w", e)
+	}
+	return cutShort(err)
 }
 
 // row checks everything about the cell but its hash.

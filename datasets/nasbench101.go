@@ -106,7 +106,7 @@ func labelsOf(rows []Row) (of [len(Epochs)]func() *labels) {
 //   - an official TFRecord file, nasbench_full.tfrecord or nasbench_only108.tfrecord;
 //   - the authors' nas_bench.json;
 //   - a folder that holds one of these files, or test108.csv.gz and
-//     val_sample.csv.gz, directly or in its folder nasbench101. If it holds several,
+//     val_sample.csv.gz (or these without .gz), directly or in its folder nasbench101. If it holds several,
 //     the first of this list counts.
 //
 // If path is empty, the table is looked for in the folder that CTNAS_DATA names,
@@ -262,6 +262,8 @@ func checkWhole(rows []Row) error {
 	}
 	return nil
 }
+
+var errTooMany = fmt.Errorf("NAS-Bench-101 has no more than %s cells", thousands(nasbench101.NumCells))
 
 func checkCount(rows []Row) error {
 	if len(rows) != nasbench101.NumCells {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -192,7 +193,11 @@ func TestJSONErrors(t *testing.T) {
 		"cycle":      {replace(`[[0, 1], [0, 0]]`, `[[0, 1], [1, 0]]`), "cell 1: nasbench101: the graph has a cycle"},
 		"twice":      {text[:second] + ", " + text[1:], "cell 2: it is the same as cell 1"},
 		"word":       {replace(`"n_params": 882570`, `"n_params": "many"`), "cell 1"},
-		"NaN":        {replace(`"test_accuracy": 0.`, `"test_accuracy": NaN, "x": 0.`), "cell 1"},
+		"NaN":        {replace(`"test_accuracy": 0.`, `"test_accuracy": NaN, "x": 0.`), "cell 1: it is not JSON, which has no NaN or Infinity"},
+		"infinite":   {replace(`"test_accuracy": 0.`, `"test_accuracy": 1e999, "x": 0.`), "cell 1: test_accuracy cannot be a number 1e999"},
+		"negative":   {replace(`"test_accuracy": 0.`, `"test_accuracy": -0.`), "cell 1: the test accuracy -0."},
+		"more":       {text + " []", "after cell 8: the file goes on after the list"},
+		"more lists": {text + "{", "after cell 8: the file goes on after the list"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := open(t, write(t, jsonFile, []byte(test.text)))
@@ -233,12 +238,90 @@ func TestCSVErrors(t *testing.T) {
 		"row twice":        {tests, validations + first + "\n", validationFile, "line 5: row 1 is there twice"},
 		"validation":       {tests, replace(validations, ",4001,", ",9985,"), validationFile, "line 2: val108: 9985"},
 		"seconds":          {tests, replace(validations, "100.5", "soon"), validationFile, `line 2: train_seconds_108: "soon"`},
+		"blank lines":      {replace(tests, "\n", "\n\n\n")[:len(lines[0])+2] + lines[1] + "\r\n1,2\n", validations, testFile, "line 6: wrong number of fields"},
+		"twice, further":   {replace(tests, lines[1], "\n"+lines[1]+"\n"+lines[1]), validations, testFile, "line 5: the cell 1: is out of order or there twice"},
+		"quote":            {replace(tests, lines[3], "\"1,2\n"), validations, testFile, "line "},
+		"NaN":              {replace(tests, ",17209\n", ",NaN\n"), validations, testFile, `line 2: test3: "NaN" is not a whole number`},
+		"NaN seconds":      {tests, replace(validations, "100.5", "NaN"), validationFile, "line 2: the training time NaN"},
+		"negative seconds": {tests, replace(validations, "100.5", "-1"), validationFile, "line 2: the training time -1"},
 		"infinite seconds": {tests, replace(validations, "100.5", "Inf"), validationFile, "line 2: the training time +Inf"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := open(t, writeCSV(t, zip(t, test.tests), zip(t, test.validations)))
 			wantError(t, err, test.file, test.want, "get it again")
 		})
+	}
+}
+
+// What Windows, spreadsheets and archivers make of the files changes nothing.
+func TestTextsAsTheyAre(t *testing.T) {
+	tempCache(t)
+	tests, validations := csvPair(t)
+	want := mustOpen(t, writeCSV(t, zip(t, tests), zip(t, validations))).rows
+	same := func(what, path string) {
+		t.Helper()
+		rows := mustOpen(t, path).rows
+		if len(rows) != len(want) || slices.IndexFunc(rows, func(r Row) bool { return r.Test < 0 }) >= 0 {
+			t.Errorf("%s: %d rows", what, len(rows))
+		}
+		for i := range rows {
+			if rows[i].Hash != want[i].Hash || rows[i].Test != want[i].Test {
+				t.Errorf("%s: row %d is %v, want %v", what, i, rows[i], want[i])
+			}
+		}
+	}
+	windows := func(s string) string { return "\ufeff" + strings.ReplaceAll(s, "\n", "\r\n") }
+	same("Windows", writeCSV(t, zip(t, windows(tests)), zip(t, windows(validations))))
+	half := len(tests) / 2
+	same("two parts", writeCSV(t, append(zip(t, tests[:half]), zip(t, tests[half:])...), zip(t, validations)))
+	same("unpacked", writeCSV(t, []byte(tests), []byte(windows(validations))))
+	same("blank lines", writeCSV(t, zip(t, strings.ReplaceAll(tests, "\n", "\n\n")), zip(t, validations)))
+	folder := t.TempDir()
+	for name, text := range map[string]string{"test108.csv": tests, "val_sample.csv": validations} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same("unpacked, without .gz", folder)
+	same("one of the unpacked", filepath.Join(folder, "val_sample.csv"))
+
+	want = mustOpen(t, jsonFixture).rows
+	same("JSON of Windows", write(t, jsonFile, []byte(windows(string(content(t, jsonFixture))))))
+}
+
+// endless goes on with the same text after a start.
+type endless struct {
+	start io.Reader
+	text  string
+	read  int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if n, err := e.start.Read(p); err == nil {
+		return n, nil
+	}
+	n := 0
+	for n < len(p) {
+		n += copy(p[n:], e.text)
+	}
+	e.read += n
+	return n, nil
+}
+
+// A line or a cell that never ends is not collected in memory.
+func TestEndless(t *testing.T) {
+	for _, test := range []struct {
+		start, text, want string
+		read              func(io.Reader) error
+	}{
+		{"edges,ops,params,test3\n1,", "x", "line 2: it has more than 1048576 bytes", func(r io.Reader) error { _, err := readTests(context.Background(), r); return err }},
+		{"edges,ops,params,test3\n", "\n", "line 2: it has more than 1048576 bytes", func(r io.Reader) error { _, err := readTests(context.Background(), r); return err }},
+		{`[{"hash_": "`, "x", "cell 1: it has more than 1048576 bytes", func(r io.Reader) error { _, err := readJSON(context.Background(), r); return err }},
+	} {
+		r := &endless{start: strings.NewReader(test.start), text: test.text}
+		if err := test.read(r); err == nil || err.Error() != test.want || r.read > 2*maxItem {
+			t.Errorf("after %d bytes of %q: error %v, want %q", r.read, test.text, err, test.want)
+		}
 	}
 }
 
@@ -265,9 +348,11 @@ func TestCSVDamaged(t *testing.T) {
 		}
 	}
 	_, err = open(t, writeCSV(t, tests[:len(tests)-10], zip(t, validations)))
-	wantError(t, err, testFile, "unexpected EOF", "get it again")
-	_, err = open(t, writeCSV(t, []byte(text), zip(t, validations)))
-	wantError(t, err, testFile, "gzip", "get it again")
+	wantError(t, err, testFile, "the file ends in the middle of it: unexpected EOF", "get it again")
+	_, err = open(t, writeCSV(t, tests[:5], zip(t, validations)))
+	wantError(t, err, testFile, "gzip: the file ends in the middle", "get it again")
+	_, err = open(t, writeCSV(t, append(bytes.Clone(tests), "more than a header"...), zip(t, validations)))
+	wantError(t, err, testFile, "line 10: gzip: invalid header", "get it again")
 	_, err = open(t, writeCSV(t, nil, zip(t, validations)))
 	wantError(t, err, testFile, "empty", "get it again")
 }

@@ -20,8 +20,9 @@ const (
 	fullFile       = "nasbench_full.tfrecord"
 	only108File    = "nasbench_only108.tfrecord"
 	jsonFile       = "nas_bench.json"
-	testFile       = "test108.csv.gz"
-	validationFile = "val_sample.csv.gz"
+	testFile       = "test108.csv" + gz
+	validationFile = "val_sample.csv" + gz
+	gz             = ".gz" // may be missing
 )
 
 const howToGet = "fetch it with \"go run ./kernel-setup data " + only108File + "\", or set " + envDownload + "=1, or set " +
@@ -40,6 +41,7 @@ var formats = []origin{
 	{[]string{only108File}, readTFRecordFile},
 	{[]string{jsonFile}, readJSONFile},
 	{[]string{testFile, validationFile}, readCSVFiles},
+	{[]string{strings.TrimSuffix(testFile, gz), strings.TrimSuffix(validationFile, gz)}, readCSVFiles},
 }
 
 // path is the file of the origin, or the folder if there are several files.
@@ -137,7 +139,7 @@ func locateFile(path string) (origin, error) {
 		return origin{}, fmt.Errorf("datasets: %w", err)
 	}
 	switch name := filepath.Base(path); {
-	case name == testFile || name == validationFile:
+	case name+gz == testFile || name+gz == validationFile || name == testFile || name == validationFile:
 		return locateAt(filepath.Dir(path))
 	case strings.HasSuffix(name, ".tfrecord"):
 		return origin{[]string{path}, readTFRecordFile}, nil

@@ -45,6 +45,9 @@ func readTFRecord(ctx context.Context, r io.Reader) ([]Row, error) {
 		}
 		i, known := index[run.hash]
 		if !known {
+			if len(sums) == nasbench101.NumCells {
+				return errTooMany
+			}
 			i = len(sums)
 			index[run.hash] = i
 			sums = append(sums, sum{row: Row{Cell: run.cell}, record: number})

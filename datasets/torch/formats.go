@@ -2,6 +2,7 @@ package torch
 
 import (
 	"archive/zip"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -14,36 +15,42 @@ import (
 
 const zipMagic = "PK\x03\x04"
 
-var errNoCheckpoint = errors.New("this is no checkpoint of PyTorch: neither a zip file nor a pickle with its magic number")
-
-// readZip reads the format of torch.save since PyTorch 1.6: a zip file, uncompressed,
-// with the pickle in NAME/data.pkl and each storage in NAME/data/KEY.
-func readZip(r io.ReaderAt, size int64) (any, error) {
-	archive, err := zip.NewReader(r, size)
-	if err != nil {
-		return nil, fmt.Errorf("the zip file is damaged: %w", err)
-	}
+// readZip reads the format of torch.save since PyTorch 1.6: a zip file with the pickle in NAME/data.pkl and each
+// storage in NAME/data/KEY. PyTorch does not compress them, but who packs them again may.
+func readZip(archive *zip.Reader) (any, error) {
 	files := make(map[string]*zip.File)
-	var folder string
+	var pickled *zip.File
+	numpy := false
 	for _, f := range archive.File {
 		files[f.Name] = f
-		if path.Base(f.Name) == "data.pkl" && strings.Count(f.Name, "/") == 1 {
-			folder = path.Dir(f.Name)
+		if path.Base(f.Name) == "data.pkl" && (pickled == nil || len(f.Name) < len(pickled.Name)) {
+			pickled = f
 		}
+		numpy = numpy || path.Ext(f.Name) == ".npy"
 	}
-	if folder == "" {
+	switch {
+	case numpy:
+		return nil, errors.New("this is NumPy's format .npz, no checkpoint of PyTorch")
+	case pickled == nil:
 		return nil, errors.New("this is a zip file, but no checkpoint of PyTorch: it has no data.pkl")
 	}
-	if f, ok := files[folder+"/byteorder"]; ok {
-		if order, err := content(f, int64(len("little"))); err != nil || string(order) != "little" {
-			return nil, errors.New("its numbers are not little-endian; save it on another machine")
+	folder := strings.TrimSuffix(pickled.Name, "data.pkl")
+	if files[folder+"constants.pkl"] != nil {
+		return nil, errors.New("this is a TorchScript program, no checkpoint of PyTorch; in Python, torch.save(torch.jit.load(FILE).state_dict(), …) makes one of it")
+	}
+	if f, ok := files[folder+"byteorder"]; ok {
+		order, err := content(f, min(f.UncompressedSize64, 16))
+		if err != nil {
+			return nil, err
+		}
+		if text := strings.TrimSpace(string(order)); text != "little" {
+			return nil, fmt.Errorf("its numbers are %.20s-endian, not little-endian; save it on another machine", text)
 		}
 	}
-	file := files[folder+"/data.pkl"]
-	if file.UncompressedSize64 > maxPickle {
-		return nil, errEnds
+	if pickled.UncompressedSize64 > maxPickle {
+		return nil, errLong
 	}
-	data, err := content(file, int64(file.UncompressedSize64))
+	data, err := content(pickled, pickled.UncompressedSize64)
 	if err != nil {
 		return nil, err
 	}
@@ -52,44 +59,87 @@ func readZip(r io.ReaderAt, size int64) (any, error) {
 		return nil, err
 	}
 	return unpickle(data[:length], func(id storageID) (*storage, error) {
-		f, ok := files[folder+"/data/"+id.key]
-		if !ok || int64(id.count) > size/int64(id.element.size) {
+		f, ok := files[folder+"data/"+id.key]
+		if !ok {
 			return nil, fmt.Errorf("storage %.20q with %d numbers is not in the file", id.key, id.count)
 		}
-		load := func() ([]byte, error) { return content(f, int64(id.count*id.element.size)) }
-		return &storage{id.element, id.count, load}, nil
+		if size := uint64(id.element.size); f.UncompressedSize64%size != 0 || f.UncompressedSize64/size != uint64(id.count) {
+			return nil, fmt.Errorf("storage %.20q has %d bytes in the file, where %d numbers of %d bytes are expected", id.key, f.UncompressedSize64, id.count, size)
+		}
+		load := func() ([]byte, error) { return content(f, f.UncompressedSize64) }
+		return &storage{int(f.UncompressedSize64), load}, nil
 	})
 }
 
 // content is that of a file of so many bytes in an archive.
-func content(f *zip.File, size int64) ([]byte, error) {
-	if f.Method != zip.Store || f.UncompressedSize64 != uint64(size) {
-		return nil, fmt.Errorf("%.40q in the zip file has %d bytes or is compressed, where %d bytes are expected as they are", f.Name, f.UncompressedSize64, size)
-	}
+func content(f *zip.File, size uint64) ([]byte, error) {
 	r, err := f.Open()
 	if err != nil {
-		return nil, fmt.Errorf("%.40q in the zip file is damaged: %w", f.Name, err)
+		return nil, fmt.Errorf("%.40q in the zip file cannot be read: %w", f.Name, err)
 	}
 	defer r.Close()
 	data, err := io.ReadAll(r) // grows with what is there, whatever the size claims
 	if err != nil {
-		return nil, fmt.Errorf("%.40q in the zip file is damaged: %w", f.Name, err)
+		return nil, fmt.Errorf("%.40q in the zip file cannot be read: %w", f.Name, err)
+	}
+	if uint64(len(data)) != size {
+		return nil, fmt.Errorf("%.40q in the zip file has %d bytes, where %d are expected", f.Name, len(data), size)
 	}
 	return data, nil
+}
+
+var errLong = fmt.Errorf("its pickle is longer than %d MiB; save the state dict alone", maxPickle>>20)
+
+// others are formats that are taken for PyTorch's, by what is in them at a place.
+var others = []struct {
+	at         int
+	text, what string
+}{
+	{0, "\x89HDF\r\n\x1a\n", "a file of HDF5, as Keras writes it"},
+	{0, "\x93NUMPY", "an array of NumPy"},
+	{0, "\x1f\x8b", "compressed with gzip: unpack it"},
+	{0, "\xfd7zXZ", "compressed with xz: unpack it"},
+	{0, "BZh", "compressed with bzip2: unpack it"},
+	{257, "ustar", "a tar archive: unpack it, or, if PyTorch before 0.2 wrote it, load and save it with a newer one"},
+	{0, "GGUF", "a file of GGUF"},
+	{0, "version https://git-lfs", "a pointer of Git LFS to a file: get the file itself"},
+	{0, "<", "a web page, or XML: get the file itself"},
+	{8, `{"`, "a file of safetensors: load it in Python and torch.save its tensors"},
+	{0, "\x80", "a pickle that torch.save did not write, or not to its end"},
+}
+
+// notPyTorch says what a file is that starts so.
+func notPyTorch(head []byte) error {
+	what := "neither a zip file nor a pickle with its magic number"
+	for _, o := range others {
+		if len(head) > o.at && bytes.HasPrefix(head[o.at:], []byte(o.text)) {
+			what = o.what
+			break
+		}
+	}
+	if len(head) == 0 {
+		what = "empty"
+	} else if len(head) > 2 && head[0] == 0x08 && head[1] < 0x20 && bytes.IndexByte([]byte{0x12, 0x1a, 0x22, 0x3a, 0x42}, head[2]) >= 0 {
+		what = "a graph of ONNX" // its version, and the tag of one of its next fields
+	}
+	return fmt.Errorf("this is no checkpoint of PyTorch, it is %s", what)
 }
 
 // readLegacy reads the format before that: pickles of a magic number, a version, facts
 // of the machine, the object, and the storages' keys; then in the order of these each
 // storage, its length before it.
-func readLegacy(r io.ReaderAt, size int64) (any, error) {
-	head := make([]byte, min(size, maxPickle))
-	if _, err := r.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+func readLegacy(r io.ReaderAt, head []byte, size int64) (any, error) {
+	type described struct {
+		storageID
+		*storage
 	}
-	storages := make(map[string]*storage)
+	storages := make(map[string]described)
 	at := int64(0) // of what is to be read next
 	next := func() (any, error) {
 		length, err := check(head[at:])
+		if errors.Is(err, errEnds) && int64(len(head)) < size {
+			err = errLong
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -98,17 +148,20 @@ func readLegacy(r io.ReaderAt, size int64) (any, error) {
 		return unpickle(data, func(id storageID) (*storage, error) {
 			s, ok := storages[id.key]
 			if !ok {
-				s = &storage{element: id.element, count: id.count}
+				if int64(id.count) > size/int64(id.element.size) {
+					return nil, fmt.Errorf("storage %.20q with %d numbers is not in the file", id.key, id.count)
+				}
+				s = described{id, &storage{size: id.count * id.element.size}}
 				storages[id.key] = s
 			}
-			if s.element != id.element || s.count != id.count || int64(id.count) > size/int64(id.element.size) {
-				return nil, fmt.Errorf("storage %.20q with %d numbers is not in the file", id.key, id.count)
+			if s.storageID != id {
+				return nil, fmt.Errorf("storage %.20q is described in two ways", id.key)
 			}
-			return s, nil
+			return s.storage, nil
 		})
 	}
 	if magic, err := next(); err != nil || !isMagic(magic) {
-		return nil, errNoCheckpoint
+		return nil, notPyTorch(head)
 	}
 	if version, err := next(); err != nil || version != 1001 {
 		return nil, errors.New("its format is of a version that is not known")
@@ -117,8 +170,12 @@ func readLegacy(r io.ReaderAt, size int64) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if entries(machine)["little_endian"].value != true {
-		return nil, errors.New("its numbers are not little-endian; save it on another machine")
+	switch little := entries(machine)["little_endian"].value; little {
+	case true:
+	case false:
+		return nil, errors.New("its numbers are big-endian, not little-endian; save it on another machine")
+	default:
+		return nil, errors.New("it does not say whether its numbers are little-endian: it is damaged")
 	}
 	object, err := next()
 	if err != nil {
@@ -142,7 +199,7 @@ func readLegacy(r io.ReaderAt, size int64) (any, error) {
 		if _, err := r.ReadAt(count[:], at); err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
-		start, length := at+int64(len(count)), int64(s.count*s.element.size)
+		start, length := at+int64(len(count)), int64(s.size)
 		if length > size-start || le.Uint64(count[:]) != uint64(s.count) {
 			return nil, fmt.Errorf("the file is truncated or damaged: storage %.20q is not there", name)
 		}

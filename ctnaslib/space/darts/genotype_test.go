@@ -1,6 +1,9 @@
 package darts
 
 import (
+	"encoding/json"
+	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -112,18 +115,34 @@ func TestParseErrors(t *testing.T) {
 	for _, test := range []struct{ old, new, want string }{
 		{"('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ", "", "normal: there are 6 edges, not 8"},
 		{"Genotype(normal", "Genotype(normals", `no field "normals"`},
-		{"Genotype", "Phenotype", `"Genotype" is expected`},
+		{"Genotype", "Phenotype", "it holds no Genotype("},
 		{"dil_conv_3x3", "none", `normal: edge 8: the space has no operation "none"`},
-		{"[('max", "'max", `reduce: "[" is expected before "'max`},
+		{"reduce=[('max_pool_3x3', 0)", "reduce=[('max_pool_3x3' 0)", `reduce: "," or ")" is expected in line 1 before "0), ('max_pool_3x3', 1)`},
 		{"dil_conv_3x3', 2", "dil_conv_3x3', 7", "node 5 of the normal cell reads node 7"},
 		{"dil_conv_3x3', 2", "dil_conv_3x3', 0", "node 5 of the normal cell reads node 0 twice"},
 		{"dil_conv_3x3', 2", "dil_conv_3x3', two", `"two" is not the number of a node`},
 		{"dil_conv_3x3', 2", "dil_conv_3x3', 99999999999999999999", "is not the number of a node"},
 		{"[2, 3, 4, 5]", "[2, 3, 4]", "the output is of the nodes [2 3 4]"},
-		{"[2, 3, 4, 5]", "range(2, 5)", `"6" is expected`},
+		{"[2, 3, 4, 5]", "range(2, 5)", "normal_concat: the output is of the nodes [2 3 4]"},
+		{"[2, 3, 4, 5]", "[3, 4, 5]", "the output is of the nodes [3 4 5]; in this space it is of 2, 3, 4 and 5"},
+		{"[2, 3, 4, 5]", "range(0, 1000000000)", "normal_concat: the output is of"},
+		{"[2, 3, 4, 5]", "\n range(2, 2 + steps)", `expected in line 2 before "+ steps)`},
+		{"[2, 3, 4, 5]", "concat()", `no call but range(from, to) is expected in line 1 before "concat(), reduce=`},
+		{"[2, 3, 4, 5]", "\nlambda: 4", `in line 2 before ": 4, reduce=`},
+		{", normal_concat=[2, 3, 4, 5]", "", "normal_concat is missing"},
+		{"[2, 3, 4, 5]", "None", "the output is of the nodes None"},
+		{", reduce=[('max", ", extra=1, reduce=[('max", `no field "extra"`},
+		{"[('sep_conv_3x3', 0), ('sep_conv_3x3', 1)", "[[('sep_conv_3x3', 0)], ('sep_conv_3x3', 1)", "normal: edge 1: \"[[sep_conv_3x3 0]]\" is neither"},
+		{"('sep_conv_3x3', 0), ('sep_conv_3x3', 1)", "[('sep_conv_3x3', 0), [('sep_conv_3x3', 1), ('skip_connect', 0)]]", `edge 1: "[[sep_conv_3x3 0] [[sep_conv_3x3 1] [skip_connect 0]]]" is no node of two edges`},
+		{"('sep_conv_3x3', 0)", "('sep_conv_3x3', 0, 2)", "edge 1: \"[sep_conv_3x3 0 2]\" is neither"},
+		{"('sep_conv_3x3', 0)", "(0, 'sep_conv_3x3')", `edge 1: the space has no operation "0"`},
+		{"('sep_conv_3x3', 0)", "('sep_conv_3x3', -1)", `node 2 of the normal cell reads node -1`},
+		{"('sep_conv_3x3', 0)", strings.Repeat("(", 1_000_000), "fewer than 20 brackets are expected in line 1"},
+		{"Genotype(", "{'normal': [", `normal: "," or "]" is expected in line 1 before ")"`},
 		{"reduce=", "normal=", "normal is given twice"},
-		{"5])", "5]", `")" is expected before its end`},
-		{"5])", "5]) # mine", `"# mine" follows`},
+		{"5])", "5]", `")" is expected where the text ends; it is cut off`},
+		{"5])", "5]))\nX = Genotype([], [], [], [])", "it holds 2 genotypes, give the text of one: line 1, X in line 2"},
+		{"5])", "5], reduce_concat=[2, 3, 4, 5])", "reduce_concat is given twice"},
 	} {
 		if _, err := Parse(strings.Replace(good, test.old, test.new, 1)); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("with %q for %q: error %v, want %q", test.new, test.old, err, test.want)
@@ -131,10 +150,97 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-func TestParseIsLiberal(t *testing.T) {
-	text := strings.NewReplacer("'", `"`, "[", "[\n ", ", ", ",", "])", "],\n)").Replace(publishedTexts["DARTS_V2"].text)
-	if g, err := Parse(text); err != nil || g != DARTSV2 {
-		t.Errorf("%s\nis read as %v, %v", text, g, err)
+// What people have: a genotype in a log, in code, as JSON. Each form has its own spelling of the same genotype.
+func forms(g Genotype) map[string]string {
+	text := g.String()
+	list := func(cell Cell, open, close string) string {
+		var s []string
+		for _, node := range cell {
+			for _, e := range node {
+				s = append(s, fmt.Sprintf("%s'%s', %d%s", open, e.Op, e.From, close))
+			}
+		}
+		return strings.Join(s, ", ")
+	}
+	normal, reduce := list(g.Normal(), "(", ")"), list(g.Reduce(), "(", ")")
+	var nodes [2][]string
+	for c, cell := range []Cell{g.Normal(), g.Reduce()} {
+		for _, node := range cell {
+			nodes[c] = append(nodes[c], fmt.Sprintf("[('%s', %d), ('%s', %d)]", node[1].Op, node[1].From, node[0].Op, node[0].From)) // in the other order
+		}
+	}
+	nested := fmt.Sprintf("{'normal': [%s], 'reduce': [%s]}", strings.Join(nodes[0], ", "), strings.Join(nodes[1], ", "))
+	dict := fmt.Sprintf("{'normal': [%s], 'normal_concat': range(2, 6), 'reduce': [%s], 'reduce_concat': [2, 3, 4, 5]}", normal, reduce)
+	object := strings.ReplaceAll(fmt.Sprintf("{'epoch': 3, 'lr': 2.5e-02, 'best': true, 'seed': null, 'normal': [%s], 'normal_concat': [2, 3, 4, 5], 'reduce': [%s], 'reduce_concat': null}",
+		list(g.Normal(), "[", "]"), list(g.Reduce(), "[", "]")), "'", `"`)
+	quoted := func(s string) string { b, _ := json.Marshal(s); return string(b) }
+	lines := strings.NewReplacer("'", `"`, "[", "[\n ", ", ", ",\t", "])", "],\n)", "), ", "),  # it's (odd\r\n# [\n\t\t").Replace(text)
+	return map[string]string{
+		"repr":             text,
+		"log":              "07/08 05:56:53 AM genotype = " + text,
+		"logging":          "INFO:root:genotype = " + text + "\r\n",
+		"log of one epoch": "07/08 AM epoch 3 lr 2.5e-02\n07/08 AM genotype = " + text + "\n07/08 AM train_acc 97.1 it's {best}\n",
+		"printed twice":    "genotype = " + text + "\nNamespace(arch='" + "X" + "')\n" + text,
+		"JSON log":         `{"time": "05:56", "level": 1, "msg": ` + quoted("genotype = "+text) + `}`,
+		"JSON log, quotes": `{"msg": ` + quoted("genotype = "+strings.ReplaceAll(text, "'", `"`)+"\n") + `}`,
+		"JSON within JSON": `{"epoch": 3, "genotype": ` + object + `, "acc": [1, 2]}`,
+		"string":           quoted("\t" + strings.ReplaceAll(text, " ", "\n\t")),
+		"assignment":       "MY_NET = " + text + "  # seed 2",
+		"annotated":        "MY_NET: Genotype = genotypes.Genotype" + strings.TrimPrefix(text, "Genotype"),
+		"module":           "darts.cnn.genotypes." + text,
+		"lines":            lines,
+		"continued":        "X = \\\n  " + strings.ReplaceAll(text, "normal=", "\\\n normal = "),
+		"list(range)":      strings.ReplaceAll(text, "range(2, 6)", "list( range(2,6) )"),
+		"range":            strings.ReplaceAll(text, "range(2, 6)", "range(2,6)"),
+		"list":             strings.ReplaceAll(text, "range(2, 6)", "[2, 3, 4, 5]"),
+		"tuple":            strings.ReplaceAll(text, "range(2, 6)", "(2,3,4,5)"),
+		"numpy":            strings.NewReplacer("range(2, 6)", "np.array([2, 3, 4, 5])", ", 0)", ", np.int64(0))").Replace(text),
+		"lists for tuples": strings.NewReplacer("('", "['", "),", "],", ")]", "]]").Replace(strings.ReplaceAll(text, "range(2, 6)", "[2, 3, 4, 5]")),
+		"tuples for lists": strings.NewReplacer("[", "(", "]", ")").Replace(text),
+		"parenthesised":    strings.NewReplacer("[", "([", "]", "])").Replace(text),
+		"double quotes":    strings.ReplaceAll(text, "'", `"`),
+		"Python 2":         strings.ReplaceAll(text, "('", "(u'"),
+		"trailing commas":  strings.NewReplacer(")]", ",),]", "6)", "6,)").Replace(text),
+		"other order":      fmt.Sprintf("Genotype(reduce_concat=range(2, 6), reduce=[%s], normal_concat=range(2, 6), normal=[%s])", reduce, normal),
+		"by position":      fmt.Sprintf("Genotype([%s], range(2, 6), [%s], range(2, 6))", normal, reduce),
+		"some by position": fmt.Sprintf("Genotype([%s], [2, 3, 4, 5], reduce=[%s], reduce_concat=range(2, 6))", normal, reduce),
+		"dictionary":       dict,
+		"dict":             fmt.Sprintf("x = dict(normal=[%s], normal_concat=range(2, 6), reduce=[%s], reduce_concat=range(2, 6), seed=None)", normal, reduce),
+		"JSON":             object,
+		"nodes":            nested,
+		"Genotype of nodes": fmt.Sprintf("Genotype(normal=[%s], normal_concat=[2, 3, 4, 5], reduce=[%s], reduce_concat=[2, 3, 4, 5])",
+			strings.Join(nodes[0], ", "), strings.Join(nodes[1], ", ")),
+		"genotypes.py": "from collections import namedtuple\n\nGenotype = namedtuple('Genotype', 'normal normal_concat reduce reduce_concat')\n\n" +
+			"PRIMITIVES = [\n    'none',\n    'max_pool_3x3',\n]\n\n# OLD = Genotype(normal=[], reduce=[])\nMINE = " + lines + "\n\nDARTS = MINE\n",
+		"a class": "class Genotype(NamedTuple):\n    normal: list\n\nMINE = " + text,
+	}
+}
+
+// Any genotype is read back from any form.
+func TestParseForms(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 1))
+	for range 100 {
+		g, err := FromCode(rng.Uint64N(NumGenotypes))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range forms(g) {
+			if got, err := Parse(text); err != nil || got != g {
+				t.Fatalf("%s: %s\nis read as %v, %v", name, text, got, err)
+			}
+		}
+	}
+}
+
+func TestParseSeveral(t *testing.T) {
+	var file strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(publishedTexts)) {
+		fmt.Fprintf(&file, "%s = %s\n\n", name, publishedTexts[name].text)
+	}
+	_, err := Parse(file.String())
+	want := "it holds 6 genotypes, give the text of one: CNAS in line 1, DARTS_V1 in line 3, DARTS_V2 in line 5, PC_DARTS_cifar in line 7, PC_DARTS_image in line 9, PDARTS in line 11"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %q", err, want)
 	}
 }
 
@@ -143,6 +249,9 @@ func FuzzParse(f *testing.F) {
 		f.Add(p.text)
 	}
 	f.Add("Genotype(normal=[], normal_concat=range(2, 6), reduce=[], reduce_concat=range(2, 6))")
+	for _, text := range forms(CNAS) {
+		f.Add(text)
+	}
 	f.Add("Genotype(reduce_concat=[2,3,4,5,],normal=[(\"skip_connect\",0,),")
 	f.Fuzz(func(t *testing.T, text string) {
 		g, err := Parse(text)

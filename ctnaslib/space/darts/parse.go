@@ -1,209 +1,276 @@
 package darts
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// Parse reads a genotype as the DARTS code and its followers write it:
+// Parse reads the genotype that a text holds, as the DARTS code and its followers write it:
 //
 //	Genotype(normal=[('sep_conv_3x3', 0), …], normal_concat=range(2, 6), reduce=[…], reduce_concat=[2, 3, 4, 5])
 //
-// with the edges of node 2 first, two for each node; both quotes, both forms of the
-// concatenation and any white space will do. The error says what is wrong and where.
+// with the edges of node 2 first, two for each node. More may stand around it: the text may be a line of a log, an
+// assignment, a whole genotypes.py or train.log; if it holds several genotypes that differ, the error names them.
+// Fields may come by position; lists and tuples stand for each other; the two edges of a node may be a list of
+// their own; and the whole may be a dictionary or a JSON object, in which a concatenation may be missing and other
+// keys make no difference. No calls but range, list, tuple and dict are read. The error says what is wrong and where.
 func Parse(text string) (Genotype, error) {
-	p := parser{text: text}
-	g, err := p.genotype()
+	g, err := parse(escapes.ReplaceAllString(comments.ReplaceAllString(text, ""), " $1"))
 	if err != nil {
 		return Genotype{}, fmt.Errorf("darts: cannot read the genotype %.60q: %w", text, err)
 	}
 	return g, nil
 }
 
-// parser reads a text from left to right.
-type parser struct {
-	text string
-	at   int
+var (
+	comments = regexp.MustCompile(`(?m)^[ \t]*#.*$`)    // on lines of their own
+	escapes  = regexp.MustCompile(`\\(?:[nrt]|(["']))`) // of what stands in a string, as in logs of JSON objects
+	start    = regexp.MustCompile(`(?:\bclass\s+)?\b(?:Genotype|dict)\s*\(|\{`)
+	naming   = regexp.MustCompile(`(\w+)["']?\s*(?::\s*[\w.]+\s*)?[=:]\s*["']?(?:\w+\.)*$`) // before the start
+	// A string, a word or number, or a sign.
+	token  = regexp.MustCompile(`^(?:[\s\x{a0}]|#[^\n]*|\\)*(?:[uUbBrR]?('[^'\n]*'|"[^"\n]*")|([-+\w.]+)|(\S)|$)`)
+	fields = [...]string{"normal", "normal_concat", "reduce", "reduce_concat"} // in the order of the namedtuple
+)
+
+func parse(text string) (found Genotype, err error) {
+	none := errors.New("it holds no Genotype(normal=[…], normal_concat=…, reduce=[…], reduce_concat=…) and no dictionary with the keys normal and reduce")
+	var names []string
+	differ := false
+	for at := 0; ; {
+		match := start.FindStringIndex(text[at:])
+		if match == nil {
+			break
+		}
+		r := reader{text: text, at: at + match[0]}
+		before, opening := text[:r.at], text[r.at:]
+		at += match[1]
+		if strings.HasPrefix(opening, "class") {
+			continue
+		}
+		value, e := r.value()
+		given, _ := value.(map[string]any)
+		if opening[0] != 'G' && given["normal"] == nil {
+			if e != nil && strings.Contains(opening, "normal") {
+				none = e
+			}
+			continue // a dictionary of other things, which may hold that of a genotype
+		}
+		var g Genotype
+		if e == nil {
+			at = r.at
+			g, e = genotypeOf(given)
+		}
+		name := fmt.Sprintf("line %d", 1+strings.Count(before, "\n"))
+		if m := naming.FindStringSubmatch(before[max(0, len(before)-200):]); m != nil {
+			name = m[1] + " in " + name
+		}
+		differ = differ || len(names) > 0 && (e != nil || err != nil || g != found)
+		names, found, err = append(names, name), g, e
+	}
+	if len(names) == 0 {
+		return Genotype{}, none
+	}
+	if differ {
+		return Genotype{}, fmt.Errorf("it holds %d genotypes, give the text of one: %.500s", len(names), strings.Join(names, ", "))
+	}
+	return found, err
 }
 
-func (p *parser) genotype() (Genotype, error) {
-	if err := p.expect("Genotype", "("); err != nil {
-		return Genotype{}, err
-	}
+func genotypeOf(given map[string]any) (Genotype, error) {
 	var cells [2]Cell
-	var seen []string
-	for len(seen) < 4 {
-		if len(seen) > 0 {
-			if err := p.expect(","); err != nil {
-				return Genotype{}, err
-			}
-		}
-		name := p.word()
-		if slices.Contains(seen, name) {
-			return Genotype{}, fmt.Errorf("%s is given twice", name)
-		}
-		seen = append(seen, name)
-		if err := p.expect("="); err != nil {
-			return Genotype{}, err
-		}
-		var err error
-		switch name {
-		case "normal":
-			cells[normal], err = p.cell()
-		case "reduce":
-			cells[reduce], err = p.cell()
-		case "normal_concat", "reduce_concat":
-			err = p.concat()
-		default:
-			err = fmt.Errorf("there is no field %q, only normal, normal_concat, reduce and reduce_concat", name)
+	for c := range cells {
+		name, concat := fields[2*c], fields[2*c+1]
+		edges, err := appendEdges(nil, given[name])
+		if err == nil && len(edges) != 2*Nodes {
+			err = fmt.Errorf("there are %d edges, not %d, two for each of the nodes 2 to 5", len(edges), 2*Nodes)
 		}
 		if err != nil {
 			return Genotype{}, fmt.Errorf("%s: %w", name, err)
 		}
-	}
-	p.accept(",")
-	if err := p.expect(")"); err != nil {
-		return Genotype{}, err
-	}
-	if p.space(); p.at < len(p.text) {
-		return Genotype{}, fmt.Errorf("%.20q follows after its end", p.text[p.at:])
+		for k, e := range edges {
+			cells[c][k/2][k%2] = e
+		}
+		nodes, _ := given[concat].([]any)
+		if given[concat] != nil && given[concat] != word("null") && !slices.Equal(nodes, []any{2, 3, 4, 5}) {
+			return Genotype{}, fmt.Errorf("%s: the output is of the nodes %.60s; in this space it is of 2, 3, 4 and 5", concat, fmt.Sprint(given[concat]))
+		}
 	}
 	return New(cells[normal], cells[reduce])
 }
 
-// cell reads [('op', from), …].
-func (p *parser) cell() (cell Cell, err error) {
-	var edges []Edge
-	err = p.list(func() error {
-		e, err := p.edge()
-		if edges = append(edges, e); err != nil {
-			return fmt.Errorf("edge %d: %w", len(edges), err)
+// appendEdges appends the edges of a list of them, or of a list of nodes, which are lists of two.
+func appendEdges(edges []Edge, value any) ([]Edge, error) {
+	list, ok := value.([]any)
+	if !ok {
+		return nil, fmt.Errorf("%.60q is no list of edges", fmt.Sprint(value))
+	}
+	for _, item := range list {
+		pair, _ := item.([]any)
+		if len(pair) != 2 {
+			return nil, fmt.Errorf("edge %d: %.60q is neither ('operation', node) nor a node of two such edges", len(edges)+1, fmt.Sprint(item))
 		}
-		return nil
-	})
-	if err != nil {
-		return cell, err
-	}
-	if len(edges) != 2*Nodes {
-		return cell, fmt.Errorf("there are %d edges, not %d, two for each of the nodes 2 to 5", len(edges), 2*Nodes)
-	}
-	for k, e := range edges {
-		cell[k/2][k%2] = e
-	}
-	return cell, nil
-}
-
-// list reads [item, item, …].
-func (p *parser) list(item func() error) error {
-	if err := p.expect("["); err != nil {
-		return err
-	}
-	for !p.accept("]") {
-		if err := item(); err != nil {
-			return err
-		}
-		if p.accept("]") {
-			return nil
-		}
-		if err := p.expect(","); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// edge reads ('op', from).
-func (p *parser) edge() (e Edge, err error) {
-	if err := p.expect("("); err != nil {
-		return e, err
-	}
-	quote := "'"
-	if p.accept(`"`) {
-		quote = `"`
-	} else if err := p.expect(quote); err != nil {
-		return e, err
-	}
-	name := p.word()
-	op := slices.Index(opNames[:], name)
-	if op < 0 {
-		return e, fmt.Errorf("the space has no operation %q; it has %s", name, allOps())
-	}
-	if err := p.expect(quote, ","); err != nil {
-		return e, err
-	}
-	from, err := p.number()
-	if err != nil {
-		return e, err
-	}
-	p.accept(",")
-	return Edge{Op(op), from}, p.expect(")")
-}
-
-// concat reads range(2, 6) or [2, 3, 4, 5]: in this space a cell's output is all of
-// its nodes.
-func (p *parser) concat() error {
-	if p.accept("range") {
-		return p.expect("(", "2", ",", "6", ")")
-	}
-	var nodes []int
-	err := p.list(func() error {
-		n, err := p.number()
-		nodes = append(nodes, n)
-		return err
-	})
-	if err == nil && !slices.Equal(nodes, []int{2, 3, 4, 5}) {
-		err = fmt.Errorf("the output is of the nodes %v; in this space it is of 2, 3, 4 and 5", nodes)
-	}
-	return err
-}
-
-// expect reads the given tokens, or says what is there instead.
-func (p *parser) expect(tokens ...string) error {
-	for _, token := range tokens {
-		if !p.accept(token) {
-			rest := "its end"
-			if p.at < len(p.text) {
-				rest = fmt.Sprintf("%.20q", p.text[p.at:])
+		if _, isNode := pair[0].([]any); isNode {
+			with, err := appendEdges(edges, pair)
+			if err == nil && len(with) != len(edges)+2 {
+				err = fmt.Errorf("edge %d: %.60q is no node of two edges", len(edges)+1, fmt.Sprint(item))
 			}
-			return fmt.Errorf("%q is expected before %s", token, rest)
+			if err != nil {
+				return nil, err
+			}
+			edges = with
+			continue
+		}
+		op := slices.Index(opNames[:], fmt.Sprint(pair[0]))
+		if op < 0 {
+			return nil, fmt.Errorf("edge %d: the space has no operation %.60q; it has %s", len(edges)+1, fmt.Sprint(pair[0]), allOps())
+		}
+		from, ok := pair[1].(int)
+		if !ok {
+			return nil, fmt.Errorf("edge %d: %.60q is not the number of a node", len(edges)+1, fmt.Sprint(pair[1]))
+		}
+		edges = append(edges, Edge{Op(op), from})
+	}
+	return edges, nil
+}
+
+// reader reads literals of Python and JSON.
+type reader struct {
+	text      string
+	at, depth int
+}
+
+// word is a name, or a number that is no int.
+type word string
+
+// maxDepth bounds the reader's stack, and the length of a range.
+const maxDepth = 20
+
+// value is a string, an int, a word, a []any of values, or a map[string]any of them.
+func (r *reader) value() (any, error) {
+	if r.depth++; r.depth > maxDepth {
+		return nil, r.unread(fmt.Sprintf("fewer than %d brackets are expected", maxDepth))
+	}
+	defer func() { r.depth-- }()
+	start := *r
+	m := r.next()
+	quoted, name, sign := m[1], m[2], m[3]
+	if quoted != "" {
+		return strings.Trim(quoted, `'" `), nil
+	}
+	if n, err := strconv.Atoi(name); err == nil {
+		return n, nil
+	}
+	closing := map[string]string{"(": ")", "[": "]", "{": "}"}[sign]
+	if name != "" {
+		after := r.at
+		if closing = ")"; r.next()[3] != "(" {
+			r.at = after
+			return word(name), nil
+		}
+	}
+	if closing == "" {
+		return nil, start.unread("a list, a tuple, a string or a whole number is expected")
+	}
+	list, entries, err := r.items(closing)
+	if err != nil {
+		return nil, err
+	}
+	switch name = name[strings.LastIndexByte(name, '.')+1:]; {
+	case name == "dict" || sign == "{":
+		return entries, nil
+	case len(list) == 1 && (sign == "(" || slices.Contains([]string{"list", "tuple", "array", "int64", "str_"}, name)): // the last three are numpy's
+		return list[0], nil
+	case name == "":
+		return list, nil
+	case name == "Genotype":
+		return entries, positional(list, entries)
+	case name == "range" && len(list) == 2:
+		from, _ := list[0].(int)
+		to, ok := list[1].(int)
+		if list = []any{}; ok {
+			for ; from < min(to, maxDepth); from++ {
+				list = append(list, from)
+			}
+			return list, nil
+		}
+	}
+	return nil, start.unread("no call but range(from, to) is expected")
+}
+
+// positional adds the fields of a namedtuple that are given without their names.
+func positional(list []any, entries map[string]any) error {
+	for i, v := range list {
+		if i >= len(fields) || entries[fields[i]] != nil {
+			return fmt.Errorf("%.60q is one field too many", fmt.Sprint(v))
+		}
+		entries[fields[i]] = v
+	}
+	for name := range entries {
+		if !slices.Contains(fields[:], name) {
+			return fmt.Errorf("there is no field %.60q, only %s", name, strings.Join(fields[:], ", "))
+		}
+	}
+	for _, name := range fields {
+		if entries[name] == nil {
+			return fmt.Errorf("%s is missing", name)
 		}
 	}
 	return nil
 }
 
-// accept reads a token if it comes next.
-func (p *parser) accept(token string) bool {
-	p.space()
-	if !strings.HasPrefix(p.text[p.at:], token) {
-		return false
+// items reads up to the closing bracket: values, and values with a name before = or :.
+func (r *reader) items(closing string) (list []any, entries map[string]any, err error) {
+	list, entries = []any{}, make(map[string]any)
+	for {
+		place := *r
+		if r.next()[3] == closing {
+			return list, entries, nil
+		}
+		r.at = place.at
+		v, err := r.value()
+		if err != nil {
+			return nil, nil, err
+		}
+		place = *r
+		sign := r.next()[3]
+		if sign != "=" && sign != ":" {
+			list = append(list, v)
+		} else {
+			name := fmt.Sprint(v)
+			if entries[name] != nil {
+				return nil, nil, fmt.Errorf("%.60s is given twice", name)
+			}
+			if entries[name], err = r.value(); err != nil {
+				return nil, nil, fmt.Errorf("%.60s: %w", name, err)
+			}
+			place = *r
+			sign = r.next()[3]
+		}
+		if sign == closing {
+			return list, entries, nil
+		}
+		if sign != "," {
+			return nil, nil, place.unread(fmt.Sprintf("\",\" or %q is expected", closing))
+		}
 	}
-	p.at += len(token)
-	return true
 }
 
-func (p *parser) space() {
-	for p.at < len(p.text) && strings.IndexByte(" \t\r\n", p.text[p.at]) >= 0 {
-		p.at++
-	}
+// next reads a token: a string, a word or number, or a sign, as the first, second or third of its parts.
+func (r *reader) next() []string {
+	m := token.FindStringSubmatch(r.text[r.at:]) // matches everywhere
+	r.at += len(m[0])
+	return m
 }
 
-// word reads letters, digits and underscores.
-func (p *parser) word() string {
-	p.space()
-	start := p.at
-	for p.at < len(p.text) && (p.text[p.at] == '_' || '0' <= p.text[p.at] && p.text[p.at] <= '9' || 'a' <= p.text[p.at]|0x20 && p.text[p.at]|0x20 <= 'z') {
-		p.at++
+// unread says what is expected at the reader's place, and what is there.
+func (r *reader) unread(expected string) error {
+	rest := strings.TrimSpace(r.text[r.at:])
+	if rest == "" {
+		return fmt.Errorf("%s where the text ends; it is cut off", expected)
 	}
-	return p.text[start:p.at]
-}
-
-func (p *parser) number() (int, error) {
-	word := p.word()
-	n, err := strconv.Atoi(word)
-	if err != nil {
-		return 0, fmt.Errorf("%q is not the number of a node", word)
-	}
-	return n, nil
+	return fmt.Errorf("%s in line %d before %.30q", expected, 1+strings.Count(r.text[:strings.LastIndex(r.text, rest)], "\n"), rest)
 }
