@@ -128,7 +128,7 @@ func (r *regressionSearch) Step(t int) (map[string]float64, error) {
 		}
 		return accuracies, err
 	}
-	learned, err := r.policy.Improve(rng, r.space, c.PolicySteps, c.PolicyBatch, reward)
+	learned, err := r.policy.Improve(context.Background(), rng, r.space, c.PolicySteps, c.PolicyBatch, reward)
 	return map[string]float64{
 		"reward": learned.Reward, "policy_loss": learned.Loss, "entropy": learned.Entropy, "best": r.found.utility,
 	}, err

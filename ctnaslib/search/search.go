@@ -188,7 +188,7 @@ func (a *ctnas) improvePolicy(rng *rand.Rand, values map[string]float64) error {
 		}
 		return rewards, err
 	}
-	learned, err := a.policy.Improve(rng, a.space, a.config.PolicySteps, a.config.PolicyBatch, reward)
+	learned, err := a.policy.Improve(context.Background(), rng, a.space, a.config.PolicySteps, a.config.PolicyBatch, reward)
 	values["reward"], values["policy_loss"], values["entropy"] = learned.Reward, learned.Loss, learned.Entropy
 	return err
 }
