@@ -53,7 +53,7 @@ func Default() Config {
 func (c Config) Check() error {
 	const maxHidden = 4096
 	if c.Hidden < 1 || c.Hidden > maxHidden {
-		return fmt.Errorf("controller: Hidden is %d; set it from 1 to %d, as in controller.Default (%d)", c.Hidden, maxHidden, Default().Hidden)
+		return fmt.Errorf("controller: Hidden is %d; set it from 1 to %d hidden units, as in controller.Default (%d)", c.Hidden, maxHidden, Default().Hidden)
 	}
 	d := Default()
 	for _, x := range []struct {
