@@ -119,7 +119,8 @@ func (c Config) adam() engine.Adam {
 	return engine.Adam{LearningRate: c.LearningRate, Beta1: c.Beta1, Beta2: c.Beta2, WeightDecay: c.WeightDecay}
 }
 
-func (c Config) check() error {
+// Check reports what is wrong in the configuration.
+func (c Config) Check() error {
 	if err := c.Encoder().Check(); err != nil {
 		return fmt.Errorf("comparator: %w", err)
 	}

@@ -87,7 +87,7 @@ func New(backend compute.Backend, s space.Space, config Config) (*NAC, error) {
 }
 
 func newStore(s space.Space, config Config) (*model.Store, error) {
-	if err := config.check(); err != nil {
+	if err := config.Check(); err != nil {
 		return nil, err
 	}
 	rng := engine.Stream(config.Seed, "comparator: weights", 0)

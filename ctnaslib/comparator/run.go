@@ -88,7 +88,7 @@ func (t Training) check() error {
 	if t.Probe.Measure != nil && t.Probe.Key == "" {
 		return fmt.Errorf("comparator: the probe needs a Key that says what it measures")
 	}
-	if err := t.Config.check(); err != nil {
+	if err := t.Config.Check(); err != nil {
 		return err
 	}
 	return CheckLabels(t.Labelled)

@@ -12,9 +12,11 @@
 package controller
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
@@ -25,6 +27,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
+	"github.com/gomlx/gomlx/ml/train/optimizer"
 )
 
 // Config describes a policy and how it learns.
@@ -49,6 +52,33 @@ func Default() Config {
 // Versions are those of the algorithms behind a policy, for the keys of stored results.
 func Versions() rundir.Versions { return rundir.Versions{"controller": 1} }
 
+// Check reports the first setting with which a policy cannot learn: one that is no number,
+// or far from any use.
+func (c Config) Check() error {
+	const maxHidden = 4096
+	if c.Hidden < 1 || c.Hidden > maxHidden {
+		return fmt.Errorf("controller: Hidden is %d; set it from 1 to %d hidden units, as in controller.Default (%d)", c.Hidden, maxHidden, Default().Hidden)
+	}
+	d := Default()
+	for _, x := range []struct {
+		name               string
+		value, least, most float64
+		usual              float64
+	}{
+		{"InitRange", c.InitRange, 1e-12, 100, d.InitRange},
+		{"EntropyBonus", c.EntropyBonus, 0, 1000, d.EntropyBonus},
+		{"LearningRate", c.LearningRate, 1e-12, 1, d.LearningRate}, // Adam changes a weight by about as much
+		{"Beta1", c.Beta1, 0, 0.999999, d.Beta1},                   // in [0, 1) as a float32, too
+		{"Beta2", c.Beta2, 0, 0.999999, d.Beta2},
+		{"WeightDecay", c.WeightDecay, 0, 1, d.WeightDecay},
+	} {
+		if !(x.value >= x.least && x.value <= x.most) { // NaN is neither
+			return fmt.Errorf("controller: %s is %g; set it from %g to %g, as in controller.Default (%g)", x.name, x.value, x.least, x.most, x.usual)
+		}
+	}
+	return nil
+}
+
 // Controller is a policy. It is not safe for concurrent use.
 type Controller struct {
 	config    Config
@@ -56,6 +86,7 @@ type Controller struct {
 	tables    tables
 	key       key
 	*programs
+	unusable error // why the policy can do nothing any more: it diverged, or was released
 }
 
 // programs are the compiled graphs of a policy and the variables they work on.
@@ -79,8 +110,11 @@ var spare engine.Pool[key, *programs]
 // configuration, whatever its seed, and the same decisions. The policy must not be
 // used any more.
 func (c *Controller) Release() {
+	if c.programs == nil {
+		return
+	}
 	spare.Put(c.key, c.programs)
-	c.programs = nil
+	c.programs, c.unusable = nil, errors.New("controller: the policy was released; make a new one")
 }
 
 // The paths of the weights θ in the store; %d is a kind of decision. Embeddings and
@@ -109,8 +143,8 @@ func New(backend compute.Backend, d *space.Decisions, config Config) (*Controlle
 }
 
 func newStore(d *space.Decisions, config Config) (*model.Store, error) {
-	if config.Hidden < 1 || config.LearningRate <= 0 || config.InitRange <= 0 {
-		return nil, fmt.Errorf("controller: hidden size, learning rate and initial range must be positive, not %d, %g and %g", config.Hidden, config.LearningRate, config.InitRange)
+	if err := config.Check(); err != nil {
+		return nil, err
 	}
 	rng := engine.Stream(config.Seed, "controller: weights", 0)
 	store := model.NewStore()
@@ -310,7 +344,8 @@ func (c *Controller) zeros(g *Graph, batch int) *Node {
 
 // sampleGraph takes Gumbel noise [batch, steps, choices] and returns the sampled
 // choices [batch, steps]: the largest of logit plus Gumbel noise is a sample of the
-// distribution. The automaton's state is followed in the graph.
+// distribution. The automaton's state is followed in the graph. It also returns the sum of
+// all logits, which is no number if one of them is none.
 func (c *Controller) sampleGraph(root *model.Scope, inputs []*Node) []*Node {
 	noise := inputs[0]
 	g, batch := noise.Graph(), noise.Shape().Dim(0)
@@ -320,15 +355,17 @@ func (c *Controller) sampleGraph(root *model.Scope, inputs []*Node) []*Node {
 	input := BroadcastToDims(ExpandAxes(n.start, 0), batch, 4*c.config.Hidden)
 	h, cell := c.zeros(g, batch), c.zeros(g, batch)
 	choices := make([]*Node, c.decisions.Steps)
+	sum := ScalarZero(g, dtypes.Float32)
 	for step := range choices {
 		h, cell = n.advance(input, h, cell)
 		logits := n.logits(h, state, c.tables.kindsAt[step])
+		sum = Add(sum, ReduceAllSum(logits))
 		choice := ArgMax(Add(logits, Squeeze(Slice(noise, AxisRange(), AxisElem(step)), 1)), -1, dtypes.Int32)
 		choices[step] = ExpandAxes(choice, -1)
 		input = at(n.inputs, at(n.kind, state), choice)
 		state = at(next, state, choice)
 	}
-	return []*Node{Concatenate(choices, -1)}
+	return []*Node{Concatenate(choices, -1), sum}
 }
 
 // evaluateGraph takes choices and the states they are made in, [batch, steps] each,
@@ -360,13 +397,18 @@ func (c *Controller) evaluateGraph(root *model.Scope, inputs []*Node) []*Node {
 }
 
 // stepGraph takes choices and states [batch, steps] and rewards [batch], builds one step of
-// Adam on the loss of REINFORCE, and returns that loss and the mean entropy.
+// Adam on the loss of REINFORCE, and returns that loss, the mean entropy, and ‖θ‖² after the
+// step.
 func (c *Controller) stepGraph(root *model.Scope, inputs []*Node) []*Node {
 	out := c.evaluateGraph(root, inputs[:2])
 	loss := c.loss(out[0], out[1], inputs[2])
 	adam := engine.Adam{LearningRate: c.config.LearningRate, Beta1: c.config.Beta1, Beta2: c.config.Beta2, WeightDecay: c.config.WeightDecay}
 	adam.Minimize(root, scopePolicy, loss)
-	return []*Node{loss, ReduceAllMean(out[1])}
+	norm := ScalarZero(loss.Graph(), dtypes.Float32)
+	for v := range root.At(scopePolicy).IterVariables() {
+		norm = Add(norm, ReduceAllSum(Square(v.NodeValue(loss.Graph()))))
+	}
+	return []*Node{loss, ReduceAllMean(out[1]), norm}
 }
 
 // loss is −mean(R(α)·log π(α; θ) + EntropyBonus·H): its negative gradient is the
@@ -375,34 +417,63 @@ func (c *Controller) loss(logProb, entropy, reward *Node) *Node {
 	return Neg(ReduceAllMean(Add(Mul(logProb, reward), MulScalar(entropy, c.config.EntropyBonus))))
 }
 
-// Sample draws n sequences of decisions from the policy.
+// Sample draws n sequences of decisions from the policy. The error says that n is less than
+// 1, or that the policy diverged.
 func (c *Controller) Sample(rng *rand.Rand, n int) ([][]int, error) {
+	if c.unusable != nil {
+		return nil, c.unusable
+	}
+	if n < 1 {
+		return nil, fmt.Errorf("controller: cannot sample %d sequences; ask for at least 1", n)
+	}
 	steps, choices := c.decisions.Steps, c.decisions.MaxChoices()
 	noise := make([]float32, n*steps*choices)
 	for i := range noise {
-		noise[i] = float32(-math.Log(rng.ExpFloat64()))
+		noise[i] = gumbel(rng.ExpFloat64())
 	}
 	out, err := c.sample.Call(tensors.FromFlatDataAndDimensions(noise, n, steps, choices))
 	if err != nil {
 		return nil, fmt.Errorf("controller: cannot sample: %w", err)
 	}
+	if sum := float64s(out[1])[0]; !finite(sum) {
+		return nil, c.diverged(fmt.Sprintf("the scores of its choices sum up to %g", sum))
+	}
 	flat := tensors.MustCopyFlatData[int32](out[0])
 	sequences := make([][]int, n)
 	for i := range sequences {
-		sequences[i] = c.untilEnd(flat[i*steps : (i+1)*steps])
+		if sequences[i], err = c.untilEnd(flat[i*steps : (i+1)*steps]); err != nil {
+			return nil, err
+		}
 	}
 	return sequences, nil
 }
 
-// untilEnd cuts a row of choices off where the automaton ends.
-func (c *Controller) untilEnd(row []int32) []int {
+// gumbel is the Gumbel noise that an exponential variate gives. That may be 0, once in
+// billions of draws, and infinite noise would open choices that are closed.
+func gumbel(exponential float64) float32 { return float32(-math.Log(max(exponential, 1e-30))) }
+
+// untilEnd cuts a row of choices off where the automaton ends. The error says that they do
+// not follow it: the scores of all that is open can be lower than that of what is closed.
+func (c *Controller) untilEnd(row []int32) ([]int, error) {
 	var sequence []int
-	for state := int32(0); state != int32(c.decisions.End()); {
-		choice := row[len(sequence)]
+	state := int32(0)
+	for _, choice := range row {
+		if state == int32(c.decisions.End()) {
+			break
+		}
+		if !c.tables.open[state][choice] {
+			return nil, c.diverged(fmt.Sprintf("decision %d of a sample (%s) is %d, which is not allowed", len(sequence), c.decisions.Kinds[c.tables.kind[state]].Name, choice))
+		}
 		sequence = append(sequence, int(choice))
 		state = c.tables.next[state][choice]
 	}
-	return sequence
+	return sequence, nil
+}
+
+// diverged makes the policy unusable, and says so.
+func (c *Controller) diverged(how string) error {
+	c.unusable = fmt.Errorf("controller: the policy diverged by step %d of its training: %s; start it anew with a lower LearningRate (it was %g) or smaller rewards", optimizer.GetGlobalStep(c.store), how, c.config.LearningRate)
+	return c.unusable
 }
 
 // walk lays complete sequences out as tensors [batch, steps]: the choices, 0 after
@@ -427,8 +498,15 @@ func (c *Controller) walk(sequences [][]int) (choices, states *tensors.Tensor, e
 }
 
 // LogProb returns log π(α; θ) of each sequence and the entropy, in nats, of the
-// decisions along it. The error names the first decision that is not allowed.
+// decisions along it. The error names the first decision that is not allowed, or says that
+// the policy diverged.
 func (c *Controller) LogProb(sequences [][]int) (logProb, entropy []float64, err error) {
+	if c.unusable != nil {
+		return nil, nil, c.unusable
+	}
+	if len(sequences) == 0 {
+		return nil, nil, nil
+	}
 	choices, states, err := c.walk(sequences)
 	if err != nil {
 		return nil, nil, err
@@ -437,8 +515,16 @@ func (c *Controller) LogProb(sequences [][]int) (logProb, entropy []float64, err
 	if err != nil {
 		return nil, nil, fmt.Errorf("controller: cannot compute log-probabilities: %w", err)
 	}
-	return float64s(out[0]), float64s(out[1]), nil
+	logProb, entropy = float64s(out[0]), float64s(out[1])
+	for i := range sequences {
+		if !finite(logProb[i]) || !finite(entropy[i]) {
+			return nil, nil, c.diverged(fmt.Sprintf("the log-probability of sequence %d is %g and its entropy %g", i, logProb[i], entropy[i]))
+		}
+	}
+	return logProb, entropy, nil
 }
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // Step is what [Controller.Reinforce] measured before it changed the policy.
 type Step struct {
@@ -446,11 +532,28 @@ type Step struct {
 	Entropy float64 // mean H of the sequences, in nats
 }
 
+// maxReward is the largest size of a reward: that of squares of its gradients is in the
+// range of a float32.
+const maxReward = 1e12
+
+// badReward is the position of the first reward from which nothing can be learned, or −1.
+func badReward(rewards []float64) int {
+	return slices.IndexFunc(rewards, func(r float64) bool { return !(math.Abs(r) <= maxReward) }) // NaN neither
+}
+
 // Reinforce takes one step of policy gradient on sampled sequences and their
-// rewards (Alg. 1, line 10, with the entropy bonus).
+// rewards (Alg. 1, line 10, with the entropy bonus). The error names a reward that is no
+// number or is larger than 10¹² in size, the first decision that is not allowed, or the step
+// in which the policy diverged; after that, all it does has that error.
 func (c *Controller) Reinforce(sequences [][]int, rewards []float64) (Step, error) {
+	if c.unusable != nil {
+		return Step{}, c.unusable
+	}
 	if len(rewards) != len(sequences) || len(rewards) == 0 {
 		return Step{}, fmt.Errorf("controller: a step needs a reward for each sequence, got %d for %d", len(rewards), len(sequences))
+	}
+	if bad := badReward(rewards); bad >= 0 {
+		return Step{}, fmt.Errorf("controller: the reward of sequence %d, %v, is %g; give a number of at most %g in size", bad, sequences[bad], rewards[bad], maxReward)
 	}
 	choices, states, err := c.walk(sequences)
 	if err != nil {
@@ -464,7 +567,11 @@ func (c *Controller) Reinforce(sequences [][]int, rewards []float64) (Step, erro
 	if err != nil {
 		return Step{}, fmt.Errorf("controller: cannot train: %w", err)
 	}
-	return Step{Loss: float64s(out[0])[0], Entropy: float64s(out[1])[0]}, nil
+	step, norm := Step{Loss: float64s(out[0])[0], Entropy: float64s(out[1])[0]}, float64s(out[2])[0]
+	if !finite(step.Loss) || !finite(step.Entropy) || !finite(norm) {
+		return Step{}, c.diverged(fmt.Sprintf("the loss is %g, the entropy %g, and the weights have a squared norm of %g", step.Loss, step.Entropy, norm))
+	}
+	return step, nil
 }
 
 func float64s(t *tensors.Tensor) []float64 {
@@ -476,11 +583,17 @@ func float64s(t *tensors.Tensor) []float64 {
 	return values
 }
 
-// Encode writes the weights and the optimiser's state to bytes.
-func (c *Controller) Encode() ([]byte, error) { return engine.EncodeStore(c.store) }
+// Encode writes the weights and the optimiser's state to bytes. The error says that the
+// policy diverged.
+func (c *Controller) Encode() ([]byte, error) {
+	if c.unusable != nil {
+		return nil, c.unusable
+	}
+	return engine.EncodeStore(c.store)
+}
 
 // Decode makes a policy from what [Controller.Encode] wrote. The error says that the
-// weights do not fit the decisions or the configuration.
+// weights do not fit the decisions or the configuration, or are no numbers.
 func Decode(backend compute.Backend, d *space.Decisions, config Config, data []byte) (*Controller, error) {
 	store, err := engine.DecodeStore(data)
 	if err != nil {
@@ -492,6 +605,15 @@ func Decode(backend compute.Backend, d *space.Decisions, config Config, data []b
 	}
 	if err := engine.SameVariables(store, fresh); err != nil {
 		return nil, fmt.Errorf("controller: the checkpoint is of another controller: %w", err)
+	}
+	for w := range fresh.IterVariables() {
+		value, err := store.GetVariable(w.Path()).Value()
+		if err != nil {
+			return nil, fmt.Errorf("controller: cannot read the checkpoint: %w", err)
+		}
+		if slices.ContainsFunc(float64s(value), func(x float64) bool { return !finite(x) }) {
+			return nil, fmt.Errorf("controller: the weights %s of the checkpoint are not all numbers, so its training diverged; train anew with a lower LearningRate (it was %g)", w.Path(), config.LearningRate)
+		}
 	}
 	return newController(backend, d, config, store)
 }

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"context"
+	"fmt"
 	"math/rand/v2"
 
 	"github.com/ctnas/ctnas/ctnaslib/space"
@@ -14,10 +16,17 @@ type Learned struct {
 
 // Improve does steps of policy gradient (Alg. 1, lines 9 and 10): each samples a batch of
 // architectures of s, asks for the reward of every one, and learns by [Controller.Reinforce].
-// The errors are those of reward and of the policy.
-func (c *Controller) Improve(rng *rand.Rand, s space.Space, steps, batch int, reward func([]space.Arch) ([]float64, error)) (Learned, error) {
+// It stops between two steps when ctx is done. The errors are ctx's, those of reward and of
+// the policy, and one that names an architecture whose reward is no number.
+func (c *Controller) Improve(ctx context.Context, rng *rand.Rand, s space.Space, steps, batch int, reward func([]space.Arch) ([]float64, error)) (Learned, error) {
+	if steps < 1 || batch < 1 {
+		return Learned{}, fmt.Errorf("controller: a policy improves in at least 1 step on at least 1 architecture, not in %d on %d", steps, batch)
+	}
 	var learned Learned
-	for range steps {
+	for k := range steps {
+		if err := ctx.Err(); err != nil {
+			return learned, fmt.Errorf("controller: stopped after %d of %d steps of policy gradient: %w", k, steps, err)
+		}
 		sequences, err := c.Sample(rng, batch)
 		if err != nil {
 			return learned, err
@@ -29,6 +38,12 @@ func (c *Controller) Improve(rng *rand.Rand, s space.Space, steps, batch int, re
 		rewards, err := reward(archs)
 		if err != nil {
 			return learned, err
+		}
+		if len(rewards) != batch {
+			return learned, fmt.Errorf("controller: there are %d rewards for %d architectures; give one for each", len(rewards), batch)
+		}
+		if bad := badReward(rewards); bad >= 0 {
+			return learned, fmt.Errorf("controller: the reward of %s is %g; give a number of at most %g in size", archs[bad], rewards[bad], maxReward)
 		}
 		for _, r := range rewards {
 			learned.Reward += r / float64(steps*batch)
@@ -49,7 +64,7 @@ func Decoded(s space.Space, sequences [][]int) ([]space.Arch, error) {
 	for i, sequence := range sequences {
 		arch, err := s.Decode(sequence)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("controller: sequence %d is no architecture of %s: %w", i, s.Name(), err)
 		}
 		archs[i] = arch
 	}

@@ -50,7 +50,8 @@ func (c RegressionConfig) adam() engine.Adam {
 	return engine.Adam{LearningRate: c.LearningRate, Beta1: c.Beta1, Beta2: c.Beta2, WeightDecay: c.WeightDecay}
 }
 
-func (c RegressionConfig) check() error {
+// Check reports what is wrong in the configuration.
+func (c RegressionConfig) Check() error {
 	if err := c.GCN.Check(); err != nil {
 		return fmt.Errorf("predictor: %w", err)
 	}
@@ -87,7 +88,7 @@ const (
 // NewRegression makes a regression with random weights for labels like those of
 // labelled, which set μ and s. The error says what is wrong in the configuration.
 func NewRegression(backend compute.Backend, s space.Space, labelled []comparator.Labelled, config RegressionConfig) (*Regression, error) {
-	if err := config.check(); err != nil {
+	if err := config.Check(); err != nil {
 		return nil, err
 	}
 	labels := make([]float64, len(labelled))

@@ -62,7 +62,8 @@ func (c ReNASConfig) adam() engine.Adam {
 	return engine.Adam{LearningRate: c.LearningRate, Beta1: c.Beta1, Beta2: c.Beta2, WeightDecay: c.WeightDecay}
 }
 
-func (c ReNASConfig) check() error {
+// Check reports what is wrong in the configuration.
+func (c ReNASConfig) Check() error {
 	if min(c.Channels[0], c.Channels[1], c.Hidden[0], c.Hidden[1]) < 1 {
 		return fmt.Errorf("predictor: the layers of ReNAS need a width of at least one, not Channels %v and Hidden %v", c.Channels, c.Hidden)
 	}
@@ -139,7 +140,7 @@ const (
 // which set their mean and deviation. The error says what is wrong in the
 // configuration, that there are no labelled architectures, or that one is not [Costed].
 func NewReNAS(backend compute.Backend, s space.Space, labelled []comparator.Labelled, config ReNASConfig) (*ReNAS, error) {
-	if err := config.check(); err != nil {
+	if err := config.Check(); err != nil {
 		return nil, err
 	}
 	if len(labelled) == 0 {
@@ -437,7 +438,7 @@ func (r *ReNAS) Encode() ([]byte, error) { return engine.EncodeStore(r.store) }
 // DecodeReNAS makes a predictor from what [ReNAS.Encode] wrote. The error says that
 // the weights do not fit the space or the configuration.
 func DecodeReNAS(backend compute.Backend, s space.Space, config ReNASConfig, data []byte) (*ReNAS, error) {
-	if err := config.check(); err != nil {
+	if err := config.Check(); err != nil {
 		return nil, err
 	}
 	store, err := engine.DecodeStore(data)

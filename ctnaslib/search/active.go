@@ -46,6 +46,9 @@ func (c ActiveConfig) Versions() rundir.Versions {
 }
 
 func (c ActiveConfig) check() error {
+	if err := c.NAC.Check(); err != nil {
+		return err
+	}
 	if c.Rounds == 0 && c.First == c.Labels && c.First >= 4 {
 		return nil
 	}

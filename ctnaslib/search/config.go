@@ -140,5 +140,8 @@ func (c Config) check() error {
 	case !(c.PseudoRatio >= 0 && c.PseudoRatio < 1):
 		return fmt.Errorf("search: PseudoRatio must be in [0, 1), not %g", c.PseudoRatio)
 	}
-	return nil
+	if err := c.NAC.Check(); err != nil {
+		return err
+	}
+	return c.Controller.Check()
 }

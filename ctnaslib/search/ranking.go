@@ -30,6 +30,9 @@ func Ranking(ctx context.Context, root string, p Problem, config RankingConfig) 
 	if config.Labels < 2 || config.Pool < 0 {
 		return nil, fmt.Errorf("search: Labels must be at least 2 and Pool not negative, not %d and %d", config.Labels, config.Pool)
 	}
+	if err := config.NAC.Check(); err != nil {
+		return nil, err
+	}
 	config.NAC.Seed = config.Seed
 	s := p.Benchmark.Space()
 	buyer, err := p.buyer(root)

@@ -66,7 +66,10 @@ func (c RegressionConfig) check() error {
 	case c.Iterations < 1 || c.PolicySteps < 1 || c.PolicyBatch < 1:
 		return fmt.Errorf("search: Iterations, PolicySteps and PolicyBatch must be at least 1, not %d, %d and %d", c.Iterations, c.PolicySteps, c.PolicyBatch)
 	}
-	return nil
+	if err := c.Predictor.Check(); err != nil {
+		return err
+	}
+	return c.Controller.Check()
 }
 
 // RegressionNAS is CTNAS with the accuracy that a regression predicts as the reward
@@ -138,7 +141,7 @@ func (r *regressionSearch) Step(ctx context.Context, t int) (map[string]float64,
 		}
 		return accuracies, err
 	}
-	learned, err := r.policy.Improve(rng, r.space, c.PolicySteps, c.PolicyBatch, reward)
+	learned, err := r.policy.Improve(ctx, rng, r.space, c.PolicySteps, c.PolicyBatch, reward)
 	return map[string]float64{
 		"reward": learned.Reward, "policy_loss": learned.Loss, "entropy": learned.Entropy, "best": r.found.utility,
 	}, err

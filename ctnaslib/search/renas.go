@@ -52,6 +52,9 @@ func (c ReNASConfig) check() error {
 	if c.Labels < 2 {
 		return fmt.Errorf("search: Labels must be at least 2, not %d", c.Labels)
 	}
+	if err := c.Predictor.Check(); err != nil {
+		return err
+	}
 	return c.Evolution.check()
 }
 

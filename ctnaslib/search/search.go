@@ -189,7 +189,7 @@ func (a *ctnas) improvePolicy(ctx context.Context, rng *rand.Rand, values map[st
 		}
 		return rewards, err
 	}
-	learned, err := a.policy.Improve(rng, a.space, a.config.PolicySteps, a.config.PolicyBatch, reward)
+	learned, err := a.policy.Improve(ctx, rng, a.space, a.config.PolicySteps, a.config.PolicyBatch, reward)
 	values["reward"], values["policy_loss"], values["entropy"] = learned.Reward, learned.Loss, learned.Entropy
 	return err
 }

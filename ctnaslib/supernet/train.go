@@ -171,7 +171,7 @@ func (n *Net) improvePolicy(ctx context.Context, round int, values map[string]fl
 		}
 		return rewards, nil
 	}
-	learned, err := n.policy.Improve(rng, nasbench101.Space{}, c.PolicySteps, c.PolicyBatch, reward)
+	learned, err := n.policy.Improve(ctx, rng, nasbench101.Space{}, c.PolicySteps, c.PolicyBatch, reward)
 	values["reward"], values["entropy"] = learned.Reward, learned.Entropy
 	return err
 }

@@ -21,8 +21,9 @@ func OFA() Skeleton {
 
 // Check reports what is wrong with the skeleton.
 func (s Skeleton) Check() error {
-	if s.Width <= 0 || s.Resolution < 1 || s.Classes < 1 {
-		return fmt.Errorf("mobilenetv3: width, resolution and classes must be positive, not %g, %d and %d", s.Width, s.Resolution, s.Classes)
+	const maxWidth, maxResolution, maxClasses = 64, 8192, 1 << 20 // so that multiply-adds are no more than an int64 holds
+	if !(s.Width > 0 && s.Width <= maxWidth) || s.Resolution < 1 || s.Resolution > maxResolution || s.Classes < 1 || s.Classes > maxClasses {
+		return fmt.Errorf("mobilenetv3: width, resolution and classes must be positive and at most %d, %d and %d, not %g, %d and %d", maxWidth, maxResolution, maxClasses, s.Width, s.Resolution, s.Classes)
 	}
 	for _, stride := range s.Strides {
 		if stride < 1 || stride > 2 {

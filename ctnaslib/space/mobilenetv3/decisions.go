@@ -15,10 +15,18 @@ const (
 	kindKernel           // index into Kernels
 )
 
-// quantum is the unit, in multiply-adds, in which the automaton counts what a network
-// has left: each block is rounded up to it. So every sequence keeps to the limit, and
-// all networks but some of those within 20 quanta of it can be written down.
-const quantum = 500_000
+// quantum is the unit, in multiply-adds, in which the automaton of a space counts what a
+// network has left: each block is rounded up to it. So every sequence keeps to the limit,
+// and all networks but some of those within 20 quanta of it can be written down. Where
+// the limit leaves little above the smallest network, it is a thousandth of that.
+func (s Space) quantum() int64 {
+	const usual = 500_000
+	least, _ := s.Range()
+	if room := s.limit - least; room < 100*usual {
+		return max(1, room/1000)
+	}
+	return usual
+}
 
 // Decisions describes a network as the authors' controller writes it (their released
 // code): for each unit its depth, then for each block its expansion and its kernel.
@@ -43,15 +51,18 @@ type place struct {
 
 // writer makes the automaton of a space.
 type writer struct {
-	space Space
-	cost  [Units][MaxDepth]map[Block]int // quanta
-	least [Units][MaxDepth]int           // of a block
-	found map[place]int                  // number of a state
-	queue []place
+	space   Space
+	limited bool                           // whether the limit forbids anything
+	quantum int64                          // of the space
+	cost    [Units][MaxDepth]map[Block]int // quanta
+	least   [Units][MaxDepth]int           // of a block
+	found   map[place]int                  // number of a state
+	queue   []place
 }
 
 func newWriter(s Space) *writer {
-	w := &writer{space: s, found: make(map[place]int)}
+	_, most := s.Range()
+	w := &writer{space: s, limited: s.limit != 0 && s.limit < most, quantum: s.quantum(), found: make(map[place]int)}
 	for u := range Units {
 		for i := range MaxDepth {
 			w.cost[u][i], w.least[u][i] = make(map[Block]int), math.MaxInt
@@ -69,10 +80,10 @@ func newWriter(s Space) *writer {
 
 // start is the place before the first decision.
 func (w *writer) start() place {
-	if w.space.limit == 0 {
+	if !w.limited {
 		return place{}
 	}
-	return place{left: int((w.space.limit - w.space.fixed().MAdds) / quantum)}
+	return place{left: int((w.space.limit - w.space.fixed().MAdds) / w.quantum)}
 }
 
 func newDecisions(s Space) *space.Decisions {
@@ -103,10 +114,10 @@ func newDecisions(s Space) *space.Decisions {
 const theEnd = -2
 
 func (w *writer) quanta(madds int64) int {
-	if w.space.limit == 0 {
+	if !w.limited {
 		return 0
 	}
-	return int((madds + quantum - 1) / quantum)
+	return int((madds + w.quantum - 1) / w.quantum)
 }
 
 // state is the number of a place, which is given one if it has none.
@@ -142,7 +153,7 @@ func (w *writer) rest(p place) int {
 // next is the state of a place.
 func (w *writer) next(p place) space.State {
 	enter := func(to place) int {
-		if w.space.limit > 0 && (to.left < 0 || w.rest(to) > to.left) {
+		if w.limited && (to.left < 0 || w.rest(to) > to.left) {
 			return space.Forbidden
 		}
 		return w.state(to)

@@ -326,8 +326,22 @@ func TestNewErrors(t *testing.T) {
 	if _, err := New(OFA(), 100e6); err == nil || !strings.Contains(err.Error(), "the smallest network has 193078200") {
 		t.Errorf("a limit of 100M: error %v", err)
 	}
-	if _, err := New(Skeleton{}, 0); err == nil {
-		t.Error("an empty skeleton was taken")
+	if _, err := New(OFA(), -1); err == nil || !strings.Contains(err.Error(), "the smallest network has 193078200") {
+		t.Errorf("a limit of -1: error %v", err)
+	}
+	for _, change := range []func(*Skeleton){
+		func(s *Skeleton) { *s = Skeleton{} },
+		func(s *Skeleton) { s.Width = math.NaN() },
+		func(s *Skeleton) { s.Width = math.Inf(1) },
+		func(s *Skeleton) { s.Resolution = 1 << 40 },
+		func(s *Skeleton) { s.Classes = math.MaxInt },
+		func(s *Skeleton) { s.Strides[2] = 3 },
+	} {
+		s := OFA()
+		change(&s)
+		if _, err := New(s, 0); err == nil {
+			t.Errorf("the skeleton %+v was taken", s)
+		}
 	}
 	s := mustNew(t, OFA(), 300e6)
 	if _, err := s.Parse("7x6,7x6,7x6,7x6|7x6,7x6,7x6,7x6|7x6,7x6,7x6,7x6|7x6,7x6,7x6,7x6|7x6,7x6,7x6,7x6"); err == nil || !strings.Contains(err.Error(), "843101040 multiply-adds") {

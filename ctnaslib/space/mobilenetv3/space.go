@@ -22,19 +22,15 @@ var (
 
 // New is the space of a skeleton's networks with at most limit multiply-adds for one
 // image; 0 is no limit. The error says what is wrong with the skeleton, or that the
-// limit leaves no network, or none that [Space.Decisions] can write down.
+// limit leaves no network.
 func New(s Skeleton, limit int64) (Space, error) {
 	if err := s.Check(); err != nil {
 		return Space{}, err
 	}
-	sp := Space{s, limit}
-	if limit != 0 {
-		if w := newWriter(sp); w.rest(w.start()) > w.start().left {
-			least, _ := s.Range()
-			return Space{}, fmt.Errorf("mobilenetv3: a limit of %d multiply-adds is too small: the smallest network has %d, and costs are counted in units of %d", limit, least, quantum)
-		}
+	if least, _ := s.Range(); limit != 0 && limit < least {
+		return Space{}, fmt.Errorf("mobilenetv3: a limit of %d multiply-adds is too small: the smallest network has %d", limit, least)
 	}
-	return sp, nil
+	return Space{s, limit}, nil
 }
 
 // Limit is the largest number of multiply-adds of a network, 0 for none.
@@ -62,32 +58,45 @@ func (Space) Ops() int { return numOps }
 // Features is 120; see [Net.Vector].
 func (Space) Features() int { return Features }
 
-// tries is how many networks are drawn before a limit is thought to forbid them all.
-const tries = 10_000
+// rare is the probability to keep to the limit below which it is not left to chance.
+const rare = 1e-3
 
 // Sample draws each depth, kernel and expansion uniformly, as OFA and the authors do,
-// again until the network keeps to the limit. So a network of few blocks is more
-// likely than one of many, of which there are more. Under a limit that leaves almost
-// none of these, the choices are drawn from those that [Space.Decisions] allows.
+// given that the network keeps to the limit. So a network of few blocks is more likely
+// than one of many, of which there are more.
 func (s Space) Sample(rng *rand.Rand) space.Arch {
-	for range tries {
-		var n Net
-		for u := range Units {
-			for i := range MinDepth + rng.IntN(MaxDepth-MinDepth+1) {
-				n.blocks[u][i] = randomBlock(rng)
-			}
-		}
-		if s.Contains(n) {
+	if s.limit == 0 {
+		return randomNet(rng)
+	}
+	if b := s.below(); b.probability < rare {
+		return b.draw(rng)
+	}
+	for {
+		if n := randomNet(rng); s.Contains(n) {
 			return n
 		}
 	}
-	a, _ := s.Decode(s.Decisions().Walk(rng)) // every choice was allowed
-	return a
+}
+
+func randomNet(rng *rand.Rand) Net {
+	var n Net
+	for u := range Units {
+		for i := range MinDepth + rng.IntN(MaxDepth-MinDepth+1) {
+			n.blocks[u][i] = randomBlock(rng)
+		}
+	}
+	return n
 }
 
 func randomBlock(rng *rand.Rand) Block {
 	return Block{Kernels[rng.IntN(len(Kernels))], Expansions[rng.IntN(len(Expansions))]}
 }
+
+// tries is how many random changes or children of networks are compared with a limit. If
+// any change keeps to it, one that is drawn with a probability of 1/90 does: a kernel or an
+// expansion that becomes smaller, or larger by a step, which costs less than another block.
+// So changes that are there are missed with a probability of 2·10⁻¹⁰.
+const tries = 2000
 
 // Mutate changes one depth, kernel or expansion of a network, each as likely as any
 // other, to another value; a unit that grows ends in random blocks. It tries again
@@ -95,7 +104,7 @@ func randomBlock(rng *rand.Rand) Block {
 // change keeps to the limit.
 func (s Space) Mutate(rng *rand.Rand, a space.Arch) (space.Arch, error) {
 	n, ok := a.(Net)
-	if !ok {
+	if !ok || n == (Net{}) {
 		return nil, fmt.Errorf("mobilenetv3: cannot mutate %v, it is not a network of this space", a)
 	}
 	for range tries {
@@ -107,22 +116,19 @@ func (s Space) Mutate(rng *rand.Rand, a space.Arch) (space.Arch, error) {
 }
 
 // Cross takes each unit's depth, and each block, from one of two networks, as likely
-// from either; a block that only one of them has is taken from that. It tries again while
-// the result breaks the limit. The error says that a or b is not a [Net], or that no
-// child keeps to the limit.
+// from either, given that the child keeps to the limit; a block that only one of them has
+// is taken from that. The error says that a or b is not a [Net], or that no child keeps
+// to the limit.
 func (s Space) Cross(rng *rand.Rand, a, b space.Arch) (space.Arch, error) {
 	m, ok1 := a.(Net)
 	n, ok2 := b.(Net)
-	if !ok1 || !ok2 {
+	if !ok1 || !ok2 || m == (Net{}) || n == (Net{}) {
 		return nil, fmt.Errorf("mobilenetv3: cannot cross %v and %v, they are not networks of this space", a, b)
 	}
 	for range tries {
 		var child Net
 		for u := range Units {
-			deeper, other := m, n
-			if len(n.Blocks(u)) > len(m.Blocks(u)) {
-				deeper, other = n, m
-			}
+			deeper, other := byDepth(m, n, u)
 			depth := len([]Net{m, n}[rng.IntN(2)].Blocks(u))
 			for i := range depth {
 				child.blocks[u][i] = deeper.blocks[u][i]
@@ -135,7 +141,37 @@ func (s Space) Cross(rng *rand.Rand, a, b space.Arch) (space.Arch, error) {
 			return child, nil
 		}
 	}
+	if b := newBelow(s, s.children(m, n)); b != nil {
+		return b.draw(rng), nil
+	}
 	return nil, fmt.Errorf("mobilenetv3: cannot cross %s and %s: no child of theirs has at most %d multiply-adds", m, n, s.limit)
+}
+
+// byDepth are two networks in the order of a unit's depth.
+func byDepth(m, n Net, unit int) (deeper, other Net) {
+	if len(n.Blocks(unit)) > len(m.Blocks(unit)) {
+		return n, m
+	}
+	return m, n
+}
+
+// children are the choices of Cross.
+func (s Space) children(m, n Net) choices {
+	var c choices
+	for u := range Units {
+		c.depths[u][len(m.Blocks(u))] += 0.5
+		c.depths[u][len(n.Blocks(u))] += 0.5
+		deeper, other := byDepth(m, n, u)
+		for i, b := range deeper.Blocks(u) {
+			c.blocks[u][i] = []option{{b, 1, s.Bottleneck(u, i, b).Cost().MAdds}}
+			if i < len(other.Blocks(u)) {
+				d := other.blocks[u][i]
+				c.blocks[u][i][0].probability = 0.5
+				c.blocks[u][i] = append(c.blocks[u][i], option{d, 0.5, s.Bottleneck(u, i, d).Cost().MAdds})
+			}
+		}
+	}
+	return c
 }
 
 // changed is the network with one choice changed.
