@@ -40,24 +40,19 @@ type Adam struct {
 	LearningRate, Beta1, Beta2, WeightDecay float64
 }
 
-// Check reports a setting that no training can use: a learning rate that is not positive or
-// more than [MaxLearningRate], a β that is not in [0, 1), a weight decay that is negative or
-// not finite.
+// Check reports a setting that no training can use: a learning rate that is not in (0, 1] (Adam
+// changes a weight by about as much), a β that is not in [0, 1), a weight decay that is not in [0, 1].
 func (a Adam) Check() error {
 	switch {
-	case !(a.LearningRate > 0 && a.LearningRate <= MaxLearningRate):
-		return fmt.Errorf("the learning rate must be positive and at most %g, not %g", float64(MaxLearningRate), a.LearningRate)
+	case !(a.LearningRate > 0 && a.LearningRate <= 1):
+		return fmt.Errorf("the learning rate must be positive and at most 1, not %g", a.LearningRate)
 	case !(a.Beta1 >= 0 && a.Beta1 < 1) || !(a.Beta2 >= 0 && a.Beta2 < 1):
 		return fmt.Errorf("Adam's Beta1 and Beta2 must be at least 0 and less than 1, not %g and %g", a.Beta1, a.Beta2)
-	case !(a.WeightDecay >= 0 && a.WeightDecay <= MaxLearningRate):
-		return fmt.Errorf("the weight decay must be at least 0 and at most %g, not %g", float64(MaxLearningRate), a.WeightDecay)
+	case !(a.WeightDecay >= 0 && a.WeightDecay <= 1):
+		return fmt.Errorf("the weight decay must be at least 0 and at most 1, not %g", a.WeightDecay)
 	}
 	return nil
 }
-
-// MaxLearningRate is far above any learning rate or weight decay that trains a network: a
-// larger number is a slip.
-const MaxLearningRate = 1000
 
 // Minimize builds one step on the weights in a scope of root.
 func (a Adam) Minimize(root *model.Scope, scope string, loss *Node) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/ctnas/ctnas/ctnaslib/controller"
-	"github.com/ctnas/ctnas/ctnaslib/engine"
 )
 
 // Method is a way to train shared weights and to find a cell with them.
@@ -156,7 +155,7 @@ func (c Config) check() error {
 }
 
 // positive reports a rate that training can use; decay and share report one that may be 0. None
-// is NaN or beyond [engine.MaxLearningRate].
-func positive(v float64) bool { return v > 0 && v <= engine.MaxLearningRate }
-func decay(v float64) bool    { return v >= 0 && v <= engine.MaxLearningRate }
+// is NaN or beyond what trains a network.
+func positive(v float64) bool { return v > 0 && v <= 1000 }
+func decay(v float64) bool    { return v >= 0 && v <= 1000 }
 func share(v float64) bool    { return v >= 0 && v < 1 }
