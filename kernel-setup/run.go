@@ -150,19 +150,23 @@ func (e *environment) execute(ctx context.Context, out io.Writer, notebook, outp
 	}
 	// Closing its input asks the driver to stop; it also stops should this program be killed.
 	cmd.Cancel = stdin.Close
-	cmd.WaitDelay = 30 * time.Second
-	events, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
+	cmd.WaitDelay = 10 * time.Second
+	events, said := io.Pipe()
+	cmd.Stdout = said
 	fmt.Fprintf(out, "%s\n", e.repo.rel(notebook))
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", e.jupyter.python, err)
 	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- cmd.Wait() // It does not wait for what the driver may have left running.
+		said.Close()
+	}()
 	v := view{out: out, timeout: timeout}
 	readErr := v.read(events)
-	waitErr := cmd.Wait()
+	events.CloseWithError(readErr)
+	waitErr := <-ended
 
 	if _, err := os.Stat(output); err == nil {
 		fmt.Fprintf(out, "  %.1f s, executed copy in %s\n", time.Since(start).Seconds(), e.repo.rel(output))
@@ -171,9 +175,9 @@ func (e *environment) execute(ctx context.Context, out io.Writer, notebook, outp
 		return nil, ctx.Err()
 	}
 	if v.end == nil {
-		said, _ := os.ReadFile(log.Name())
+		logged, _ := os.ReadFile(log.Name())
 		return nil, fmt.Errorf("the notebook could not be run to its end (%s; more in %s): %w",
-			lastLine(said), e.repo.rel(log.Name()), errors.Join(readErr, waitErr))
+			lastLine(logged), e.repo.rel(log.Name()), errors.Join(readErr, waitErr))
 	}
 	if err := v.verdict(); err != nil {
 		return nil, fmt.Errorf("%s: %w", e.repo.rel(notebook), err)
