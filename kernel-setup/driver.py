@@ -95,8 +95,10 @@ class Shown:
     def has_room(self, size, replaces):
         if replaces:
             return size <= DATA_LIMIT
+        if self.data + size + EACH > DATA_LIMIT:
+            return False
         self.data += size + EACH
-        return self.data <= DATA_LIMIT
+        return True
 
     def add(self, out):
         self.end.append(out)
@@ -256,7 +258,7 @@ class Job:
     def save(self, last=False):
         """Writes the executed copy in one move, without the paths of this machine.
 
-        That takes the longer the more there is, so it takes a tenth of the time at most, but for the last.
+        That takes the longer the more there is, so until the next time passes nine times what it took.
         """
         start = time.monotonic()
         if start < self.save_at and not last:
