@@ -16,6 +16,7 @@ import (
 const (
 	gonbModule    = "github.com/janpfeifer/gonb"
 	importJpyexec = "	\"" + gonbModule + "/internal/jpyexec\"\n"
+	importUtil    = "	\"" + gonbModule + "/internal/util\"\n"
 	importKernel  = "	\"" + gonbModule + "/internal/kernel\"\n"
 )
 
@@ -60,6 +61,9 @@ var gonbEdits = []struct{ file, old, new string }{
 		return "ERROR", err.Error(), []string{err.Error()}
 `},
 	{"internal/goexec/errorpublish.go", importKernel, importJpyexec + importKernel},
+	// Gopls has a process group of its own. It starts once, on a thread that stays.
+	{"internal/goexec/goplsclient/exec.go", "	c.goplsExec.Dir = c.dir\n", "	c.goplsExec.Dir = c.dir\n	defer jpyexec.Tie(c.goplsExec, syscall.SIGKILL)()\n"},
+	{"internal/goexec/goplsclient/exec.go", importUtil, importJpyexec + importUtil},
 	// GoNB went on when Jupyter was killed.
 	{"main.go", "	k.HandleInterrupt()", "	go jpyexec.EndWithParent()\n	k.HandleInterrupt()"},
 	{"main.go", importKernel, importJpyexec + importKernel},

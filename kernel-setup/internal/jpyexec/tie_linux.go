@@ -10,6 +10,9 @@ import (
 // what it returns after cmd has ended, on the same goroutine: Linux watches the thread that starts cmd.
 func Tie(cmd *exec.Cmd, signal syscall.Signal) (release func()) {
 	runtime.LockOSThread()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: signal}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	cmd.SysProcAttr.Pdeathsig = signal
 	return runtime.UnlockOSThread
 }
