@@ -11,9 +11,11 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/ctnas/ctnas/kernel-setup/internal/figure"
+	"github.com/ctnas/ctnas/kernel-setup/internal/jpyexec"
 )
 
 // classDriver runs several kernels at once and looks at their memory.
@@ -107,6 +109,7 @@ func (e *environment) attend(ctx context.Context, count int) (a attendance, err 
 	cmd.Env = e.environ
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // It ends its kernels first.
 	cmd.WaitDelay = 30 * time.Second
+	defer jpyexec.Tie(cmd, syscall.SIGINT)()
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	answer, err := cmd.Output()

@@ -79,9 +79,8 @@ class Kernel:
             said.append(msg["content"].get("text", ""))
 
         reply = await self.client.execute_interactive(code, timeout=1800, output_hook=hear, allow_stdin=False)
-        said = "".join(said)
-        if reply["content"]["status"] != "ok" or "exit status" in said:
-            raise SystemExit(f"a cell failed: {said or reply['content']['evalue']}")
+        if reply["content"]["status"] != "ok":
+            raise SystemExit(f"a cell failed: {''.join(said)} ({reply['content']['evalue']})")
         return time.monotonic() - start
 
     async def complete(self, code):

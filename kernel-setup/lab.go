@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/ctnas/ctnas/kernel-setup/internal/jpyexec"
 )
 
 // labDefaults are settings for JupyterLab, as files in a folder of its configuration.
@@ -59,6 +61,7 @@ func labVerb(ctx context.Context, args []string, out io.Writer) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // It ends its kernels first.
 	cmd.WaitDelay = 30 * time.Second
+	defer jpyexec.Tie(cmd, syscall.SIGTERM)()
 	err = cmd.Run()
 	if ctx.Err() != nil {
 		return nil // Ctrl-C is how one leaves.

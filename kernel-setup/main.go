@@ -1,7 +1,7 @@
 // Kernel-setup installs what the notebooks need, runs them, and fetches data.
 //
 //	go run ./kernel-setup                  explains itself
-//	go run ./kernel-setup run NOTEBOOK     runs a notebook without a browser
+//	go run ./kernel-setup run NOTEBOOK...  runs notebooks without a browser
 //	go run ./kernel-setup lab              opens JupyterLab with the Go kernel ready
 //	go run ./kernel-setup install          only installs; -xla and -cuda add faster backends
 //	go run ./kernel-setup check            says what is usable, and what to do where it is not
@@ -22,16 +22,23 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
 )
 
 const usage = `kernel-setup installs what the notebooks need, runs them, and fetches data.
 
 Usage:
-  go run ./kernel-setup run NOTEBOOK [-o FILE] [-timeout 30m]
+  go run ./kernel-setup run NOTEBOOK... [-o FILE.ipynb or FOLDER] [-timeout 30m]
         Runs a notebook from top to bottom and shows each cell's output and time.
-        The executed copy goes to notebooks/executed/, or to the file after -o.
+        The executed copy goes to notebooks/executed/, or to the file or folder after
+        -o. Of a cell that shows very much it keeps the start and the end, and says so.
         Ends with an error when a cell fails or takes longer than -timeout.
   go run ./kernel-setup lab [JupyterLab's own arguments]
         Opens JupyterLab in the browser, with the kernel "Go (CTNAS)" ready.
@@ -59,14 +66,23 @@ Everything it installs lies in the folder .ctnas.
 `
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	runtime.LockOSThread() // For [jpyexec.Tie].
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup wants it
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop) // A second Ctrl-C ends the program at once.
+	ctx, cancel := context.WithCancelCause(ctx)
+	if parent := os.Getppid(); isGo(parent) {
+		go endWithParent(parent, cancel)
+	}
 	err := dispatch(ctx, os.Args[1:], os.Stdout)
 	if err == nil {
 		return
 	}
 	if ctx.Err() != nil {
-		fmt.Fprintln(os.Stderr, "kernel-setup: stopped")
+		fmt.Fprintf(os.Stderr, "kernel-setup: stopped (%v); nothing is left running\n", context.Cause(ctx))
 		os.Exit(130)
 	}
 	var exit exitCode
@@ -75,6 +91,24 @@ func main() {
 	}
 	fmt.Fprintln(os.Stderr, "kernel-setup:", err)
 	os.Exit(1)
+}
+
+// isGo says whether a process is the go command, as far as /proc tells.
+func isGo(pid int) bool {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		name, _ = exec.Command("ps", "-o", "comm=", "-p", strconv.Itoa(pid)).Output()
+	}
+	return filepath.Base(strings.TrimSpace(string(name))) == "go"
+}
+
+// endWithParent stops the program once "go run" is gone. That passes no signal on, and
+// ignores Ctrl-C, so whoever ends it, as the command timeout does, would leave us running.
+func endWithParent(parent int, stop context.CancelCauseFunc) {
+	for os.Getppid() == parent {
+		time.Sleep(200 * time.Millisecond)
+	}
+	stop(errors.New("the go command was ended"))
 }
 
 // exitCode is the exit status of a program that has already said what is wrong.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -47,30 +46,34 @@ func resetVerb(ctx context.Context, args []string, in io.Reader, out io.Writer) 
 			c.add("delete "+r.rel(path), func() error { return os.RemoveAll(path) })
 		}
 	}
-	notebooks, err := filepath.Glob(r.path("notebooks", "*.ipynb"))
-	if err != nil {
+	entries, err := os.ReadDir(r.path("notebooks"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	for _, path := range notebooks {
-		old, err := os.ReadFile(path)
-		if err != nil {
-			return err
+	for _, entry := range entries {
+		path := r.path("notebooks", entry.Name())
+		if filepath.Ext(path) != ".ipynb" {
+			continue
 		}
+		old, readErr := readNotebook(path)
 		if *edits {
 			// A notebook of the user's own is not in the history, and only loses its outputs.
 			if committed, err := git("show", "HEAD:"+filepath.ToSlash(r.rel(path))); err == nil {
-				if !bytes.Equal(old, committed) {
+				if readErr != nil || !bytes.Equal(old, committed) {
 					c.add("undo all edits of "+r.rel(path), func() error { return writeFile(path, committed) })
 				}
 				continue
 			}
 		}
-		clean, cleared, err := withoutOutputs(old)
-		if err != nil {
-			return fmt.Errorf("%s is no notebook that can be reset: %w", r.rel(path), err)
+		clean, err := old, readErr
+		if err == nil {
+			clean, err = withoutOutputs(old)
 		}
-		if cleared {
-			c.add("clear the outputs of "+r.rel(path), func() error { return writeFile(path, clean) })
+		switch {
+		case err != nil:
+			c.leave(r.rel(path), err)
+		case !bytes.Equal(old, clean):
+			c.add("clear the outputs of "+r.rel(path), func() error { return rewrite(path, clean) })
 		}
 	}
 	if runs := os.Getenv("CTNAS_RUNS"); runs != "" {
@@ -104,6 +107,7 @@ type change struct {
 	out      io.Writer
 	what     []string
 	do       []func() error
+	left     []string // what cannot be changed, and why
 }
 
 // parseChange reads the arguments of a verb that deletes something.
@@ -121,17 +125,23 @@ func (c *change) add(what string, do func() error) {
 	c.what, c.do = append(c.what, what), append(c.do, do)
 }
 
+// leave notes what cannot be changed; the rest is changed all the same.
+func (c *change) leave(what string, why error) {
+	c.left = append(c.left, fmt.Sprintf("%s: %v", what, why))
+}
+
 // make says what is to be done, asks, and does it; idle is said where there is nothing to do.
 func (c *change) make(idle string) error {
-	if len(c.what) == 0 {
+	switch {
+	case len(c.what) > 0:
+		fmt.Fprintf(c.out, "This will\n  %s\n", strings.Join(c.what, "\n  "))
+	case len(c.left) == 0:
 		fmt.Fprintln(c.out, idle)
-		return nil
 	}
-	fmt.Fprintf(c.out, "This will\n  %s\n", strings.Join(c.what, "\n  "))
 	if c.dry {
-		return nil
+		return c.leftAlone()
 	}
-	if !c.yes {
+	if len(c.what) > 0 && !c.yes {
 		fmt.Fprint(c.out, "Go on? [y/N] ")
 		answer, err := bufio.NewReader(c.in).ReadString('\n')
 		if !slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(answer))) {
@@ -141,22 +151,39 @@ func (c *change) make(idle string) error {
 			return errors.New("nothing was changed: answer y, or use -yes")
 		}
 	}
+	done := 0
 	for i, do := range c.do {
 		if err := do(); err != nil {
-			return fmt.Errorf("cannot %s: %w", c.what[i], err)
+			c.leave("cannot "+c.what[i], err)
+		} else {
+			done++
 		}
 	}
-	fmt.Fprintln(c.out, "Done.")
-	return nil
+	if done > 0 {
+		fmt.Fprintln(c.out, "Done.")
+	}
+	return c.leftAlone()
+}
+
+// leftAlone is the error that names what was not changed.
+func (c *change) leftAlone() error {
+	if len(c.left) == 0 {
+		return nil
+	}
+	return fmt.Errorf("left as they are, mend or remove them: %s", strings.Join(c.left, "; "))
 }
 
 // notInUse reports a run directory below dir that a cell has open.
 func notInUse(r repo, dir string) error {
-	locks, err := filepath.Glob(filepath.Join(dir, "*", "lock"))
+	runs, err := os.ReadDir(dir)
 	if err != nil {
-		return err
+		return nil // It is no folder: a file, or a link to nowhere.
 	}
-	for _, path := range locks {
+	for _, run := range runs {
+		path := filepath.Join(dir, run.Name(), "lock")
+		if _, err := os.Stat(path); err != nil {
+			continue
+		}
 		l := flock.New(path)
 		free, err := l.TryLock()
 		if err != nil {
@@ -170,35 +197,4 @@ func notInUse(r repo, dir string) error {
 		}
 	}
 	return nil
-}
-
-// withoutOutputs removes what running a notebook leaves in it, and writes it as
-// Jupyter does. It says whether there was anything.
-func withoutOutputs(content []byte) (clean []byte, cleared bool, err error) {
-	var notebook map[string]any
-	in := json.NewDecoder(bytes.NewReader(content))
-	in.UseNumber() // Keep numbers as they are written.
-	if err := in.Decode(&notebook); err != nil {
-		return nil, false, err
-	}
-	cells, _ := notebook["cells"].([]any)
-	for _, c := range cells {
-		cell, ok := c.(map[string]any)
-		if !ok || cell["cell_type"] != "code" {
-			continue
-		}
-		if outputs, _ := cell["outputs"].([]any); len(outputs) > 0 || cell["execution_count"] != nil {
-			cell["outputs"], cell["execution_count"], cleared = []any{}, nil, true
-		}
-		if metadata, ok := cell["metadata"].(map[string]any); ok && metadata["execution"] != nil {
-			delete(metadata, "execution") // when it ran
-			cleared = true
-		}
-	}
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", " ")
-	err = encoder.Encode(notebook)
-	return text.Bytes(), cleared, err
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/gofrs/flock"
@@ -99,6 +100,123 @@ func TestReset(t *testing.T) {
 	}
 	write(t, notebook, "{")
 	wantError(t, reset("", "-yes"), "notebooks/a.ipynb")
+}
+
+// What cannot be reset is named; the rest is reset all the same.
+func TestResetBadFiles(t *testing.T) {
+	r := newRepo(t)
+	t.Chdir(string(r))
+	t.Setenv("CTNAS_RUNS", "")
+	at := func(name string) string { return r.path("notebooks", name) }
+	write(t, at("good.ipynb"), dirtyNotebook)
+	write(t, at("zz.ipynb"), dirtyNotebook)
+	write(t, at("empty.ipynb"), "")
+	write(t, at("invalid.ipynb"), "{")
+	write(t, at("other.ipynb"), `{"not": "a notebook"}`)
+	write(t, at("old.ipynb"), `{"nbformat": 3, "worksheets": []}`)
+	write(t, at("folder.ipynb/file"), "")
+	bad := map[string]string{
+		"empty.ipynb": "it is empty", "invalid.ipynb": "no valid JSON", "other.ipynb": "does not say its format", "old.ipynb": "of format 3", "folder.ipynb": "it is a folder",
+		"dangling.ipynb": "link to nowhere, which is not there", "pipe.ipynb": "not a regular file",
+	}
+	if err := errors.Join(os.Symlink("nowhere", at("dangling.ipynb")), syscall.Mkfifo(at("pipe.ipynb"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() != 0 { // whom no permission stops
+		write(t, at("secret.ipynb"), dirtyNotebook)
+		if err := os.Chmod(at("secret.ipynb"), 0); err != nil {
+			t.Fatal(err)
+		}
+		bad["secret.ipynb"] = "permission denied"
+	}
+	for _, args := range [][]string{{"-dry-run"}, {"-yes"}} {
+		var out bytes.Buffer
+		err := resetVerb(t.Context(), args, nil, &out)
+		for name, why := range bad {
+			wantError(t, err, "notebooks/"+name, why)
+		}
+		if !strings.Contains(out.String(), "clear the outputs of notebooks/good.ipynb") {
+			t.Errorf("%v says %q", args, &out)
+		}
+	}
+	for _, name := range []string{"good.ipynb", "zz.ipynb"} {
+		if got, _ := os.ReadFile(at(name)); string(got) != cleanNotebook {
+			t.Errorf("%s is now\n%s", name, got)
+		}
+	}
+	for name := range bad {
+		if _, err := os.Lstat(at(name)); err != nil {
+			t.Errorf("%s is gone: %v", name, err)
+		}
+	}
+}
+
+// A link to a notebook stays one, and the notebook is reset where it is, with its permissions.
+func TestResetLinkedNotebook(t *testing.T) {
+	r := newRepo(t)
+	t.Chdir(string(r))
+	t.Setenv("CTNAS_RUNS", "")
+	target, link := filepath.Join(t.TempDir(), "target.ipynb"), r.path("notebooks", "l.ipynb")
+	write(t, target, dirtyNotebook)
+	write(t, r.path("notebooks", "keep"), "")
+	if err := errors.Join(os.Chmod(target, 0o640), os.Symlink(target, link)); err != nil {
+		t.Fatal(err)
+	}
+	if err := resetVerb(t.Context(), []string{"-yes"}, nil, new(bytes.Buffer)); err != nil {
+		t.Error(err)
+	}
+	if to, err := os.Readlink(link); err != nil || to != target {
+		t.Errorf("the link leads to %q (%v)", to, err)
+	}
+	if got, _ := os.ReadFile(target); string(got) != cleanNotebook {
+		t.Errorf("the target is\n%s", got)
+	}
+	if info, err := os.Stat(target); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("the target's permissions are %v (%v)", info.Mode(), err)
+	}
+}
+
+// Clearing a notebook changes nothing besides.
+func TestWithoutOutputs(t *testing.T) {
+	for _, c := range []struct{ dirty, clean string }{
+		{dirtyNotebook, cleanNotebook},
+		{cleanNotebook, cleanNotebook},
+		{ // another order, indentation and spacing, NaN, a mark, and no newline at the end
+			"\ufeff{ \"nbformat\":4, \"cells\": [ {\"source\":\"\\u00fc\",\r\n\"outputs\" : [ 1, NaN ] , \"execution_count\":\t12 , \"metadata\":{\"a\": -Infinity},\"cell_type\":\"code\"} ], \"metadata\":{\"z\":1,\"a\":1.50}}",
+			"\ufeff{ \"nbformat\":4, \"cells\": [ {\"source\":\"\\u00fc\",\r\n\"outputs\" : [] , \"execution_count\":\tnull , \"metadata\":{\"a\": -Infinity},\"cell_type\":\"code\"} ], \"metadata\":{\"z\":1,\"a\":1.50}}",
+		},
+		{ // when it ran
+			`{"nbformat":4,"cells":[{"cell_type":"code","metadata":{"execution":{"a":1}}},{"cell_type":"code","metadata":{"execution":{}, "b":1}},{"cell_type":"code","metadata":{"a":1, "execution":{} }}]}`,
+			`{"nbformat":4,"cells":[{"cell_type":"code","metadata":{}},{"cell_type":"code","metadata":{"b":1}},{"cell_type":"code","metadata":{"a":1 }}]}`,
+		},
+		{ // nothing of ours
+			`{"nbformat":4,"cells":[{"cell_type":"markdown","outputs":[1],"source":"\"outputs\": [1]"},{"cell_type":"code","outputs":[ ],"source":[]}]}`,
+			`{"nbformat":4,"cells":[{"cell_type":"markdown","outputs":[1],"source":"\"outputs\": [1]"},{"cell_type":"code","outputs":[ ],"source":[]}]}`,
+		},
+	} {
+		got, err := withoutOutputs([]byte(c.dirty))
+		if err != nil || string(got) != c.clean {
+			t.Errorf("%s\n became\n%s (%v)\nwant\n%s", c.dirty, got, err, c.clean)
+		}
+	}
+}
+
+// Whatever is cleared is still as valid as it was, and clean.
+func FuzzWithoutOutputs(f *testing.F) {
+	for _, seed := range []string{dirtyNotebook, cleanNotebook, "\ufeff" + dirtyNotebook, `{"nbformat":4,"cells":[{"cell_type":"code","outputs":NaN,"metadata":{"execution":-Infinity,"execution":2}}]}`,
+		`{"nbformat":4,"cells":[],"cells":[{"cell_type":"code","cell_type":"markdown","outputs":[1],"outputs":[2]}]}`, `{"nbformat":3}`, `[]`, "", "{"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, content string) {
+		clean, err := withoutOutputs([]byte(content))
+		if err != nil {
+			return
+		}
+		again, err := withoutOutputs(clean)
+		if err != nil || !bytes.Equal(again, clean) {
+			t.Errorf("%q became %q, and then %q (%v)", content, clean, again, err)
+		}
+	})
 }
 
 // Edits are kept, unless -edits is given and the user agrees to what it says.

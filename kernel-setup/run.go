@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,76 +29,168 @@ func runVerb(ctx context.Context, args []string, out io.Writer) error {
 	flags := newFlags("run")
 	output := flags.String("o", "", "the executed copy")
 	timeout := flags.Duration("timeout", 30*time.Minute, "longest time for one cell")
-	// Flags may come before and after the notebook.
+	// Flags may come before, between and after the notebooks.
+	var notebooks []string
 	err := flags.Parse(args)
-	notebook := flags.Arg(0)
-	if err == nil && flags.NArg() > 1 {
+	for err == nil && flags.NArg() > 0 {
+		notebooks = append(notebooks, flags.Arg(0))
 		err = flags.Parse(flags.Args()[1:])
 	}
 	switch {
 	case err != nil:
 		return err
-	case notebook == "":
+	case len(notebooks) == 0:
 		return errors.New("run needs a notebook, as in: go run ./kernel-setup run notebooks/00-quickstart.ipynb")
-	case flags.NArg() > 1 || flags.NArg() == 1 && flags.Arg(0) != notebook:
-		return fmt.Errorf("run takes one notebook, but got %s too", flags.Arg(0))
 	case *timeout < time.Second:
 		return fmt.Errorf("-timeout is %v, but must be a second or more", *timeout)
 	}
-	if err := checkNotebook(notebook); err != nil {
-		return err
+	for i, notebook := range notebooks {
+		if err := checkNotebook(notebook); err != nil {
+			return err
+		}
+		if notebooks[i], err = filepath.Abs(notebook); err != nil {
+			return err
+		}
 	}
 	env, err := install(ctx, out, extent{})
 	if err != nil {
 		return err
 	}
-	if notebook, err = filepath.Abs(notebook); err != nil {
+	outputs, err := env.outputs(notebooks, *output)
+	if err != nil {
 		return err
 	}
-	if *output == "" {
-		*output = env.repo.path("notebooks", "executed", filepath.Base(notebook))
+	for i, notebook := range notebooks {
+		_, runErr := env.execute(ctx, out, notebook, outputs[i], *timeout)
+		if len(notebooks) == 1 || ctx.Err() != nil {
+			return runErr
+		}
+		if runErr != nil {
+			fmt.Fprintf(out, "  %v\n", runErr)
+			err = fmt.Errorf("not all of the %d notebooks ran to their end: the output above says why", len(notebooks))
+		}
 	}
-	if *output, err = filepath.Abs(*output); err != nil {
-		return err
-	}
-	if *output == notebook {
-		return fmt.Errorf("%s would be overwritten by its own executed copy: choose another file with -o", env.repo.rel(notebook))
-	}
-	if err := os.MkdirAll(filepath.Dir(*output), 0o755); err != nil {
-		return fmt.Errorf("cannot write the executed copy: %w", err)
-	}
-	_, err = env.execute(ctx, out, notebook, *output, *timeout)
 	return err
 }
 
 // checkNotebook tells early, and in plain words, why a file cannot be run.
 func checkNotebook(path string) error {
-	content, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("there is no notebook %s", path)
 	}
+	content, err := readNotebook(path)
 	if err != nil {
-		return fmt.Errorf("cannot read the notebook: %w", err)
+		return fmt.Errorf("cannot run %s: %w", path, err)
+	}
+	content = strict(content)
+	if err := checkShape(content); err != nil {
+		return fmt.Errorf("cannot run %s: %w", path, err)
 	}
 	var nb struct {
-		Format   int `json:"nbformat"`
 		Metadata struct {
-			Kernel struct{ Name, Language string } `json:"kernelspec"`
-			Info   struct{ Name string }           `json:"language_info"`
+			Kernel struct{ Language any } `json:"kernelspec"`
+			Info   struct{ Name any }     `json:"language_info"`
 		}
 	}
 	if err := json.Unmarshal(content, &nb); err != nil {
-		return fmt.Errorf("%s is not a notebook: it is no valid JSON (%w)", path, err)
+		return fmt.Errorf("cannot run %s: its metadata is not that of a notebook (%w)", path, err)
 	}
-	if nb.Format < 4 {
-		return fmt.Errorf("%s is not a notebook of format 4: open it in JupyterLab and save it again", path)
-	}
-	for _, language := range []string{nb.Metadata.Kernel.Language, nb.Metadata.Info.Name} {
-		if language != "" && language != "go" {
+	for _, value := range []any{nb.Metadata.Kernel.Language, nb.Metadata.Info.Name} {
+		if language, _ := value.(string); language != "" && !strings.EqualFold(language, "go") {
 			return fmt.Errorf("%s is a notebook in %s, but the kernel here runs Go", path, language)
 		}
 	}
 	return nil
+}
+
+// outputs chooses where the executed copies go: to where the user wants them, which is a
+// folder unless it ends in .ipynb, or to notebooks/executed. None takes the place of its own
+// notebook, or of a copy of another notebook in that folder.
+func (e *environment) outputs(notebooks []string, wanted string) ([]string, error) {
+	folder := wanted
+	if folder == "" {
+		folder = e.repo.path("notebooks", "executed")
+	}
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(folder)
+	file := filepath.Ext(folder) == ".ipynb" && !strings.HasSuffix(wanted, "/") && (err != nil || !info.IsDir())
+	if file && len(notebooks) > 1 {
+		return nil, fmt.Errorf("-o names the file %s, but %d notebooks leave as many copies: name a folder", wanted, len(notebooks))
+	}
+	var outputs []string
+	for _, notebook := range notebooks {
+		output := folder
+		if !file {
+			output = e.place(notebook, folder, outputs)
+		}
+		if sameFile(output, notebook) {
+			return nil, fmt.Errorf("%s would be overwritten by its own executed copy: choose another place with -o", e.repo.rel(notebook))
+		}
+		if info, err := os.Stat(output); err == nil && !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("cannot write the executed copy: %s is there already, and is no file", e.repo.rel(output))
+		}
+		if err := os.MkdirAll(filepath.Dir(output), 0o755); err != nil {
+			return nil, fmt.Errorf("cannot write the executed copy: %w", err)
+		}
+		outputs = append(outputs, output)
+	}
+	return outputs, nil
+}
+
+// place is the notebook's path below the folder notebooks, elsewhere its name, and below as many of
+// its own folders as it takes not to be the place of another's copy.
+func (e *environment) place(notebook, folder string, taken []string) string {
+	name := filepath.Base(notebook)
+	if rel, err := filepath.Rel(e.repo.path("notebooks"), notebook); err == nil && filepath.IsLocal(rel) {
+		name = rel
+	}
+	for at := strings.TrimSuffix(notebook, name); ; at = filepath.Dir(at) {
+		at = filepath.Clean(at)
+		output := filepath.Join(folder, name)
+		origin := origin(output)
+		free := origin == "" || origin == e.portable(notebook)
+		if free && !slices.Contains(taken, output) || at == filepath.Dir(at) {
+			return output
+		}
+		name = filepath.Join(filepath.Base(at), name)
+	}
+}
+
+// origin is the notebook of which a file is an executed copy, if it says so.
+func origin(path string) string {
+	content, err := readNotebook(path)
+	if err != nil {
+		return ""
+	}
+	var nb struct {
+		Metadata struct {
+			CTNAS struct{ Notebook string }
+		}
+	}
+	if json.Unmarshal(content, &nb) != nil {
+		return ""
+	}
+	return nb.Metadata.CTNAS.Notebook
+}
+
+// portable is a text as an executed copy has it.
+func (e *environment) portable(text string) string {
+	for _, hide := range e.machinePaths() {
+		text = regexp.MustCompile(hide[0]).ReplaceAllLiteralString(text, hide[1])
+	}
+	return text
+}
+
+func sameFile(a, b string) bool {
+	first, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second)
 }
 
 // job is what the driver is told to do.
@@ -150,19 +243,23 @@ func (e *environment) execute(ctx context.Context, out io.Writer, notebook, outp
 	}
 	// Closing its input asks the driver to stop; it also stops should this program be killed.
 	cmd.Cancel = stdin.Close
-	cmd.WaitDelay = 30 * time.Second
-	events, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
+	cmd.WaitDelay = 5 * time.Second
+	events, said := io.Pipe()
+	cmd.Stdout = said
 	fmt.Fprintf(out, "%s\n", e.repo.rel(notebook))
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", e.jupyter.python, err)
 	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- cmd.Wait() // It does not wait for what the driver may have left running.
+		said.Close()
+	}()
 	v := view{out: out, timeout: timeout}
 	readErr := v.read(events)
-	waitErr := cmd.Wait()
+	events.CloseWithError(readErr)
+	waitErr := <-ended
 
 	if _, err := os.Stat(output); err == nil {
 		fmt.Fprintf(out, "  %.1f s, executed copy in %s\n", time.Since(start).Seconds(), e.repo.rel(output))
@@ -171,9 +268,9 @@ func (e *environment) execute(ctx context.Context, out io.Writer, notebook, outp
 		return nil, ctx.Err()
 	}
 	if v.end == nil {
-		said, _ := os.ReadFile(log.Name())
+		logged, _ := os.ReadFile(log.Name())
 		return nil, fmt.Errorf("the notebook could not be run to its end (%s; more in %s): %w",
-			lastLine(said), e.repo.rel(log.Name()), errors.Join(readErr, waitErr))
+			lastLine(logged), e.repo.rel(log.Name()), errors.Join(readErr, waitErr))
 	}
 	if err := v.verdict(); err != nil {
 		return nil, fmt.Errorf("%s: %w", e.repo.rel(notebook), err)
@@ -200,11 +297,22 @@ type view struct {
 	timeout time.Duration
 	last    event           // the cell that is or was running
 	line    strings.Builder // the output line that is not complete
-	stderr  strings.Builder // of this cell
+	stderr  tail            // of this cell
 	output  bool            // this cell has shown something
 	shown   time.Time       // when it last did
 	seconds []float64       // of each cell
 	end     *event          // how the run ended
+}
+
+// tail is the end of a text that may be long.
+type tail []byte
+
+func (t *tail) add(text string) {
+	const enough = 1 << 20
+	*t = append(*t, text...)
+	if len(*t) > 2*enough {
+		*t = bytes.Clone((*t)[len(*t)-enough:])
+	}
 }
 
 // read shows events until the driver closes its output.
@@ -231,12 +339,11 @@ func (v *view) read(events io.Reader) error {
 func (v *view) show(e event) {
 	switch e.Event {
 	case "cell":
-		v.last, v.output, v.shown = e, false, time.Now()
-		v.stderr.Reset()
+		v.last, v.output, v.shown, v.stderr = e, false, time.Now(), nil
 		fmt.Fprintf(v.out, "[%*d/%d] %s", len(strconv.Itoa(e.Cells)), e.Cell, e.Cells, title(e.Text))
 	case "text":
 		if e.Stream == "stderr" {
-			v.stderr.WriteString(e.Text)
+			v.stderr.add(e.Text)
 		}
 		for _, r := range e.Text {
 			v.rune(r)
@@ -244,6 +351,9 @@ func (v *view) show(e event) {
 	case "figure":
 		v.flush()
 		v.print(fmt.Sprintf("(%s, %d bytes)", e.Text, e.Bytes))
+	case "cut":
+		v.flush()
+		v.print("(" + e.Text + ")")
 	case "time":
 		v.seconds = append(v.seconds, e.Seconds)
 		v.flush()
@@ -339,7 +449,7 @@ func (v *view) verdict() error {
 		}
 		return fmt.Errorf("%s failed: %s", cell, complaint(v.end.Text))
 	case "exit":
-		said := v.stderr.String()
+		said := string(v.stderr)
 		if what := panicText.FindString(said); what != "" {
 			return fmt.Errorf("%s%s failed: %s", cell, v.where(stackLine, said), what)
 		}
@@ -347,6 +457,8 @@ func (v *view) verdict() error {
 			return fmt.Errorf("%s failed: %s (%s)", cell, what, v.end.Text)
 		}
 		return fmt.Errorf("%s failed: its program ended with %s", cell, v.end.Text)
+	case "stopped":
+		return fmt.Errorf("stopped in %s, as its driver was asked to", cell)
 	case "timeout":
 		return fmt.Errorf("%s was stopped because it took longer than %v: give it more time with -timeout", cell, v.timeout)
 	case "dead":

@@ -3,8 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -19,7 +25,7 @@ func TestDispatch(t *testing.T) {
 		"install now":         "no arguments",
 		"run":                 "needs a notebook",
 		"run none.ipynb":      "no notebook none.ipynb",
-		"run a.ipynb b.ipynb": "one notebook",
+		"run a.ipynb b.ipynb": "no notebook a.ipynb",
 		"run a.ipynb -x":      "-x",
 		"run -timeout 1ms a":  "a second or more",
 	} {
@@ -29,11 +35,25 @@ func TestDispatch(t *testing.T) {
 
 func TestCheckNotebook(t *testing.T) {
 	for content, want := range map[string]string{
-		`{"nbformat": 4, "metadata": {"kernelspec": {"name": "ctnas", "language": "go"}}, "cells": []}`: "",
-		`{"nbformat": 4, "metadata": {}, "cells": []}`:                                                  "",
-		`# A notebook`:  "no valid JSON",
-		`{"cells": []}`: "not a notebook of format 4",
-		`{"nbformat": 4, "metadata": {"kernelspec": {"name": "python3", "language": "python"}}}`: "in python",
+		`{"nbformat": 4, "metadata": {"kernelspec": {"name": "ctnas", "language": "go"}}, "cells": []}`:                                             "",
+		`{"nbformat": 4, "metadata": {}, "cells": []}`:                                                                                              "",
+		`{"nbformat": 4, "nbformat_minor": 0, "cells": [{"cell_type": "code", "source": ["a\n", "b"]}, {"cell_type": "code", "source": "a\r\nb"}]}`: "",
+		`{"nbformat": 4, "metadata": {"scale": NaN, "most": -Infinity, "text": "NaN \" Infinity"}, "cells": []}`:                                    "",
+		"\ufeff" + `{"nbformat": 4, "metadata": null, "cells": []}`:                                                                                 "",
+		`# A notebook`:                    "no valid JSON",
+		`{"nbformat": 4, "cells": []`:     "no valid JSON",
+		`{"nbformat": 4, "cells": []}}`:   "no valid JSON",
+		" \n":                             "is empty",
+		"\xff\xfe{}":                      "UTF-8",
+		`[]`:                              "not a notebook",
+		`{"cells": []}`:                   "does not say its format",
+		`{"nbformat": 4, "metadata": {}}`: "no list of cells",
+		`{"nbformat": 4, "cells": 3}`:     "Cells is a JSON number",
+		`{"nbformat": 4, "cells": [{"source": "x"}]}`:                                                         "cell 1 has no type",
+		`{"nbformat": 4, "cells": [{"cell_type": "code", "source": 3}]}`:                                      "the source of its cell 1",
+		`{"nbformat": 4, "cells": [{"cell_type": "code", "source": ["x", 3]}]}`:                               "the source of its cell 1",
+		`{"nbformat": 3, "metadata": {}, "worksheets": [{"cells": []}]}`:                                      "of format 3, not 4: open it in JupyterLab",
+		`{"nbformat": 4, "metadata": {"kernelspec": {"name": "python3", "language": "python"}}, "cells": []}`: "in python",
 	} {
 		path := filepath.Join(t.TempDir(), "a.ipynb")
 		write(t, path, content)
@@ -72,6 +92,7 @@ func TestView(t *testing.T) {
 {"event": "text", "stream": "stdout", "text": "10 %\r20"}
 {"event": "text", "stream": "stdout", "text": " %\rtau 0.72\nhalf a line"}
 {"event": "figure", "text": "image/png", "bytes": 2048}
+{"event": "cut", "text": "7 characters are left out"}
 {"event": "time", "seconds": 12.34}
 {"event": "finished"}
 `))
@@ -83,6 +104,7 @@ func TestView(t *testing.T) {
       tau 0.72
       half a line
       (image/png, 2048 bytes)
+      (7 characters are left out)
       12.3 s
 `
 	if out.String() != want {
@@ -120,7 +142,7 @@ func TestVerdict(t *testing.T) {
 			"the kernel died in cell 7: .ctnas/kernel.log says why"},
 	} {
 		v := view{timeout: time.Minute, last: event{Cell: 7}, end: &c.end}
-		v.stderr.WriteString(c.stderr)
+		v.stderr.add(c.stderr)
 		if err := v.verdict(); err == nil || err.Error() != c.want {
 			t.Errorf("%s:\n got %v\nwant %s", c.end.Event, err, c.want)
 		}
@@ -152,10 +174,111 @@ func TestExecute(t *testing.T) {
 		t.Errorf("a good run gave %v, %q", err, out)
 	}
 
+	// The driver is killed, and what it has started holds its output open.
+	_, err = run(t.Context(), `sleep 60 & echo $! >&2; kill -9 $$`)
+	wantError(t, err, "could not be run to its end", "signal: killed")
+	if started, err := os.ReadFile(r.private("kernel.log")); err != nil {
+		t.Error(err)
+	} else if pid, err := strconv.Atoi(strings.TrimSpace(string(started))); err != nil || syscall.Kill(pid, syscall.SIGKILL) != nil {
+		t.Errorf("the program %q was not running any more (%v)", started, err)
+	}
+
+	_, err = run(t.Context(), `echo '{"event": "stopped"}'`)
+	wantError(t, err, "stopped")
+
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	out, err = run(ctx, `read line; echo '{"event": "cell", "cell": 1, "cells": 1, "text": "the input was closed"}'`)
 	if err == nil || !strings.Contains(out, "the input was closed") {
 		t.Errorf("a stopped run gave %v, %q", err, out)
+	}
+}
+
+// Executed copies of notebooks of one name lie side by side, also after a second run.
+func TestOutputs(t *testing.T) {
+	r := newRepo(t)
+	t.Chdir(string(r))
+	env := environment{repo: r}
+	elsewhere, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	notebooks := []string{
+		r.path("notebooks", "x.ipynb"), r.path("notebooks", "a", "x.ipynb"), r.path("b", "x.ipynb"), filepath.Join(elsewhere, "b", "x.ipynb"), filepath.Join(elsewhere, "y.ipynb"),
+	}
+	for _, notebook := range notebooks {
+		write(t, notebook, cleanNotebook)
+	}
+	copies := func(notebooks []string, wanted string) []string {
+		t.Helper()
+		outputs, err := env.outputs(notebooks, wanted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, output := range outputs {
+			content, _ := json.Marshal(map[string]any{"metadata": map[string]any{"ctnas": map[string]any{"notebook": env.portable(notebooks[i])}}})
+			write(t, output, string(content))
+		}
+		return outputs
+	}
+	together := copies(notebooks, "")
+	for i, want := range []string{"x.ipynb", "a/x.ipynb", "b/x.ipynb"} {
+		if got := r.rel(together[i]); got != "notebooks/executed/"+want {
+			t.Errorf("the copy of %s goes to %s", notebooks[i], got)
+		}
+	}
+	slices.Sort(together)
+	if len(slices.Compact(together)) != len(notebooks) {
+		t.Errorf("copies take each other's place: %v", together)
+	}
+	var apart []string
+	for _, notebook := range notebooks {
+		apart = append(apart, copies([]string{notebook}, "")...)
+	}
+	slices.Sort(apart)
+	if !slices.Equal(apart, together) {
+		t.Errorf("apart the copies go to %v, together to %v", apart, together)
+	}
+
+	if got := copies(notebooks[:1], "new.ipynb"); got[0] != r.path("new.ipynb") {
+		t.Errorf("-o new.ipynb is %v", got)
+	}
+	for _, folder := range []string{"new", "new/", "new.ipynb.d"} {
+		if got := copies(notebooks[:1], folder); got[0] != r.path(folder, "x.ipynb") {
+			t.Errorf("-o %s is %v", folder, got)
+		}
+	}
+	_, err = env.outputs(notebooks, "one.ipynb")
+	wantError(t, err, "one.ipynb", "name a folder")
+	for _, own := range []string{"notebooks", "notebooks/x.ipynb"} {
+		_, err = env.outputs(notebooks[:1], own)
+		wantError(t, err, "overwritten by its own executed copy")
+	}
+	write(t, r.path("file"), "")
+	_, err = env.outputs(notebooks[:1], "file")
+	wantError(t, err, "cannot write the executed copy")
+}
+
+// A long stderr keeps its end, and does not take long.
+func TestTail(t *testing.T) {
+	var text tail
+	for i := range 300_000 {
+		text.add("line " + strconv.Itoa(i) + "\n")
+	}
+	if len(text) > 2<<20 || !strings.HasSuffix(string(text), "line 299999\n") {
+		t.Errorf("%d bytes are left, and end in %q", len(text), text[len(text)-20:])
+	}
+}
+
+// The driver's own functions, in Python.
+func TestDriver(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("python3 is not on the PATH")
+	}
+	cmd := exec.Command(python, "driver_test.py")
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v:\n%s", err, out)
 	}
 }

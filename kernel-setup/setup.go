@@ -10,10 +10,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/ctnas/ctnas/kernel-setup/internal/jpyexec"
 )
 
 // goplsVersion is the newest gopls that builds with Go 1.26.
@@ -123,12 +127,16 @@ func (s *setup) builds(editor bool) ([]step, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, changes, err := gonbChanges()
+	if err != nil {
+		return nil, err
+	}
 	bin := func(name string) string { return s.repo.private("bin", name) }
 	steps := []step{{
 		name:  "gonb",
-		key:   hash(s.go_.GOVERSION, string(mod), string(sum)),
+		key:   hash(s.go_.GOVERSION, string(mod), string(sum), changes),
 		leave: bin("gonb"),
-		do:    s.buildTool("github.com/janpfeifer/gonb"),
+		do:    s.buildGonb,
 	}, {
 		name:  "goimports",
 		key:   hash(s.go_.GOVERSION, string(mod), string(sum)),
@@ -238,10 +246,11 @@ func (s *setup) done(st step) bool {
 }
 
 // buildTool compiles a tool of go.mod in the version pinned there, or a program of this module.
-func (s *setup) buildTool(pkg string) func(context.Context, string) error {
+func (s *setup) buildTool(pkg string, flags ...string) func(context.Context, string) error {
 	return func(ctx context.Context, leave string) error {
 		part := leave + ".part"
-		if err := s.goCommand(ctx, nil, "build", "-o", part, pkg); err != nil {
+		args := slices.Concat([]string{"build", "-o", part}, flags, []string{pkg})
+		if err := s.goCommand(ctx, nil, args...); err != nil {
 			return fmt.Errorf("cannot build %s: %w", filepath.Base(pkg), err)
 		}
 		return os.Rename(part, leave) // A running kernel keeps the old file.
@@ -353,6 +362,7 @@ func (s *setup) command(ctx context.Context, name string, args ...string) ([]byt
 // output runs cmd and returns what it printed, which also goes to the log.
 func (s *setup) output(cmd *exec.Cmd) ([]byte, error) {
 	fmt.Fprintf(s.log, "$ %s\n", cmd)
+	defer jpyexec.Tie(cmd, syscall.SIGKILL)()
 	out, err := cmd.CombinedOutput()
 	s.log.Write(out)
 	return out, err

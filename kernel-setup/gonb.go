@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	gonbModule    = "github.com/janpfeifer/gonb"
+	importJpyexec = "	\"" + gonbModule + "/internal/jpyexec\"\n"
+	importUtil    = "	\"" + gonbModule + "/internal/util\"\n"
+	importKernel  = "	\"" + gonbModule + "/internal/kernel\"\n"
+)
+
+// gonbFiles are added to GoNB's package jpyexec.
+//
+//go:embed internal/jpyexec/child.go internal/jpyexec/tie_linux.go internal/jpyexec/tie_other.go
+var gonbFiles embed.FS
+
+// gonbEdits mend what GoNB v0.11.3 does wrong and nothing outside it can make good. A version
+// that no longer has an old text does not build, so that somebody looks here.
+var gonbEdits = []struct{ file, old, new string }{
+	// A read that ends inside a character made two broken ones of it.
+	{"internal/jpyexec/jpyexec.go", "_, err := io.Copy(exec.stdoutWriter, exec.cmdStdout)", "err := CopyText(exec.stdoutWriter, exec.cmdStdout)"},
+	{"internal/jpyexec/jpyexec.go", "_, err := io.Copy(exec.stderrWriter, exec.cmdStderr)", "err := CopyText(exec.stderrWriter, exec.cmdStderr)"},
+	// A cell's program went on when GoNB was killed.
+	{"internal/jpyexec/jpyexec.go", "	exec.cmd = cmd\n", "	exec.cmd = cmd\n	defer Tie(cmd, syscall.SIGKILL)()\n"},
+	// A program that reads waited for ever where nobody can answer.
+	{"internal/jpyexec/jpyexec.go", "		exec.handleStaticInput()\n	}\n", `		exec.handleStaticInput()
+	} else if content, _ := exec.Msg.ComposedMsg().Content.(map[string]any); content["allow_stdin"] == false {
+		_ = exec.cmdStdin.Close()
+	}
+`},
+	// A failed program was answered with "ok", and with a line on stderr that any program can print.
+	{"internal/jpyexec/jpyexec.go", `	if err := cmd.Wait(); err != nil {
+		errMsg := err.Error() + "\n"
+		if exec.Msg.Kernel().Interrupted.Load() {
+			errMsg = "^C\n" + errMsg
+		}
+		_ = kernel.PublishWriteStream(exec.Msg, kernel.StreamStderr, errMsg)
+	}
+`, `	var failed error
+	if err := cmd.Wait(); err != nil {
+		failed = ProgramError(err.Error())
+	}
+`},
+	{"internal/jpyexec/jpyexec.go", "	// triggered by the deferred exec.done() that gets executed.\n	return nil\n", "	// triggered by the deferred exec.done() that gets executed.\n	return failed\n"},
+	{"internal/goexec/errorpublish.go", `		return "ERROR", err.Error(), []string{err.Error()}
+`, `		var failed jpyexec.ProgramError
+		if errors.As(err, &failed) {
+			return "ProgramError", failed.Error(), []string{failed.Error()}
+		}
+		return "ERROR", err.Error(), []string{err.Error()}
+`},
+	{"internal/goexec/errorpublish.go", importKernel, importJpyexec + importKernel},
+	// Gopls has a process group of its own. It starts once, on a thread that stays.
+	{"internal/goexec/goplsclient/exec.go", "	c.goplsExec.Dir = c.dir\n", "	c.goplsExec.Dir = c.dir\n	defer jpyexec.Tie(c.goplsExec, syscall.SIGKILL)()\n"},
+	{"internal/goexec/goplsclient/exec.go", importUtil, importJpyexec + importUtil},
+	// GoNB went on when Jupyter was killed.
+	{"main.go", "	k.HandleInterrupt()", "	go jpyexec.EndWithParent()\n	k.HandleInterrupt()"},
+	{"main.go", importKernel, importJpyexec + importKernel},
+}
+
+// gonbChanges are the files of GoNB that we add, and a digest of all that we change.
+func gonbChanges() (files map[string]string, digest string, err error) {
+	files = map[string]string{}
+	parts := []string{fmt.Sprintf("%q", gonbEdits)}
+	err = fs.WalkDir(gonbFiles, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := gonbFiles.ReadFile(name)
+		files[name] = string(text)
+		parts = append(parts, name, string(text))
+		return err
+	})
+	return files, hash(parts...), err
+}
+
+// buildGonb compiles GoNB in the version of go.mod with our changes: from a copy of its source,
+// which a go.mod of our own puts in its place.
+func (s *setup) buildGonb(ctx context.Context, leave string) error {
+	if err := s.goCommand(ctx, nil, "mod", "download", gonbModule); err != nil {
+		return fmt.Errorf("cannot fetch gonb: %w", err)
+	}
+	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", gonbModule)
+	list.Dir = string(s.repo)
+	list.Env = append(os.Environ(), "GOWORK=off")
+	source, err := list.Output()
+	if err != nil {
+		return fmt.Errorf("cannot find the source of gonb: %w", err)
+	}
+	copied, modfile := s.repo.private("gonb"), s.repo.private("gonb.mod")
+	defer os.RemoveAll(copied)
+	if err := copyGonb(string(bytes.TrimSpace(source)), copied); err != nil {
+		return fmt.Errorf("cannot change gonb: %w", err)
+	}
+	mod, err := os.ReadFile(s.repo.path("go.mod"))
+	if err != nil {
+		return err
+	}
+	sum, err := os.ReadFile(s.repo.path("go.sum"))
+	if err != nil {
+		return err
+	}
+	mod = fmt.Appendf(mod, "\nreplace %s => ./%s\n", gonbModule, filepath.ToSlash(s.repo.rel(copied)))
+	if err := errors.Join(writeFile(modfile, mod), writeFile(s.repo.private("gonb.sum"), sum)); err != nil {
+		return err
+	}
+	return s.buildTool(gonbModule, "-modfile="+modfile)(ctx, leave)
+}
+
+// copyGonb copies the source of GoNB to a new folder, with our changes.
+func copyGonb(source, folder string) error {
+	if err := os.RemoveAll(folder); err != nil {
+		return err
+	}
+	if err := os.CopyFS(folder, os.DirFS(source)); err != nil {
+		return err
+	}
+	files, _, err := gonbChanges()
+	if err != nil {
+		return err
+	}
+	for _, e := range gonbEdits {
+		text, ok := files[e.file]
+		if !ok {
+			old, err := os.ReadFile(filepath.Join(folder, e.file))
+			if err != nil {
+				return err
+			}
+			text = string(old)
+		}
+		if n := strings.Count(text, e.old); n != 1 {
+			return fmt.Errorf("%s has %d times, not once, the text %q: adapt kernel-setup/gonb.go to this version", e.file, n, e.old)
+		}
+		files[e.file] = strings.Replace(text, e.old, e.new, 1)
+	}
+	for name, text := range files {
+		if err := writeFile(filepath.Join(folder, name), []byte(text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

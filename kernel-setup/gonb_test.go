@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Our changes fit the version of GoNB in go.mod, and nothing but it.
+func TestCopyGonb(t *testing.T) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", gonbModule).Output()
+	source := strings.TrimSpace(string(out))
+	if err != nil || source == "" {
+		t.Skipf("the source of GoNB is not in the module cache (%v)", err)
+	}
+	only := t.TempDir() // the files that we change: the whole is large
+	for _, e := range gonbEdits {
+		text, err := os.ReadFile(filepath.Join(source, e.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(only, e.file), string(text))
+	}
+	folder := filepath.Join(t.TempDir(), "gonb")
+	for range 2 { // also over what an earlier try has left
+		if err := copyGonb(only, folder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"child.go", "tie_linux.go", "tie_other.go"} {
+		if _, err := os.Stat(filepath.Join(folder, "internal", "jpyexec", name)); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, e := range gonbEdits {
+		text, err := os.ReadFile(filepath.Join(folder, e.file))
+		if err != nil || !strings.Contains(string(text), e.new) {
+			t.Errorf("%s lacks %q (%v)", e.file, e.new, err)
+		}
+	}
+	wantError(t, copyGonb(folder, filepath.Join(t.TempDir(), "again")), "adapt kernel-setup/gonb.go")
+	if err := copyGonb(filepath.Join(only, "none"), folder); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no source gave %v", err)
+	}
+}
