@@ -182,6 +182,12 @@ type Score struct {
 // at least as good as the one with score b.
 func Probability(a, b Score) float64 { return 1 / (1 + math.Exp(-(a.First + b.Second))) }
 
+// Scorer gives architectures the scores by which any two of them are compared: a [*NAC] is one.
+type Scorer interface {
+	// Scores returns the score of each architecture.
+	Scores(archs []space.Arch) ([]Score, error)
+}
+
 // Scores runs the encoder once for each architecture. The error names the first architecture
 // that does not fit, or that has no finite score because the training has diverged.
 func (n *NAC) Scores(archs []space.Arch) ([]Score, error) {

@@ -18,6 +18,10 @@ type Entry struct {
 	// the data that package datasets finds.
 	Run func(ctx context.Context, root string, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error)
 
+	// Settings are what Run does at the size of a preset: the configuration of its result, without
+	// what depends on the data, and the number of seeds.
+	Settings func(p Preset) (config any, seeds int)
+
 	Columns []report.Column                     // of its table
 	Figures func(report.Result) []report.Figure // its pictures
 }
@@ -60,13 +64,22 @@ func onNASBench101(run func(ctx context.Context, root string, table *datasets.NA
 	}
 }
 
+// settingsOf are those of an experiment.
+func settingsOf(make func(Preset) Experiment) func(Preset) (any, int) {
+	return func(p Preset) (any, int) {
+		e := make(p)
+		return e.configs(), e.Seeds
+	}
+}
+
 // compared is an experiment whose picture is the accuracy of each method.
 func compared(make func(Preset) Experiment, columns ...report.Column) Entry {
 	return Entry{
 		Run: onNASBench101(func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
 			return make(p).Run(ctx, root, NASBench101(table), backend, watch)
 		}),
-		Columns: columns,
+		Settings: settingsOf(make),
+		Columns:  columns,
 		Figures: func(r report.Result) []report.Figure {
 			figures := []report.Figure{{Name: "accuracy", Chart: r.Chart(report.Accuracy)}}
 			if slices.Contains(columns, report.KTau) {
@@ -85,13 +98,15 @@ var table3 = Entry{
 		}
 		return Table3(ctx, table, set, backend, table3Config(p, len(set.Classes)), watch)
 	}),
-	Columns: []report.Column{report.TimeMS, report.Speedup},
-	Figures: func(r report.Result) []report.Figure { return nil },
+	Settings: func(p Preset) (any, int) { return table3Config(p, cifar10Classes), 1 },
+	Columns:  []report.Column{report.TimeMS, report.Speedup},
+	Figures:  func(r report.Result) []report.Figure { return nil },
 }
 
 var figure5 = Entry{
-	Run:     compared(Figure5).Run,
-	Columns: []report.Column{report.Accuracy, report.Best, report.KTau},
+	Run:      compared(Figure5).Run,
+	Settings: settingsOf(Figure5),
+	Columns:  []report.Column{report.Accuracy, report.Best, report.KTau},
 	Figures: func(r report.Result) []report.Figure {
 		return []report.Figure{
 			{Name: "accuracy", Chart: overLabels(r, "accuracy", "test accuracy (%)")},
@@ -111,14 +126,24 @@ func overLabels(r report.Result, metric, label string) report.Chart {
 	return report.Chart{X: "labelled architectures", Y: label, LogX: true, Series: []report.Series{s}}
 }
 
+func proposition1Config(p Preset) Proposition1Config {
+	if p == Small {
+		return Proposition1Small()
+	}
+	return Proposition1Paper()
+}
+
+// cifar10Classes is for how many classes networks are made at the paper's size.
+const cifar10Classes = 10
+
 var proposition1 = Entry{
 	Run: onNASBench101(func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
-		config := Proposition1Paper()
-		if p == Small {
-			config = Proposition1Small()
-		}
-		return Proposition1(ctx, root, table, backend, config, watch)
+		return Proposition1(ctx, root, table, backend, proposition1Config(p), watch)
 	}),
+	Settings: func(p Preset) (any, int) {
+		c := proposition1Config(p)
+		return c, c.Seeds
+	},
 	Columns: Proposition1Columns,
 	Figures: Proposition1Figures,
 }

@@ -146,6 +146,7 @@ var darts = Entry{
 		}
 		return DARTS(p).Run(ctx, root, NASBench301(predictor), backend, watch)
 	},
+	Settings: settingsOf(DARTS),
 	Columns: []report.Column{
 		{Header: "validation accuracy", Unit: "%", Value: "accuracy_mean", Spread: "accuracy_std", Digits: 3},
 		{Header: "best", Unit: "%", Value: "accuracy_best", Digits: 3},

@@ -338,12 +338,11 @@ func (e Experiment) result(outcomes map[string][]outcome, data Data, backend com
 	if err != nil {
 		return report.Result{}, err
 	}
-	configs, algorithms := make(map[string]any), rundir.Versions{}
-	result := newResult(e.ID, benchmark.Space().Name(), string(data.Source().Kind), space.Identity(benchmark), backend, e.Seeds, configs, algorithms)
+	algorithms := rundir.Versions{}
+	result := newResult(e.ID, benchmark.Space().Name(), string(data.Source().Kind), space.Identity(benchmark), backend, e.Seeds, e.configs(), algorithms)
 	for _, m := range e.Methods {
 		row := report.Row{Method: m.Name}
 		if m.runs() {
-			configs[m.Name] = m.Config
 			maps.Copy(algorithms, m.versions(e.ID))
 			row = rowOf(m.Name, outcomes[m.Name])
 			if m.Once {
@@ -372,6 +371,17 @@ func (e Experiment) result(outcomes map[string][]outcome, data Data, backend com
 		}
 	}
 	return result, result.Check()
+}
+
+// configs are the configurations of the methods that are run, by name.
+func (e Experiment) configs() map[string]any {
+	configs := make(map[string]any)
+	for _, m := range e.Methods {
+		if m.runs() {
+			configs[m.Name] = m.Config
+		}
+	}
+	return configs
 }
 
 // budgets are the numbers of queries at which a curve has a point: 1, 2, 5, 10, 20, …

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"os"
 	"os/exec"
@@ -16,9 +17,13 @@ import (
 
 	"github.com/gomlx/compute"
 
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/controller"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/predictor"
 	"github.com/ctnas/ctnas/ctnaslib/report"
 	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/ctnaslib/supernet"
 	"github.com/ctnas/ctnas/datasets"
 )
 
@@ -246,6 +251,73 @@ func TestPresets(t *testing.T) {
 
 var update = flag.Bool("update", false, "make the tables and pictures in figures again from their results")
 
+// indented is a configuration as JSON with its names in order.
+func indented(t *testing.T, config any) string {
+	t.Helper()
+	text, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plain any
+	if err := json.Unmarshal(text, &plain); err != nil {
+		t.Fatal(err)
+	}
+	text, err = json.MarshalIndent(plain, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// Every preset is as it is written down: who changes one, changes the file too, and says so.
+func TestPresetsAreGolden(t *testing.T) {
+	presets := map[string]any{
+		"comparator.Paper": comparator.Paper(), "comparator.Released": comparator.Released(),
+		"comparator.Quick": comparator.Quick(), "comparator.TwoWay": comparator.TwoWay(),
+		"controller.Default":        controller.Default(),
+		"predictor.PaperRegression": predictor.PaperRegression(), "predictor.ReleasedRegression": predictor.ReleasedRegression(),
+		"predictor.QuickRegression": predictor.QuickRegression(),
+		"predictor.ReleasedReNAS":   predictor.ReleasedReNAS(), "predictor.QuickReNAS": predictor.QuickReNAS(),
+		"search.Paper": search.Paper(), "search.Released": search.Released(), "search.Quick": search.Quick(),
+		"search.PaperRegression": search.PaperRegression(), "search.ReleasedRegression": search.ReleasedRegression(),
+		"search.QuickRegression": search.QuickRegression(), "search.PaperReNAS": search.PaperReNAS(), "search.QuickReNAS": search.QuickReNAS(),
+		"search.PaperActive": search.PaperActive(), "search.OFAGenerations(1000)": search.OFAGenerations(1000),
+		"supernet.BenchmarkAlone": supernet.BenchmarkAlone(), "supernet.ProxyAlone": supernet.ProxyAlone(), "supernet.SmallAlone(10)": supernet.SmallAlone(10),
+		"supernet.ProxyElastic": supernet.ProxyElastic(), "supernet.PaperElastic": supernet.PaperElastic(), "supernet.SmallElastic(10)": supernet.SmallElastic(10),
+		"supernet.DARTSSearch": supernet.DARTSSearch(), "supernet.SmallMixed(10)": supernet.SmallMixed(10),
+	}
+	for _, m := range sharingMethods {
+		presets[fmt.Sprintf("supernet.Paper(%s)", m)] = supernet.Paper(m)
+	}
+	for id, entry := range All {
+		for _, p := range []Preset{Small, Paper} {
+			config, seeds := entry.Settings(p)
+			presets[fmt.Sprintf("%s, %s", id, p)] = map[string]any{"config": config, "seeds": seeds}
+		}
+	}
+	const path = "testdata/presets.json"
+	got := indented(t, presets) + "\n"
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got == string(want) {
+		return
+	}
+	mine, theirs := strings.Split(got, "\n"), strings.Split(string(want), "\n")
+	for i := range min(len(mine), len(theirs)) {
+		if mine[i] != theirs[i] {
+			t.Fatalf("the presets differ from line %d of %s on: %q, there %q; if that is meant, make it again with -update", i+1, path, mine[i], theirs[i])
+		}
+	}
+	t.Fatalf("the presets have %d lines, %s has %d", len(mine), path, len(theirs))
+}
+
 // The results that are kept in figures are whole and honest: where they come from,
 // with how many seeds, on what configuration; and of the paper's size. Their tables and pictures
 // are what the results look like: after a change of looks, make them again with
@@ -273,6 +345,14 @@ func TestStoredResults(t *testing.T) {
 		}
 		if result.ID != id || result.Source != string(source) || result.Elapsed <= 0 {
 			t.Errorf("%s is of %s, on the %s table, in %g s", path, result.ID, result.Source, result.Elapsed)
+		}
+		config, seeds := entry.Settings(Paper)
+		stored := result.Config
+		if parts, ok := stored.(map[string]any); ok && parts["experiment"] != nil {
+			stored = parts["experiment"] // beside the descriptions of the data
+		}
+		if want, got := indented(t, config), indented(t, stored); want != got || seeds != result.Seeds {
+			t.Errorf("%s was made with %d seeds and %s\nbut the code has %d and %s", path, result.Seeds, got, seeds, want)
 		}
 		files := map[string]string{"table.md": result.Table(entry.Columns...).Markdown()}
 		figures := entry.Figures(result)

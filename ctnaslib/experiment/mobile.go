@@ -236,16 +236,18 @@ func onOFA(make func(Preset) Experiment) func(context.Context, string, compute.B
 var byPredictor = report.Column{Header: "accuracy by the predictor", Unit: "%", Value: "accuracy_mean", Spread: "accuracy_std", Digits: 2}
 
 var table2 = Entry{
-	Run:     onOFA(Table2),
-	Columns: []report.Column{byPredictor, report.Best, report.KTau, report.Top1, report.Top5, report.MAdds, report.Queries},
+	Run:      onOFA(Table2),
+	Settings: settingsOf(Table2),
+	Columns:  []report.Column{byPredictor, report.Best, report.KTau, report.Top1, report.Top5, report.MAdds, report.Queries},
 	Figures: func(r report.Result) []report.Figure {
 		return []report.Figure{{Name: "accuracy", Chart: r.Chart(byPredictor)}}
 	},
 }
 
 var figure4 = Entry{
-	Run:     onOFA(Figure4),
-	Columns: []report.Column{byPredictor, report.Best, report.KTau, report.MAdds, report.Queries},
+	Run:      onOFA(Figure4),
+	Settings: settingsOf(Figure4),
+	Columns:  []report.Column{byPredictor, report.Best, report.KTau, report.MAdds, report.Queries},
 	Figures: func(r report.Result) []report.Figure {
 		return []report.Figure{{Name: "accuracy", Chart: overQueries(r, nameMobile, "accuracy by the predictor (%)")}}
 	},

@@ -428,6 +428,10 @@ var sharing = Entry{
 		}
 		return WeightSharing(p, len(set.Classes)).Run(ctx, root, table, set, backend, watch)
 	}),
+	Settings: func(p Preset) (any, int) {
+		s := WeightSharing(p, cifar10Classes)
+		return s, s.Seeds
+	},
 	Columns: []report.Column{report.KTau, report.Accuracy, report.Best, report.Rank, report.Network, report.Images, report.Peak},
 	Figures: sharingFigures,
 }

@@ -272,6 +272,10 @@ var shrinking = Entry{
 		}
 		return ShrinkingAt(p, len(set.Classes)).Run(ctx, root, set, backend, watch)
 	},
+	Settings: func(p Preset) (any, int) {
+		s := ShrinkingAt(p, cifar10Classes)
+		return s, s.Seeds
+	},
 	Columns: []report.Column{report.Network, report.KTau, smallMAdds, report.Queries},
 	Figures: func(r report.Result) []report.Figure {
 		learning := report.Chart{X: "round", Y: "accuracy on training images (%)"}

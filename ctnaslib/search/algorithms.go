@@ -18,7 +18,7 @@ import (
 //
 // It returns that architecture and its s. Of equal ones the last wins, as in
 // line 5. The comparator encodes each architecture once.
-func UpdateBaseline(nac *comparator.NAC, b, s []space.Arch) (space.Arch, float64, error) {
+func UpdateBaseline(nac comparator.Scorer, b, s []space.Arch) (space.Arch, float64, error) {
 	h := distinct(append(slices.Clone(b), s...))
 	if len(h) == 0 {
 		return nil, 0, fmt.Errorf("search: there is no architecture to choose a baseline from")
@@ -48,7 +48,7 @@ func UpdateBaseline(nac *comparator.NAC, b, s []space.Arch) (space.Arch, float64
 // Explore is Alg. 3: all ordered pairs of different architectures of 𝒮, labelled by
 // the comparator itself, y' = 1{p ≥ 0.5} (Eq. 8); of these the k of the highest
 // confidence f = |p − 0.5| (Eq. 9), or all if there are fewer.
-func Explore(nac *comparator.NAC, s []space.Arch, k int) ([]comparator.Pair, error) {
+func Explore(nac comparator.Scorer, s []space.Arch, k int) ([]comparator.Pair, error) {
 	s = distinct(s)
 	scores, err := nac.Scores(s)
 	if err != nil {
@@ -69,7 +69,7 @@ func Explore(nac *comparator.NAC, s []space.Arch, k int) ([]comparator.Pair, err
 // ExploreReleased is what the authors' published code does in place of Alg. 3: it
 // pairs 𝒮 with a shuffle of itself, |𝒮| pairs instead of |𝒮|(|𝒮|−1), and keeps the
 // k of the highest p, not of the highest confidence. So nearly all labels are 1.
-func ExploreReleased(nac *comparator.NAC, s []space.Arch, k int, rng *rand.Rand) ([]comparator.Pair, error) {
+func ExploreReleased(nac comparator.Scorer, s []space.Arch, k int, rng *rand.Rand) ([]comparator.Pair, error) {
 	scores, err := nac.Scores(s)
 	if err != nil {
 		return nil, err

@@ -74,8 +74,24 @@ func CTNAS(ctx context.Context, root string, p Problem, config Config) (*Found, 
 		return nil, err
 	}
 	a.policy.Release()
-	found.Baselines, found.NAC, found.Ranker = a.baselines, a.nac, a.nac
+	nac := a.nac.(*comparator.NAC) // which training or a checkpoint made
+	found.Baselines, found.NAC, found.Ranker = a.baselines, nac, nac
 	return found, nil
+}
+
+// judge is what Alg. 1 asks of the comparator: a [*comparator.NAC].
+type judge interface {
+	comparator.Scorer
+	TrainEpoch(epoch int, labelled []comparator.Labelled, pseudo []comparator.Pair, r float64) (loss float64, err error)
+	Encode() ([]byte, error)
+}
+
+// policy is what Alg. 1 asks of π(α; θ): a [*controller.Controller].
+type policy interface {
+	Sample(rng *rand.Rand, n int) ([][]int, error)
+	Improve(ctx context.Context, rng *rand.Rand, s space.Space, steps, batch int, reward func([]space.Arch) ([]float64, error)) (controller.Learned, error)
+	Encode() ([]byte, error)
+	Release()
 }
 
 // ctnas is the state of Alg. 1 between two iterations.
@@ -86,8 +102,8 @@ type ctnas struct {
 	labelled []comparator.Labelled // the labelled part 𝒜 of 𝒞
 	train    func() (*comparator.Trained, error)
 
-	nac       *comparator.NAC
-	policy    *controller.Controller
+	nac       judge
+	policy    policy
 	pseudo    []comparator.Pair // the pseudo-labelled part of 𝒞
 	baselines []space.Arch      // ℬ, with the best of Alg. 2 last
 	rival     space.Arch        // β of the reward: with the curriculum, the last of ℬ

@@ -177,8 +177,11 @@ func describe(value any) string {
 	var kinds []string
 	for _, name := range names(items) {
 		kind := fmt.Sprintf("%.60q", name)
-		if o, ok := items[name].value.(*object); ok {
+		// What has entries of its own may hold itself.
+		if o, ok := items[name].value.(*object); ok && len(o.entries) == 0 {
 			kind += ", " + describe(o)
+		} else if ok {
+			kind += fmt.Sprintf(", an object of %.60q", o.class)
 		}
 		if kinds = append(kinds, kind); len(kinds) == 10 {
 			kinds = append(kinds, "…")

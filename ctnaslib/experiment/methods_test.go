@@ -1,0 +1,184 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/ctnas/ctnas/datasets"
+)
+
+// countedData is [counted] as data, which notes what it held out from whom.
+type countedData struct {
+	counted
+	excluded, held *[][]space.Arch
+}
+
+func (d countedData) Source() datasets.Source {
+	return datasets.Source{Kind: datasets.Proxy, Description: "cells by their convolutions"}
+}
+func (d countedData) Benchmark(epochs int) (space.Benchmark, error) { return d.counted, nil }
+func (d countedData) Accuracy(a space.Arch) (float64, error)        { return d.Validation(a) }
+
+func (d countedData) HeldOut(rng *rand.Rand, n int, exclude []space.Arch) ([]space.Arch, []float64, error) {
+	archs, err := space.Draw(rng, d.space, n, exclude)
+	accuracies := make([]float64, len(archs))
+	for i, a := range archs {
+		// No two are equal, so that a ranking by accuracy has a tau of 1.
+		accuracies[i], _ = d.Validation(a)
+		accuracies[i] += float64(i) * 1e-9
+	}
+	*d.excluded, *d.held = append(*d.excluded, exclude), append(*d.held, archs)
+	return archs, accuracies, err
+}
+
+func newCountedData() countedData {
+	return countedData{counted{nasbench101.Space{}}, new([][]space.Arch), new([][]space.Arch)}
+}
+
+// oracle ranks the last held-out architectures by their accuracies, or the other way round.
+type oracle struct {
+	data countedData
+	sign float64
+}
+
+func (o oracle) Utilities(archs []space.Arch) ([]float64, error) {
+	utilities := make([]float64, len(archs))
+	for i, a := range archs {
+		q, err := o.data.Validation(a)
+		if err != nil {
+			return nil, err
+		}
+		utilities[i] = o.sign * (q + float64(i)*1e-9)
+	}
+	return utilities, nil
+}
+
+// Kendall's tau is 1 for a ranker that knows the truth and −1 for one that turns it round; it is
+// measured on architectures whose labels no search has seen; the accuracy is that of the answer.
+func TestWhatIsMeasured(t *testing.T) {
+	_, backend := open(t)
+	data := newCountedData()
+	labelled := 30
+	own := func(name string, sign float64) Method {
+		return Method{Name: name, Config: sign, Search: func(ctx context.Context, root string, p search.Problem, seed uint64) (*search.Found, error) {
+			found, err := search.Random(ctx, root, p, search.RandomConfig{Labels: labelled, Seed: seed})
+			if err == nil {
+				found.Ranker = oracle{data, sign}
+			}
+			return found, err
+		}}
+	}
+	e := Experiment{ID: "oracles", Seeds: 2, Methods: []Method{own("right", 1), own("wrong", -1)}}
+	result, err := e.Run(context.Background(), t.TempDir(), data, backend, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []float64{1, -1} {
+		for seed, tau := range result.Rows[i].PerSeed["ktau"] {
+			if tau < want-1e-9 || tau > want+1e-9 {
+				t.Errorf("%s, seed %d: tau %g, want %g", result.Rows[i].Method, seed+1, tau, want)
+			}
+		}
+	}
+	if len(*data.held) != 4 {
+		t.Fatalf("held out %d times, want 4", len(*data.held))
+	}
+	for i, held := range *data.held {
+		if len(held) != heldOut || len((*data.excluded)[i]) != labelled {
+			t.Errorf("%d architectures were held out from %d labelled ones, want %d from %d", len(held), len((*data.excluded)[i]), heldOut, labelled)
+		}
+		for _, a := range (*data.excluded)[i] {
+			if slices.ContainsFunc(held, func(h space.Arch) bool { return h.ID() == a.ID() }) {
+				t.Errorf("%s is labelled and held out", a)
+			}
+		}
+	}
+	for seed, accuracy := range result.Rows[0].PerSeed["accuracy"] {
+		found, err := search.Random(context.Background(), t.TempDir(), search.Problem{Backend: backend, Benchmark: data.counted}, search.RandomConfig{Labels: labelled, Seed: uint64(seed + 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _ := data.Validation(found.Best)
+		if accuracy != 100*want {
+			t.Errorf("seed %d: accuracy %g, want %g", seed+1, accuracy, 100*want)
+		}
+	}
+}
+
+// Methods share what they computed only where they are the same: not two of one's own whose
+// configurations print alike, not one's own with one of the package, and not in two experiments.
+func TestMethodsThatPrintAlike(t *testing.T) {
+	_, backend := open(t)
+	data, root := newCountedData(), t.TempDir()
+	answer := func(index int) func(context.Context, string, search.Problem, uint64) (*search.Found, error) {
+		return func(context.Context, string, search.Problem, uint64) (*search.Found, error) {
+			return &search.Found{Best: nasbench101.Space{}.All()[index]}, nil
+		}
+	}
+	copied := randomSearch("copied", 30)
+	copied.Search = answer(4)
+	for _, c := range []struct {
+		id      string
+		methods []Method
+	}{
+		{"first", []Method{
+			{Name: "a", Config: struct{ X int }{1}, Search: answer(1)},
+			{Name: "b", Config: struct{ X int }{1}, Search: answer(2)},
+			randomSearch("random", 30), copied,
+		}},
+		{"second", []Method{{Name: "a", Config: struct{ X int }{1}, Search: answer(3)}}},
+	} {
+		result, err := Experiment{ID: c.id, Seeds: 1, Methods: c.methods}.Run(context.Background(), root, data, backend, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range map[string][]int{"first": {1, 2, -1, 4}, "second": {3}}[c.id] {
+			if want < 0 {
+				continue
+			}
+			accuracy, _ := data.Validation(nasbench101.Space{}.All()[want])
+			if got := result.Rows[i].Metrics["accuracy_mean"]; got != 100*accuracy {
+				t.Errorf("%s, %s: accuracy %g, want %g", c.id, result.Rows[i].Method, got, 100*accuracy)
+			}
+		}
+	}
+	// A row with a curve and one without do not share an outcome either.
+	curve := randomOf("with a curve", 30)
+	result, err := Experiment{ID: "curve", Seeds: 1, Methods: []Method{randomSearch("without", 30), curve}}.Run(context.Background(), root, data, backend, nil)
+	if err != nil || result.Rows[0].Curves != nil || result.Rows[1].Curves == nil {
+		t.Errorf("curves %v and %v (%v)", result.Rows[0].Curves, result.Rows[1].Curves, err)
+	}
+	// A configuration that is not written down whole is refused.
+	hidden := Method{Name: "hidden", Config: struct{ x int }{1}, Search: answer(1)}
+	if _, err := (Experiment{ID: "hidden", Seeds: 1, Methods: []Method{hidden}}).Run(context.Background(), root, data, backend, nil); err == nil || !strings.Contains(err.Error(), "not exported") {
+		t.Errorf("a hidden setting: error %v", err)
+	}
+}
+
+// A result says what computed it: versions of Go, GoMLX, backend and module, the data with a
+// digest, the algorithms.
+func TestResultsSayWhatComputedThem(t *testing.T) {
+	table, backend := open(t)
+	result, err := Experiment{ID: "random", Seeds: 1, Methods: []Method{randomSearch("random", 30)}}.Run(context.Background(), t.TempDir(), NASBench101(table), backend, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"go", "gomlx", "backend", "ctnas"} {
+		if v := result.Versions[name]; v == "" {
+			t.Errorf("the version of %s is %q", name, v)
+		}
+	}
+	if !strings.Contains(result.Data, "digest ") || !strings.Contains(result.Data, "after 108 epochs") {
+		t.Errorf("the data is %q", result.Data)
+	}
+	if got := fmt.Sprint(result.Algorithms); got != "map[labels:1 outcome:1 random:1]" {
+		t.Errorf("the algorithms are %s", got)
+	}
+}
