@@ -17,19 +17,19 @@ func TestOpenWithoutData(t *testing.T) {
 	cache := tempCache(t)
 	t.Setenv(envData, "")
 	t.Setenv(envDownload, "")
-	for _, opening := range []struct {
-		name  string
-		limit time.Duration
-	}{{"first", time.Minute}, {"second", time.Second}} {
+	var first time.Duration
+	for _, opening := range []string{"first", "second"} {
 		start := time.Now()
 		table, err := OpenNASBench101(context.Background(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		took := time.Since(start)
-		t.Logf("%s opening: %v", opening.name, took)
-		if took > opening.limit {
-			t.Errorf("the %s opening took %v, want at most %v", opening.name, took, opening.limit)
+		t.Logf("%s opening: %v", opening, took)
+		if opening == "first" {
+			first = took
+		} else if took > first/4 {
+			t.Errorf("the second opening took %v, want much less than the first, %v", took, first)
 		}
 		source := table.Source()
 		if source.Kind != Surrogate || !strings.Contains(source.Description, "surrogate") || table.Benchmark().Source() != "surrogate" {

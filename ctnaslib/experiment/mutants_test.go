@@ -1,0 +1,98 @@
+package experiment
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mutant is a wrong change of the method, and the tests that must notice it.
+type mutant struct {
+	file     string // under ctnaslib
+	old, new string // what stands there once, and what is put in its place
+	tests    string // a package under ctnaslib and a pattern of its tests
+}
+
+var mutants = map[string]mutant{
+	"pseudo-labelled pairs never reach NAC":           {"search/search.go", "a.pseudo = append(a.pseudo, pairs...)", "_ = pairs", "search ByHand"},
+	"pseudo-labelled pairs replace those before":      {"search/search.go", "a.pseudo = append(a.pseudo, pairs...)", "a.pseudo = pairs", "search ByHand"},
+	"NAC is never trained again":                      {"search/search.go", "if t > 0 {", "if t < 0 {", "search ByHand"},
+	"every iteration has the same epoch's seed":       {"search/search.go", "c.NAC.Epochs + (t-1)*c.NACEpochs + e", "c.NAC.Epochs + 0*e", "search ByHand"},
+	"AllBaselines is ignored":                         {"search/search.go", "if !c.AllBaselines {", "if true {", "search ByHand"},
+	"only the last baseline, though all are asked":    {"search/search.go", "if !c.AllBaselines {", "if false {", "search ByHand"},
+	"the reward is reversed":                          {"search/search.go", "comparator.Probability(s, baseline[0])", "comparator.Probability(baseline[0], s)", "search ByHand"},
+	"the reward's baseline stays":                     {"search/search.go", "a.rival = next", "_ = next", "search ByHand"},
+	"the baseline is chosen from too many":            {"search/search.go", "samples[:c.BaselineSamples]", "samples", "search ByHand"},
+	"Eq. 5 counts the architecture itself":            {"search/algorithms.go", "if j != i {", "if true {", "search ByHand|Algorithm2"},
+	"Eq. 5 counts losses":                             {"search/algorithms.go", "wins += comparator.Probability(scores[i], scores[j])", "wins += comparator.Probability(scores[j], scores[i])", "search ByHand|Algorithm2"},
+	"Alg. 3 keeps the most probable":                  {"search/algorithms.go", "candidate{i, j, p, math.Abs(p - 0.5)}", "candidate{i, j, p, p + 0*math.Abs(p)}", "search ByHand|Algorithm3"},
+	"Alg. 3 keeps the least confident":                {"search/algorithms.go", "cmp.Compare(b.rank, a.rank)", "cmp.Compare(a.rank, b.rank)", "search ByHand|Algorithm3"},
+	"pseudo-labels are turned round":                  {"search/algorithms.go", "Better: c.p >= 0.5}", "Better: c.p < 0.5}", "search ByHand|Algorithm3"},
+	"Released samples 20 and keeps 10":                {"search/config.go", "c.Samples, c.Exploration, c.TopK = 200, Probable, 100", "c.Samples, c.Exploration, c.TopK = 20, Probable, 10", "experiment Golden"},
+	"Paper's r is 0.1":                                {"search/config.go", "PseudoRatio: 0.5", "PseudoRatio: 0.1", "experiment Golden"},
+	"NAC's learning rate preset is ten times as high": {"comparator/config.go", "LearningRate: 2e-4, Beta1: 0.5", "LearningRate: 2e-3, Beta1: 0.5", "experiment Golden"},
+	"NAC learns ten times as fast":                    {"comparator/config.go", "LearningRate: c.LearningRate,", "LearningRate: 10 * c.LearningRate,", "experiment Numbers"},
+	"NAC's β1 preset":                                 {"comparator/config.go", "LearningRate: 2e-4, Beta1: 0.5", "LearningRate: 2e-4, Beta1: 0.9", "experiment Golden"},
+	"Adam ignores β1":                                 {"engine/train.go", "Betas(a.Beta1, a.Beta2)", "Betas(0.9, a.Beta2)", "engine Adam"},
+	"Adam decays the other way":                       {"engine/train.go", "a.WeightDecay/2", "-a.WeightDecay/2", "engine Adam"},
+	"labels are turned round":                         {"comparator/train.go", "accuracy(i) >= accuracy(j)", "accuracy(i) <= accuracy(j)", "experiment Numbers"},
+	"the released labels are turned round":            {"comparator/train.go", "accuracy(i) > accuracy(j)", "accuracy(i) < accuracy(j)", "experiment Numbers"},
+	"pseudo-labelled pairs weigh half":                {"comparator/train.go", "weight := odds *", "weight := odds / 2 *", "comparator ."},
+	"the entropy bonus is a malus":                    {"controller/controller.go", "MulScalar(entropy, c.config.EntropyBonus)", "MulScalar(entropy, -c.config.EntropyBonus)", "controller ByHand"},
+	"REINFORCE goes downhill":                         {"controller/controller.go", "Neg(ReduceAllMean(Add(", "ReduceAllMean((Add(", "controller ByHand"},
+	"Kendall's tau is negated":                        {"experiment/experiment.go", "o.KTau = &tau", "tau = -tau\n\t\to.KTau = &tau", "experiment WhatIsMeasured"},
+	"held-out cells are labelled":                     {"experiment/experiment.go", "heldOut, comparator.Archs(found.Labelled))", "heldOut, nil)", "experiment WhatIsMeasured"},
+	"Table 5's r is halved":                           {"experiment/tables.go", "c.PseudoRatio = row.r", "c.PseudoRatio = row.r / 2", "experiment Golden|StoredResults"},
+	"the key lacks the labels":                        {"search/run.go", `"labels": comparator.Digest(labelled)`, `"labels": ""`, "search OtherLabels"},
+	"labels are not kept":                             {"search/labels.go", "return accuracy, b.kept.add(id, a, accuracy)", "return accuracy, nil", "search BoughtAreKept"},
+	"a benchmark's version is ignored":                {"space/space.go", "version = v.Version()", `version = v.Version()[:0]`, "search KeptByVersion"},
+}
+
+// The mutants can be made: each place is there once. With CTNAS_MUTANTS=1 they are made, one by
+// one, and each must fail its tests:
+//
+//	CTNAS_MUTANTS=1 go test ./ctnaslib/experiment -run TestMutants -v -timeout 60m
+func TestMutants(t *testing.T) {
+	run := os.Getenv("CTNAS_MUTANTS") != ""
+	for name, m := range mutants {
+		path, err := filepath.Abs(filepath.Join("..", m.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(source), m.old); n != 1 {
+			t.Errorf("%s: %q stands %d times in %s, want once", name, m.old, n, m.file)
+			continue
+		}
+		if !run {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			changed, overlay := filepath.Join(dir, "changed.go"), filepath.Join(dir, "overlay.json")
+			text, err := json.Marshal(map[string]map[string]string{"Replace": {path: changed}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for path, text := range map[string]string{changed: strings.Replace(string(source), m.old, m.new, 1), overlay: string(text)} {
+				if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			pkg, pattern, _ := strings.Cut(m.tests, " ")
+			out, err := exec.Command("go", "test", "-overlay", overlay, "-count=1", "-run", pattern, "../"+pkg).CombinedOutput()
+			switch {
+			case err == nil:
+				t.Errorf("it passes the tests %s", m.tests)
+			case !strings.Contains(string(out), "--- FAIL"):
+				t.Errorf("it does not run: %s", out)
+			}
+		})
+	}
+}
