@@ -292,6 +292,118 @@ func TestScoresDoNotDependOnTheBatch(t *testing.T) {
 	}
 }
 
+// A probe without ProbeEvery measures after every epoch. A training that was done without the
+// probe, or with another, is done again to the same weights and has its curve; without a probe it
+// is loaded. A probe has to say what it measures.
+func TestProbes(t *testing.T) {
+	root := t.TempDir()
+	training := Training{Backend: backend(t), Space: nasbench101.Space{}, Labelled: sample(6, 30), Config: tiny(6)}
+	training.Config.Epochs = 6
+	archs, accuracies := split(sample(7, 20))
+	weights := func(n *NAC) string {
+		scores, err := n.Scores(archs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(scores)
+	}
+	first, err := Train(t.Context(), root, training)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := weights(first.NAC)
+	for _, c := range []struct {
+		name   string
+		probe  Probe
+		every  int
+		status rundir.Status
+		taus   int
+	}{
+		{"none before", TauProbe(archs, accuracies), 0, rundir.Trained, 6},
+		{"the same", TauProbe(archs, accuracies), 0, rundir.Loaded, 6},
+		{"none", Probe{}, 0, rundir.Loaded, 6},
+		{"more seldom", TauProbe(archs, accuracies), 3, rundir.Trained, 2},
+		{"on others", TauProbe(archs[:10], accuracies[:10]), 3, rundir.Trained, 2},
+		{"the same again", TauProbe(archs[:10], accuracies[:10]), 3, rundir.Loaded, 2},
+	} {
+		training.Probe, training.ProbeEvery = c.probe, c.every
+		trained, err := Train(t.Context(), root, training)
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		_, taus := rundir.Series(trained.Metrics, "tau")
+		if trained.Status != c.status || len(taus) != c.taus || len(trained.Metrics) != 6 || weights(trained.NAC) != want {
+			t.Errorf("%s: %s, %d values of tau in %d metrics, want %s and %d", c.name, trained.Status, len(taus), len(trained.Metrics), c.status, c.taus)
+		}
+	}
+	training.Probe.Key = ""
+	if _, err := Train(t.Context(), root, training); err == nil || !strings.Contains(err.Error(), "Key") {
+		t.Errorf("a probe without a key: error %v", err)
+	}
+	training.Probe, training.ProbeEvery = Probe{}, -1
+	if _, err := Train(t.Context(), root, training); err == nil || !strings.Contains(err.Error(), "ProbeEvery") {
+		t.Errorf("a negative ProbeEvery: error %v", err)
+	}
+}
+
+// Settings that no training can use, labels that are no numbers, and a training that diverges.
+func TestDivergence(t *testing.T) {
+	labelled := sample(6, 30)
+	for want, change := range map[string]func(*Config){
+		"learning rate":     func(c *Config) { c.LearningRate = math.NaN() },
+		"the learning rate": func(c *Config) { c.LearningRate = 1e10 },
+		"not +Inf":          func(c *Config) { c.LearningRate = math.Inf(1) },
+		"Beta1":             func(c *Config) { c.Beta1 = 1 },
+		"not 0.5 and NaN":   func(c *Config) { c.Beta2 = math.NaN() },
+		"weight decay":      func(c *Config) { c.WeightDecay = -1 },
+		"the weight decay":  func(c *Config) { c.WeightDecay = math.NaN() },
+	} {
+		c := tiny(1)
+		c.Beta1 = 0.5
+		change(&c)
+		if _, err := New(backend(t), nasbench101.Space{}, c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v", want, err)
+		}
+	}
+	bad := slices.Clone(labelled)
+	bad[7].Accuracy = math.NaN()
+	if _, err := Train(t.Context(), t.TempDir(), Training{Backend: backend(t), Space: nasbench101.Space{}, Labelled: bad, Config: tiny(1)}); err == nil || !strings.Contains(err.Error(), bad[7].Arch.String()) {
+		t.Errorf("a label that is NaN: error %v", err)
+	}
+	n, err := New(backend(t), nasbench101.Space{}, tiny(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.TrainEpoch(0, bad, nil, 0); err == nil || !strings.Contains(err.Error(), "NaN") {
+		t.Errorf("an epoch on it: error %v", err)
+	}
+	if _, err := n.TrainEpoch(0, labelled, nil, math.NaN()); err == nil {
+		t.Error("r may be NaN")
+	}
+	// Weights that have become infinite: neither an epoch nor a score passes for a number.
+	for v := range n.store.IterVariables() {
+		if v.Trainable {
+			value, err := v.Value()
+			if err != nil {
+				t.Fatal(err)
+			}
+			flat := make([]float32, value.Size())
+			for i := range flat {
+				flat[i] = float32(math.Inf(1 - 2*(i%2)))
+			}
+			if err := v.SetValue(tensors.FromFlatDataAndDimensions(flat, value.Shape().Dimensions...)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := n.Scores(Archs(labelled)); err == nil || !strings.Contains(err.Error(), labelled[0].Arch.String()) || !strings.Contains(err.Error(), "lower its learning rate") {
+		t.Errorf("scores of a diverged NAC: error %v", err)
+	}
+	if _, err := n.TrainEpoch(3, labelled, nil, 0); err == nil || !strings.Contains(err.Error(), "epoch 3") || !strings.Contains(err.Error(), "lower the learning rate") {
+		t.Errorf("an epoch of a diverged NAC: error %v", err)
+	}
+}
+
 func TestTrainResumes(t *testing.T) {
 	training := Training{
 		Backend: backend(t), Space: nasbench101.Space{}, Labelled: sample(6, 60), Config: tiny(6),

@@ -185,7 +185,8 @@ type outcome struct {
 // Run runs every method with every seed, as many seeds at a time as there are
 // processors, and puts the results together. A seed that was finished before, in
 // this experiment or another, is not run again; one that was interrupted continues.
-// Watch, if set, is told of each finished search. The errors are those of the
+// Watch, if set, is told of each finished search, and of the steps of those that are under way as
+// stages. The errors are those of the
 // searches and of the run directories, and ctx's.
 func (e Experiment) Run(ctx context.Context, root string, data Data, backend compute.Backend, watch rundir.Watch) (report.Result, error) {
 	if e.Seeds < 1 {
@@ -195,7 +196,7 @@ func (e Experiment) Run(ctx context.Context, root string, data Data, backend com
 	for _, m := range e.Methods {
 		outcomes[m.Name] = make([]outcome, e.runs(m))
 	}
-	progress := e.progress(watch)
+	progress := &progress{watch: watch, total: e.total()}
 	seeds, ctx := errgroup.WithContext(ctx)
 	seeds.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range e.Seeds {
@@ -205,12 +206,12 @@ func (e Experiment) Run(ctx context.Context, root string, data Data, backend com
 				if i >= e.runs(m) {
 					continue
 				}
-				found, err := m.run(ctx, root, e.ID, data, backend, uint64(i+1))
+				found, err := m.run(ctx, root, e.ID, data, backend, uint64(i+1), progress.of(m.Name, i+1))
 				if err != nil {
 					return fmt.Errorf("experiment: %s, %s with seed %d: %w", e.ID, m.Name, i+1, err)
 				}
 				outcomes[m.Name][i] = found
-				progress(found)
+				progress.finished(found)
 			}
 			return nil
 		})
@@ -232,24 +233,47 @@ func (e Experiment) runs(m Method) int {
 	return e.Seeds
 }
 
-// progress counts finished searches, of whatever goroutine.
-func (e Experiment) progress(watch rundir.Watch) func(outcome) {
+// total is how many searches are run.
+func (e Experiment) total() int {
 	total := 0
 	for _, m := range e.Methods {
 		total += e.runs(m)
 	}
-	var mu sync.Mutex
-	done := 0
-	return func(o outcome) {
-		mu.Lock()
-		defer mu.Unlock()
-		done++
-		watch.Tell(rundir.Progress{Done: done, Total: total, Values: map[string]float64{"accuracy": o.Accuracy}})
+	return total
+}
+
+// progress tells a watch of searches that run side by side.
+type progress struct {
+	watch rundir.Watch
+	total int
+
+	mu   sync.Mutex
+	done int
+}
+
+// of is the watch of one search.
+func (p *progress) of(method string, seed int) rundir.Watch {
+	return func(step rundir.Progress) {
+		if step.Stage == "" {
+			step.Stage = "step"
+		}
+		step.Stage = fmt.Sprintf("%s, seed %d: %s", method, seed, step.Stage)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.watch.Tell(step)
 	}
 }
 
+// finished counts a search.
+func (p *progress) finished(o outcome) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done++
+	p.watch.Tell(rundir.Progress{Done: p.done, Total: p.total, Values: map[string]float64{"accuracy": o.Accuracy}})
+}
+
 // run returns what the method reached with a seed, from its run directory if it is there.
-func (m Method) run(ctx context.Context, root, experiment string, data Data, backend compute.Backend, seed uint64) (outcome, error) {
+func (m Method) run(ctx context.Context, root, experiment string, data Data, backend compute.Backend, seed uint64, watch rundir.Watch) (outcome, error) {
 	benchmark, err := data.Benchmark(m.Epochs)
 	if err != nil {
 		return outcome{}, err
@@ -261,7 +285,7 @@ func (m Method) run(ctx context.Context, root, experiment string, data Data, bac
 			"anytime": m.Anytime, "held_out": heldOut,
 		},
 		Data: map[string]string{"benchmark": space.Identity(benchmark), "report": data.Source().Description},
-	}, func(*rundir.Run) (outcome, error) { return m.search(ctx, root, data, benchmark, backend, seed) })
+	}, func(*rundir.Run) (outcome, error) { return m.search(ctx, root, data, benchmark, backend, seed, watch) })
 }
 
 // versions are those of what the method runs. A search that is not this package's is known by its
@@ -275,14 +299,14 @@ func (m Method) versions(experiment string) rundir.Versions {
 }
 
 // search runs the method with a seed, and looks up what it found.
-func (m Method) search(ctx context.Context, root string, data Data, benchmark space.Benchmark, backend compute.Backend, seed uint64) (outcome, error) {
+func (m Method) search(ctx context.Context, root string, data Data, benchmark space.Benchmark, backend compute.Backend, seed uint64, watch rundir.Watch) (outcome, error) {
 	var o outcome
 	start := time.Now()
 	run := m.Search
 	if run == nil {
 		run = m.own.run
 	}
-	found, err := run(ctx, root, search.Problem{Backend: backend, Benchmark: benchmark}, seed)
+	found, err := run(ctx, root, search.Problem{Backend: backend, Benchmark: benchmark, Watch: watch}, seed)
 	if err != nil {
 		return o, err
 	}

@@ -72,9 +72,11 @@ func summary(t testing.TB, r report.Result) string {
 func TestRun(t *testing.T) {
 	table, backend := open(t)
 	root := t.TempDir()
+	stages := map[string]bool{}
 	var steps []int
 	result, err := tiny().Run(context.Background(), root, NASBench101(table), backend, func(step rundir.Progress) {
 		if step.Stage != "" {
+			stages[step.Stage] = true
 			return
 		}
 		done, total := step.Done, step.Total
@@ -86,6 +88,11 @@ func TestRun(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, stage := range []string{"curriculum, seed 1: labels", "fixed, seed 3: step", "curriculum, seed 2: comparator, epoch"} {
+		if !stages[stage] {
+			t.Errorf("nothing was said of the stage %q", stage)
+		}
 	}
 	if !slices.Equal(steps, []int{1, 2, 3, 4, 5, 6}) {
 		t.Errorf("progress %v", steps)

@@ -91,7 +91,7 @@ func (s Sharing) Run(ctx context.Context, root string, table *datasets.NASBench1
 	if err != nil {
 		return report.Result{}, err
 	}
-	r := sharingRun{Sharing: s, root: root, table: table, data: data, images: identity, backend: backend, outcomes: make(map[string][]sharingOutcome)}
+	r := sharingRun{Sharing: s, root: root, table: table, data: data, images: identity, backend: backend, watch: watch, outcomes: make(map[string][]sharingOutcome)}
 	done, total := 0, s.Seeds*(len(s.Nets)+1)+1
 	add := func(name string, config any, seed uint64, run func() (sharingOutcome, error)) error {
 		o, err := r.stored(name, config, seed, run)
@@ -147,6 +147,7 @@ type sharingRun struct {
 	data    *supernet.Data
 	images  string // [supernet.Data.Identity]
 	backend compute.Backend
+	watch   rundir.Watch
 
 	outcomes map[string][]sharingOutcome // by the row's name, in the order of the seeds
 }
@@ -230,7 +231,7 @@ func (r sharingRun) alonePace(ctx context.Context) (pace, error) {
 }
 
 func (r sharingRun) train(ctx context.Context, c supernet.Config) (*supernet.Trained, error) {
-	return supernet.Train(ctx, r.root, supernet.Training{Backend: r.backend, Data: r.data, Config: c})
+	return supernet.Train(ctx, r.root, supernet.Training{Backend: r.backend, Data: r.data, Config: c, Watch: r.watch.Stage(fmt.Sprintf("%s, seed %d: round", c.Method, c.Seed))})
 }
 
 // share trains shared weights by a method, and looks up the cell that it ends in.
@@ -283,7 +284,7 @@ func (r sharingRun) ctnas(ctx context.Context, c supernet.Config) (sharingOutcom
 	}
 	config := r.CTNAS
 	config.Seed = c.Seed
-	found, err := search.CTNAS(ctx, trained.Dir, search.Problem{Backend: r.backend, Benchmark: labels}, config)
+	found, err := search.CTNAS(ctx, trained.Dir, search.Problem{Backend: r.backend, Benchmark: labels, Watch: r.watch.Stage(fmt.Sprintf("%s, seed %d", nameSharedCTNAS, c.Seed))}, config)
 	if err != nil {
 		return sharingOutcome{}, err
 	}
@@ -305,7 +306,7 @@ func (r sharingRun) alone(ctx context.Context) (sharingOutcome, error) {
 	}
 	config := r.Alone
 	config.Seed = 1
-	trained, err := supernet.TrainAlone(ctx, r.root, supernet.AloneTraining{Backend: r.backend, Data: r.data, Cell: cell, Config: config})
+	trained, err := supernet.TrainAlone(ctx, r.root, supernet.AloneTraining{Backend: r.backend, Data: r.data, Cell: cell, Config: config, Watch: r.watch.Stage(nameAlone + ": round")})
 	if err != nil {
 		return sharingOutcome{}, err
 	}

@@ -79,7 +79,7 @@ func (s Shrinking) Run(ctx context.Context, root string, set *images.Set, backen
 	if err != nil {
 		return report.Result{}, err
 	}
-	r := shrinkingRun{s, ctx, root, data, identity, backend}
+	r := shrinkingRun{s, ctx, root, data, identity, backend, watch}
 	var order []string
 	outcomes := make(map[string][]shrunk)
 	done, total := 0, s.Seeds*(len(subNetworks)+len(s.Alone)+2)
@@ -134,6 +134,7 @@ type shrinkingRun struct {
 	data    *supernet.Data
 	images  string // [supernet.Data.Identity]
 	backend compute.Backend
+	watch   rundir.Watch
 }
 
 // versions are those of all that the experiment runs.
@@ -155,7 +156,7 @@ func (r shrinkingRun) stored(name string, config any, seed uint64, run func() (s
 }
 
 func (r shrinkingRun) train(c supernet.ElasticConfig) (*supernet.TrainedElastic, error) {
-	return supernet.TrainElastic(r.ctx, r.root, supernet.ElasticTraining{Backend: r.backend, Data: r.data, Config: c})
+	return supernet.TrainElastic(r.ctx, r.root, supernet.ElasticTraining{Backend: r.backend, Data: r.data, Config: c, Watch: r.watch.Stage(fmt.Sprintf("supernet, seed %d: round", c.Seed))})
 }
 
 // part trains a supernet, and tests a sub-network of it.
@@ -190,7 +191,7 @@ func (r shrinkingRun) ctnas(c supernet.ElasticConfig) (shrunk, error) {
 	}
 	config := r.Search
 	config.Seed = c.Seed
-	found, err := search.CTNAS(r.ctx, trained.Dir, search.Problem{Backend: r.backend, Benchmark: labels}, config)
+	found, err := search.CTNAS(r.ctx, trained.Dir, search.Problem{Backend: r.backend, Benchmark: labels, Watch: r.watch.Stage(fmt.Sprintf("%s, seed %d", nameMobile, c.Seed))}, config)
 	if err != nil {
 		return shrunk{}, err
 	}

@@ -120,16 +120,18 @@ func Charts(charts ...report.Chart) {
 // Progress shows how far a run is, with the last values of its metrics and an
 // estimate of the time left: as one line that changes in place in a notebook, as
 // a line every ten seconds in a terminal. The stages of a run, such as the training of a
-// comparator before a search, are shown in the same line under their names. The steps of the run
-// itself are called what.
+// comparator before a search, are shown in the same line under their names, also of several that
+// are under way at a time. The steps of the run itself are called what.
 func Progress(what string) rundir.Watch {
 	line := newLine()
-	var stage *stage
+	stages := make(map[string]*stage)
 	return func(p rundir.Progress) {
-		if stage == nil || p.Stage != stage.name || p.Total != stage.total || p.Done < stage.done {
-			stage = newStage(p)
+		s := stages[p.Stage]
+		if s == nil || p.Total != s.total || p.Done < s.done {
+			s = newStage(p)
+			stages[p.Stage] = s
 		}
-		text, whole := stage.step(p)
+		text, whole := s.step(p)
 		name := what
 		if p.Stage != "" {
 			name = p.Stage
@@ -146,7 +148,6 @@ func Progress(what string) rundir.Watch {
 
 // stage is a part of a run that is under way.
 type stage struct {
-	name        string
 	total, done int
 	start       time.Time
 	first       int // steps that were done before this process
@@ -154,7 +155,7 @@ type stage struct {
 }
 
 func newStage(p rundir.Progress) *stage {
-	return &stage{name: p.Stage, total: p.Total, start: time.Now(), first: p.Done - 1, last: make(map[string]float64)}
+	return &stage{total: p.Total, start: time.Now(), first: p.Done - 1, last: make(map[string]float64)}
 }
 
 // step is the text that a step adds to the name of its stage, and whether it was the last.

@@ -66,6 +66,22 @@ func TestCurvesOfWhatIsNotFinite(t *testing.T) {
 	}
 }
 
+// Stages are named, each with its own time, also when they take turns; the last line of a run is
+// shown though one of a stage was just before.
+func TestProgressOfStages(t *testing.T) {
+	text := printed(t, &os.Stderr, func() {
+		watch := Progress("iteration")
+		watch(rundir.Progress{Stage: "labels", Done: 1, Total: 2})
+		watch(rundir.Progress{Stage: "labels", Done: 2, Total: 2})
+		watch.Stage("comparator, epoch")(rundir.Progress{Done: 1, Total: 5, Values: map[string]float64{"loss": 0.5}})
+		watch(rundir.Progress{Done: 1, Total: 1, Values: map[string]float64{"reward": 0.5}})
+	})
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) != 2 || !strings.HasPrefix(lines[0], "labels 1/2, ") || !strings.HasPrefix(lines[1], "iteration 1/1 in ") || !strings.HasSuffix(lines[1], "reward 0.5") || strings.Contains(lines[1], "loss") {
+		t.Errorf("printed\n%s", text)
+	}
+}
+
 func TestRuns(t *testing.T) {
 	t.Setenv("CTNAS_RUNS", "")
 	if got := Runs(); got != "runs" {
