@@ -82,6 +82,9 @@ func Train(ctx context.Context, root string, t Training) (*Trained, error) {
 }
 
 func (t Training) check() error {
+	if t.Backend == nil || t.Space == nil {
+		return fmt.Errorf("comparator: a training needs a Backend, as engine.Open gives it, and a Space")
+	}
 	if t.ProbeEvery < 0 {
 		return fmt.Errorf("comparator: ProbeEvery must not be negative, it is %d", t.ProbeEvery)
 	}

@@ -59,6 +59,9 @@ type learner interface {
 // root: it loads, continues or starts.
 func train[C any, P learner](ctx context.Context, root, step string, t Training[C], epochs int,
 	fresh func() (P, error), decode func([]byte) (P, error)) (*Trained[P], error) {
+	if t.Backend == nil || t.Space == nil {
+		return nil, fmt.Errorf("predictor: a training needs a Backend, as engine.Open gives it, and a Space")
+	}
 	if err := comparator.CheckLabels(t.Labelled); err != nil {
 		return nil, fmt.Errorf("predictor: %w", err)
 	}

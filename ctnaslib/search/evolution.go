@@ -76,6 +76,9 @@ func OFAGenerations(labels int) GenerationsConfig {
 // mutated, some crossed. Unlike OFA's it queries accuracies where OFA's asks a predictor,
 // and mutates by the space's small changes. The rest is as for [Evolution].
 func Generations(ctx context.Context, root string, p Problem, config GenerationsConfig) (*Found, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
 	s, ok := p.Benchmark.Space().(space.Crossing)
 	switch {
 	case !ok:

@@ -29,8 +29,18 @@ type buyer struct {
 	bought    int                // of them, by this process
 }
 
+func (p Problem) check() error {
+	if p.Benchmark == nil {
+		return fmt.Errorf("search: the problem has no Benchmark to buy labels from")
+	}
+	return nil
+}
+
 // buyer makes the buyer of a search that keeps its labels under root.
 func (p Problem) buyer(root string) (*buyer, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
 	kept, err := openKeptLabels(root, p.Benchmark)
 	if err != nil {
 		return nil, err

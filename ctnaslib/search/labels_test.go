@@ -436,6 +436,26 @@ func TestRankAndEvolveStop(t *testing.T) {
 	})
 }
 
+// Searches that train nothing need no backend; the others say so.
+func TestNoBackend(t *testing.T) {
+	for name, s := range everySearch() {
+		b := newToyBenchmark()
+		_, err := s(t.Context(), t.TempDir(), Problem{Benchmark: b})
+		if name == "Random" || name == "Evolution" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), "Backend") {
+			t.Errorf("%s without a backend: error %v", name, err)
+		}
+		if _, err := s(t.Context(), t.TempDir(), Problem{}); err == nil || !strings.Contains(err.Error(), "Benchmark") {
+			t.Errorf("%s without a benchmark: error %v", name, err)
+		}
+	}
+}
+
 // The labels of a seed are those of random search of that seed, whatever the search.
 func TestLabelIsWhatEverySearchBegins(t *testing.T) {
 	want, err := Label(t.Context(), newToyBenchmark(), 12, 1)

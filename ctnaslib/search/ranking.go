@@ -34,11 +34,11 @@ func Ranking(ctx context.Context, root string, p Problem, config RankingConfig) 
 		return nil, err
 	}
 	config.NAC.Seed = config.Seed
-	s := p.Benchmark.Space()
 	buyer, err := p.buyer(root)
 	if err != nil {
 		return nil, err
 	}
+	s := p.Benchmark.Space()
 	labelled, err := buyer.random(ctx, config.Labels, config.Seed)
 	if err != nil {
 		return nil, err

@@ -20,20 +20,23 @@ type configuration interface {
 }
 
 // open opens the run directory of a search under root. The labels that it begins with are part
-// of the key.
+// of the key, and the backend, if there is one.
 func (p Problem) open(root, step string, config configuration, labelled []comparator.Labelled) (*rundir.Run, error) {
-	return rundir.Open(root, rundir.Key{
-		Step: step, Algorithms: config.Versions(), Config: config, Backend: engine.Fingerprint(p.Backend),
+	key := rundir.Key{
+		Step: step, Algorithms: config.Versions(), Config: config,
 		Data: map[string]string{"benchmark": space.Identity(p.Benchmark), "labels": comparator.Digest(labelled)},
-	})
+	}
+	if p.Backend != nil {
+		key.Backend = engine.Fingerprint(p.Backend)
+	}
+	return rundir.Open(root, key)
 }
 
 // finish stores what the search of a run found.
 func (p Problem) finish(run *rundir.Run, found *Found, b *buyer) (*Found, error) {
 	found.Dir, found.Queries = run.Dir(), len(b.asked)
 	return found, run.Finish(map[string]any{
-		"best": found.Best.String(), "id": found.Best.ID(), "queries": found.Queries,
-		"source": p.Benchmark.Source(), "backend": engine.Describe(p.Backend),
+		"best": found.Best.String(), "id": found.Best.ID(), "queries": found.Queries, "source": p.Benchmark.Source(),
 	})
 }
 

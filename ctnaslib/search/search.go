@@ -24,7 +24,7 @@ import (
 
 // Problem is what a search works on.
 type Problem struct {
-	Backend   compute.Backend
+	Backend   compute.Backend // not needed by searches that train nothing, such as [Random]
 	Benchmark space.Benchmark
 	Watch     rundir.Watch // told of each label, of each epoch of a judge, and of each iteration, if set
 }
