@@ -9,7 +9,6 @@ import (
 	"text/template"
 
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
-
 	"github.com/ctnas/ctnas/datasets/surrogate/internal/model"
 )
 
