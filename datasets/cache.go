@@ -14,8 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
-
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
 
@@ -74,7 +73,7 @@ func writeCache(file, stamp string, t *NASBench101) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	return renameio.WriteFile(file, encodeTable(stamp, t.source, t.rows), 0o644, renameio.WithTempDir(filepath.Dir(file)))
+	return rundir.WriteFile(file, encodeTable(stamp, t.source, t.rows))
 }
 
 // openCached opens the cached table that was made last, when its source is not

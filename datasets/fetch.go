@@ -17,7 +17,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/google/renameio/v2"
+
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 )
 
 // A download of FILE has beside it, until it is done:
@@ -319,7 +320,7 @@ func (p partial) finish(a Asset, file string) error {
 			return err
 		}
 		line := fmt.Sprintf("%s  %s\n", strings.TrimPrefix(got, "sha256:"), a.ID)
-		if err := renameio.WriteFile(file+digestSuffix, []byte(line), 0o644); err != nil {
+		if err := rundir.WriteFile(file+digestSuffix, []byte(line)); err != nil {
 			return err
 		}
 	}

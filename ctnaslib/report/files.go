@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 )
 
 // Figure is a chart with the name of its file.
@@ -43,8 +43,8 @@ func (r Result) WriteFiles(dir string, table Table, figures ...Figure) error {
 		return fmt.Errorf("report: cannot create the folder of the result: %w", err)
 	}
 	for _, f := range files {
-		if err := renameio.WriteFile(filepath.Join(dir, f.name), []byte(f.text), 0o644); err != nil {
-			return fmt.Errorf("report: cannot write %s: %w", filepath.Join(dir, f.name), err)
+		if err := rundir.WriteFile(filepath.Join(dir, f.name), []byte(f.text)); err != nil {
+			return fmt.Errorf("report: %w", err)
 		}
 	}
 	return nil

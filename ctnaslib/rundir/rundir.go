@@ -28,7 +28,6 @@ import (
 	"path/filepath"
 
 	"github.com/gofrs/flock"
-	"github.com/google/renameio/v2"
 )
 
 // The files of a run directory.
@@ -104,11 +103,7 @@ func (r *Run) open(key []byte) error {
 	if err != nil {
 		return err
 	}
-	unfinished, err := filepath.Glob(r.path(".*")) // what renameio writes before it renames
-	for _, path := range unfinished {
-		err = errors.Join(err, os.Remove(path))
-	}
-	if err != nil {
+	if err := removeUnfinished(r.dir, 0, keyFile, probeFile, metricsFile, checkpointFile, resultFile); err != nil {
 		return fmt.Errorf("rundir: cannot clear %s: %w", r.dir, err)
 	}
 	step, _, err := r.Checkpoint()
@@ -136,7 +131,7 @@ func (r *Run) Dir() string { return r.dir }
 func (r *Run) path(name string) string { return filepath.Join(r.dir, name) }
 
 func (r *Run) writeFile(name string, data []byte) error {
-	if err := renameio.WriteFile(r.path(name), data, 0o644); err != nil {
+	if err := replace(r.path(name), data); err != nil {
 		return fmt.Errorf("rundir: cannot write %s: %w", r.path(name), err)
 	}
 	return nil
@@ -180,13 +175,18 @@ func (r *Run) Result(result any) (done bool, err error) {
 	return true, nil
 }
 
-// Finish stores the result, which marks the run as done.
+// Finish stores the result, which marks the run as done. A result that is stored already is left
+// alone.
 func (r *Run) Finish(result any) error {
 	text, err := json.MarshalIndent(result, "", "  ")
 	if err != nil {
 		return fmt.Errorf("rundir: cannot write the result as JSON: %w", err)
 	}
-	return r.writeFile(resultFile, append(text, '\n'))
+	text = append(text, '\n')
+	if stored, err := os.ReadFile(r.path(resultFile)); err == nil && bytes.Equal(stored, text) {
+		return nil
+	}
+	return r.writeFile(resultFile, text)
 }
 
 // Metrics are the values logged at one step.

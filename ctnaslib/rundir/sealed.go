@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
-
-	"github.com/google/renameio/v2"
 )
 
 // ErrDamaged is wrapped by the error of [ReadSealed] for a file that is not whole.
@@ -19,7 +17,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // path, also after a crash, finds the old file or the new one, never a part.
 func WriteSealed(path string, data []byte) error {
 	sealed := binary.LittleEndian.AppendUint32(data[:len(data):len(data)], crc32.Checksum(data, castagnoli))
-	if err := renameio.WriteFile(path, sealed, 0o644); err != nil {
+	if err := replace(path, sealed); err != nil {
 		return fmt.Errorf("rundir: cannot write %s: %w", path, err)
 	}
 	return nil

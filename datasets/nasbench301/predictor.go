@@ -20,8 +20,8 @@
 package nasbench301
 
 import (
-	"crypto/sha256"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"

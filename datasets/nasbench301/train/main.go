@@ -25,11 +25,11 @@ import (
 	"text/template"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/metric"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/darts"
 	"github.com/ctnas/ctnas/datasets"
@@ -148,8 +148,8 @@ func write(out string, weights []byte, facts card) error {
 		{"README.md", []byte(text.String())},
 	} {
 		path := filepath.Join(out, file.path)
-		if err := renameio.WriteFile(path, file.data, 0o644); err != nil {
-			return fmt.Errorf("cannot write %s: %w", path, err)
+		if err := rundir.WriteFile(path, file.data); err != nil {
+			return err
 		}
 		fmt.Println("wrote", path)
 	}

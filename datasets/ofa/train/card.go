@@ -11,11 +11,11 @@ import (
 	"strings"
 	"text/template"
 
-	"github.com/google/renameio/v2"
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/ctnas/ctnas/ctnaslib/metric"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/mobilenetv3"
 	"github.com/ctnas/ctnas/datasets/ofa"
@@ -143,8 +143,8 @@ func write(folder string, model mlp.Net, c card) error {
 		{"README.md", []byte(text.String())},
 	} {
 		path := filepath.Join(folder, file.name)
-		if err := renameio.WriteFile(path, file.data, 0o644); err != nil {
-			return fmt.Errorf("cannot write %s: %w", path, err)
+		if err := rundir.WriteFile(path, file.data); err != nil {
+			return err
 		}
 		fmt.Println("wrote", path)
 	}

@@ -8,8 +8,7 @@ import (
 	"strings"
 	"text/template"
 
-	"github.com/google/renameio/v2"
-
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/datasets/surrogate/internal/model"
 )
 
@@ -55,8 +54,8 @@ func write(folder string, m *model.Model, c *card) error {
 		{"README.md", []byte(text.String())},
 	} {
 		path := filepath.Join(folder, file.name)
-		if err := renameio.WriteFile(path, file.data, 0o644); err != nil {
-			return fmt.Errorf("cannot write %s: %w", path, err)
+		if err := rundir.WriteFile(path, file.data); err != nil {
+			return err
 		}
 		fmt.Println("wrote", path)
 	}

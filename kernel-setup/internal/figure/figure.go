@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 )
 
 // Write writes a table in Markdown and a result as JSON into dir, as table.md and
@@ -20,10 +20,10 @@ func Write(dir, table string, result any) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(filepath.Join(dir, "result.json"), append(content, '\n'), 0o644); err != nil {
+	if err := rundir.WriteFile(filepath.Join(dir, "result.json"), append(content, '\n')); err != nil {
 		return err
 	}
-	return renameio.WriteFile(filepath.Join(dir, "table.md"), []byte(table), 0o644)
+	return rundir.WriteFile(filepath.Join(dir, "table.md"), []byte(table))
 }
 
 // Load is the load average of the last minute, or "" where the system does not say.

@@ -1,0 +1,67 @@
+package rundir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+)
+
+// abandoned is how long a temporary file has not been touched that a killed process left. One that
+// is being written lives for milliseconds.
+const abandoned = 10 * time.Second
+
+// WriteFile writes a file whole or not at all: whoever opens the path, also after a crash or on a
+// full disk, finds the old file or the new one. What a process that was killed meanwhile left beside
+// it is taken away by the next WriteFile of the path. The error names the path.
+func WriteFile(path string, data []byte) error {
+	err := removeUnfinished(filepath.Dir(path), abandoned, filepath.Base(path))
+	if err == nil {
+		err = replace(path, data)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return nil
+}
+
+// replace writes a file as [WriteFile] does, and takes nothing away. Its temporary file is beside the
+// path: renameio's own choice, $TMPDIR where that can be, is one that nobody looks through after a kill.
+func replace(path string, data []byte) error {
+	return renameio.WriteFile(path, data, 0o644, renameio.WithTempDir(filepath.Dir(path)))
+}
+
+// removeUnfinished removes the temporary files, at least so old, that [replace] has left in a folder for
+// files of these names.
+func removeUnfinished(dir string, age time.Duration, names ...string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if !entry.Type().IsRegular() || !slices.ContainsFunc(names, func(name string) bool { return unfinished(entry.Name(), name) }) {
+			continue
+		}
+		info, err := entry.Info()
+		if err == nil && time.Since(info.ModTime()) >= age {
+			err = os.Remove(filepath.Join(dir, entry.Name()))
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// unfinished says whether a file is a temporary one that [replace] made for a name: after a dot and the
+// name it has digits.
+func unfinished(file, name string) bool {
+	digits, ok := strings.CutPrefix(file, "."+name)
+	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
+}
