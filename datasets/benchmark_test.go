@@ -97,7 +97,7 @@ func TestBenchmarkHidesTestAccuracy(t *testing.T) {
 	for i := range kind.NumMethod() {
 		methods = append(methods, kind.Method(i).Name)
 	}
-	if want := []string{"Len", "Queries", "Sample", "Source", "Space", "Validation"}; !slices.Equal(methods, want) {
+	if want := []string{"Len", "Queries", "Sample", "Source", "Space", "Validation", "Version"}; !slices.Equal(methods, want) {
 		t.Errorf("Benchmark has the methods %v, want %v", methods, want)
 	}
 }
