@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ctnas/ctnas/ctnaslib/search"
@@ -17,6 +18,7 @@ import (
 // countedData is [counted] as data, which notes what it held out from whom.
 type countedData struct {
 	counted
+	mu             *sync.Mutex
 	excluded, held *[][]space.Arch
 }
 
@@ -34,12 +36,14 @@ func (d countedData) HeldOut(rng *rand.Rand, n int, exclude []space.Arch) ([]spa
 		accuracies[i], _ = d.Validation(a)
 		accuracies[i] += float64(i) * 1e-9
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	*d.excluded, *d.held = append(*d.excluded, exclude), append(*d.held, archs)
 	return archs, accuracies, err
 }
 
 func newCountedData() countedData {
-	return countedData{counted{nasbench101.Space{}}, new([][]space.Arch), new([][]space.Arch)}
+	return countedData{counted{nasbench101.Space{}}, new(sync.Mutex), new([][]space.Arch), new([][]space.Arch)}
 }
 
 // oracle ranks the last held-out architectures by their accuracies, or the other way round.
