@@ -47,7 +47,7 @@ var mutants = map[string]mutant{
 	"held-out cells are labelled":                     {"experiment/experiment.go", "heldOut, comparator.Archs(found.Labelled))", "heldOut, nil)", "experiment WhatIsMeasured"},
 	"Table 5's r is halved":                           {"experiment/tables.go", "c.PseudoRatio = row.r", "c.PseudoRatio = row.r / 2", "experiment Golden|StoredResults"},
 	"the key lacks the labels":                        {"search/run.go", `"labels": comparator.Digest(labelled)`, `"labels": ""`, "search OtherLabels"},
-	"labels are not kept":                             {"search/labels.go", "return accuracy, b.kept.add(id, a, accuracy)", "return accuracy, nil", "search BoughtAreKept"},
+	"labels are not kept":                             {"search/labels.go", "return accuracy, b.kept.add(id, a, accuracy, time.Since(start))", "_ = start\n\t\treturn accuracy, nil", "search BoughtAreKept"},
 	"a benchmark's version is ignored":                {"space/space.go", "version = v.Version()", `version = v.Version()[:0]`, "search KeptByVersion"},
 }
 

@@ -33,7 +33,7 @@ func FuzzKeptLabels(f *testing.F) {
 			return
 		}
 		cell := nasbench101.Space{}.All()[7]
-		if err := k.add("an id", cell, 0.25); err != nil {
+		if err := k.add("an id", cell, 0.25, surelyComputed); err != nil {
 			t.Fatal(err)
 		}
 		again, err := openKeptLabels(root, newToyBenchmark())
@@ -43,8 +43,8 @@ func FuzzKeptLabels(f *testing.F) {
 		if accuracy, ok, err := again.find("an id"); accuracy != 0.25 || !ok || err != nil {
 			t.Errorf("the label is %g, %v, %v", accuracy, ok, err)
 		}
-		for id, accuracy := range k.known {
-			if again.known[id] != accuracy && id != "an id" {
+		for id, l := range k.known {
+			if *again.known[id].Accuracy != *l.Accuracy && id != "an id" {
 				t.Errorf("the label of %q is lost", id)
 			}
 		}

@@ -18,10 +18,14 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
-// worthKeeping is how long a label must have taken to be kept on disk. What is cheaper, such as
-// a row of a table, is asked for again: so it is right even if a benchmark without a version
-// answers otherwise the next time.
-const worthKeeping = 10 * time.Millisecond
+// A label that took worthKeeping is kept on disk. What is cheaper, such as a row of a table, is
+// asked for again: so it is right even if a benchmark without a version answers otherwise the next
+// time. A benchmark that was quicker once is quick, and what took it longer was an interruption, or was
+// really computed: its labels are kept and trusted from surelyComputed on.
+const (
+	worthKeeping   = 10 * time.Millisecond
+	surelyComputed = 10 * time.Second
+)
 
 // keptLabels are the labels of a benchmark on disk: a file of lines that only grows, which many
 // searches may share. It is safe for concurrent use.
@@ -30,16 +34,23 @@ type keptLabels struct {
 	header string // the first line, without its end
 
 	mu    sync.Mutex
-	known map[string]float64 // by ID
-	read  int64              // bytes of the file that are in known
+	known map[string]keptLabel // by ID
+	quick bool                 // the benchmark was quicker than worthKeeping once
+	wrote bool                 // this process has added a label
+	read  int64                // bytes of the file that are in known
 }
 
-// keptLabel is a line of the file.
+// keptLabel is a line of the file: a label, or that the benchmark is quick.
 type keptLabel struct {
-	ID       string   `json:"id"`
-	Arch     string   `json:"arch"`
-	Accuracy *float64 `json:"accuracy"`
+	ID       string   `json:"id,omitempty"`
+	Arch     string   `json:"arch,omitempty"`
+	Accuracy *float64 `json:"accuracy,omitempty"`
+	Seconds  float64  `json:"seconds,omitempty"` // that the benchmark took
+	Quick    bool     `json:"quick,omitempty"`
 }
+
+// whole says whether the line is one of the two.
+func (l keptLabel) whole() bool { return l.Quick || l.ID != "" && l.Accuracy != nil }
 
 // openKeptLabels reads the labels of a benchmark that are kept under root.
 func openKeptLabels(root string, b space.Benchmark) (*keptLabels, error) {
@@ -50,7 +61,7 @@ func openKeptLabels(root string, b space.Benchmark) (*keptLabels, error) {
 	}
 	k := &keptLabels{
 		path:   filepath.Join(root, "labels-"+rundir.Digest([]string{identity})[:16]+".jsonl"),
-		header: string(header), known: make(map[string]float64),
+		header: string(header), known: make(map[string]keptLabel),
 	}
 	return k, k.refresh()
 }
@@ -59,8 +70,8 @@ func openKeptLabels(root string, b space.Benchmark) (*keptLabels, error) {
 func (k *keptLabels) find(id string) (accuracy float64, ok bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if accuracy, ok = k.known[id]; ok {
-		return accuracy, true, nil
+	if l, ok := k.trusted(id); ok {
+		return *l.Accuracy, true, nil
 	}
 	if info, err := os.Stat(k.path); err != nil || info.Size() == k.read {
 		return 0, false, nil // nothing was kept, or nothing new
@@ -68,8 +79,16 @@ func (k *keptLabels) find(id string) (accuracy float64, ok bool, err error) {
 	if err := k.refresh(); err != nil {
 		return 0, false, err
 	}
-	accuracy, ok = k.known[id]
-	return accuracy, ok, nil
+	if l, ok := k.trusted(id); ok {
+		return *l.Accuracy, true, nil
+	}
+	return 0, false, nil
+}
+
+// trusted returns a label that the benchmark need not be asked for again.
+func (k *keptLabels) trusted(id string) (keptLabel, bool) {
+	l, ok := k.known[id]
+	return l, ok && (!k.quick || l.Seconds >= surelyComputed.Seconds())
 }
 
 // refresh reads what the file has gained. A last line without its end is still being written,
@@ -97,18 +116,36 @@ func (k *keptLabels) refresh() error {
 		var l keptLabel
 		switch first := k.read == 0; {
 		case first && string(line) == k.header+"\n":
-		case first || json.Unmarshal(line, &l) != nil || l.ID == "" || l.Accuracy == nil:
+		case first || json.Unmarshal(line, &l) != nil || !l.whole():
 			return fmt.Errorf("search: the line at byte %d of %s is damaged; take it out, or delete the file to buy its labels again", k.read, k.path)
+		case l.Quick:
+			k.quick = true
 		default:
-			k.known[l.ID] = *l.Accuracy
+			k.known[l.ID] = l
 		}
 		k.read += int64(len(line))
 	}
 }
 
-// add keeps a label. It is on the disk when add returns.
-func (k *keptLabels) add(id string, a space.Arch, accuracy float64) error {
-	line, err := json.Marshal(keptLabel{id, a.String(), &accuracy})
+// add keeps a label that is worth it. It is on the disk when add returns. The first time that the
+// benchmark is quick it is noted beside labels that were kept before.
+func (k *keptLabels) add(id string, a space.Arch, accuracy float64, took time.Duration) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	kept := keptLabel{ID: id, Arch: a.String(), Accuracy: &accuracy, Seconds: took.Seconds()}
+	switch {
+	case took < worthKeeping && !k.quick:
+		k.quick = true
+		if k.wrote || k.read > 0 {
+			kept = keptLabel{Quick: true}
+			break
+		}
+		return nil
+	case took < worthKeeping, k.quick && took < surelyComputed:
+		return nil
+	}
+	k.wrote = true
+	line, err := json.Marshal(kept)
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(k.path), 0o755)
 	}

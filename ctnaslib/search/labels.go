@@ -143,8 +143,8 @@ func (b *buyer) query(a space.Arch, id string) (accuracy float64, err error) {
 	if math.IsNaN(accuracy) || math.IsInf(accuracy, 0) {
 		return 0, fmt.Errorf("search: the benchmark's accuracy of %s is %g, which cannot be compared with others; mend the benchmark, or let it give a failed network a low accuracy", a, accuracy)
 	}
-	if b.kept != nil && time.Since(start) >= worthKeeping {
-		return accuracy, b.kept.add(id, a, accuracy)
+	if b.kept != nil {
+		return accuracy, b.kept.add(id, a, accuracy, time.Since(start))
 	}
 	return accuracy, nil
 }

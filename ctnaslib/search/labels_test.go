@@ -248,6 +248,39 @@ func TestBadLabels(t *testing.T) {
 	}
 }
 
+// A benchmark that is quick now and then slow, as where the machine is busy, is asked each time, in
+// whatever order the two come; what took it really long is kept all the same.
+func TestInterruptionsAreNotKept(t *testing.T) {
+	cell := nasbench101.Space{}.All()
+	const slow, quick = 2 * worthKeeping, worthKeeping / 10
+	for name, times := range map[string][]time.Duration{
+		"first slow": {slow, quick, quick}, "last slow": {quick, quick, slow}, "in the middle": {quick, slow, quick}, "twice": {slow, slow, quick},
+	} {
+		root := t.TempDir()
+		k, err := openKeptLabels(root, newToyBenchmark())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, took := range append(times, surelyComputed) {
+			if err := k.add(cell[i].ID(), cell[i], 0.5, took); err != nil {
+				t.Fatal(err)
+			}
+		}
+		again, err := openKeptLabels(root, newToyBenchmark())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range times {
+			if _, ok, _ := again.find(cell[i].ID()); ok {
+				t.Errorf("%s: label %d was kept", name, i)
+			}
+		}
+		if _, ok, _ := again.find(cell[len(times)].ID()); !ok {
+			t.Errorf("%s: the label that was computed is lost", name)
+		}
+	}
+}
+
 // The file of labels: a line that was cut off is bought again and written over, a damaged one is
 // an error that a deletion mends, several searches write it at the same time.
 func TestFileOfLabels(t *testing.T) {
