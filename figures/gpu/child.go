@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -44,10 +45,15 @@ func (o options) child(ctx context.Context, p plan, limit time.Duration, r *resu
 		args = append(args, "-rehearse")
 	}
 	cmd := exec.CommandContext(timed, program, args...)
-	cmd.Env = append(os.Environ(), p.environ()...)
+	cmd.Env = append(os.Environ(), p.environ(o.runs)...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = grace
+	for _, precision := range []string{"tf32", "float32"} {
+		if err := os.MkdirAll(filepath.Join(o.runs, "autotune-"+precision), 0o755); err != nil {
+			return err
+		}
+	}
 	told, tell, err := os.Pipe()
 	if err != nil {
 		return err
@@ -61,6 +67,7 @@ func (o options) child(ctx context.Context, p plan, limit time.Duration, r *resu
 	}
 	tell.Close()
 	done := &r.Parts[len(r.Parts)-1]
+	done.Limit, done.Ended = limit.Seconds(), endedCut // as long as nothing else is known
 	listened := make(chan error, 1)
 	go func() { listened <- r.listen(told, done, o.out) }()
 	err = cmd.Wait()
@@ -105,21 +112,26 @@ func (r *result) listen(from io.Reader, p *part, out string) error {
 	return lines.Err()
 }
 
-// environ are the settings under which a part computes.
-func (p plan) environ() []string {
+// environ are the settings under which a part computes, with the run directories under root.
+func (p plan) environ(root string) []string {
 	backend := os.Getenv(compute.ConfigEnvVar)
 	if !strings.HasPrefix(backend, "xla:") {
 		return nil
 	}
 	var env []string
+	precision := "tf32"
 	if p.exact {
 		// go-xla's option is for products of matrices; NVIDIA's variable also keeps cuDNN, which
 		// convolves, from rounding to TF32.
-		backend += ",tf32=false"
+		backend, precision = backend+",tf32=false", "float32"
 		env = append(env, "NVIDIA_TF32_OVERRIDE=0")
 	}
-	if p.plainMemory && strings.Contains(backend, "cuda") {
-		backend += ",allocator=platform"
+	if strings.Contains(backend, "cuda") {
+		if p.plainMemory {
+			backend += ",allocator=platform"
+		}
+		// What one process found out about the fastest kernels of a precision, the next need not.
+		env = append(env, "XLA_FLAGS="+strings.TrimSpace(os.Getenv("XLA_FLAGS")+" --xla_gpu_per_fusion_autotune_cache_dir="+filepath.Join(root, "autotune-"+precision)))
 	}
 	return append(env, compute.ConfigEnvVar+"="+backend)
 }

@@ -90,43 +90,75 @@ func (o options) wanted(name string) bool {
 	return false
 }
 
-// all does the parts one after another. The error is that of a part that failed, the first one.
+// forTraining is the share of all the time that is kept for real training.
+const forTraining = 0.25
+
+// all does the parts one after another, but for those that an earlier run with the same run
+// directories has done. The error is that of a part that failed, the first one.
 func (o options) all(ctx context.Context) error {
+	before, err := o.earlier()
+	if err != nil {
+		return err
+	}
 	r := newResult(ctx, o)
+	r.Elapsed = before.Elapsed
+	write := func() error {
+		if err := r.write(o.out); err != nil {
+			return err
+		}
+		return r.write(o.runs) // for a run that goes on from here
+	}
 	start := time.Now()
 	var first error
 	for _, p := range parts(o.rehearse) {
+		if done, ok := before.settled(p); ok {
+			r.Parts = append(r.Parts, done)
+			r.keep(before.Machine)
+			continue
+		}
 		if !o.wanted(p.name) {
 			continue
 		}
 		limit := p.limit
 		if o.limit > 0 {
 			left := o.limit - time.Since(start)
-			limit = min(limit, left)
 			if p.rest > 0 { // a training takes a share of what is left
 				limit = time.Duration(p.rest * float64(left))
+			} else {
+				limit = min(limit, left-time.Duration(forTraining*float64(o.limit)))
 			}
 		}
-		done := part{Name: p.name, Limit: limit.Seconds(), Ended: endedCut}
+		r.Parts = append(r.Parts, part{Name: p.name, Ended: endedSkipped})
 		if limit < time.Second || ctx.Err() != nil {
-			done.Limit, done.Ended = 0, endedSkipped
-			r.Parts = append(r.Parts, done)
 			continue
 		}
-		r.Parts = append(r.Parts, done)
 		err := o.child(ctx, p, limit, r)
 		if err != nil && first == nil {
 			first = fmt.Errorf("%s: %w", p.name, err)
 		}
-		r.Elapsed = time.Since(start).Seconds()
+		r.Elapsed = before.Elapsed + time.Since(start).Seconds()
 		last := r.Parts[len(r.Parts)-1]
-		fmt.Printf("%-44s %5.0f s of %4.0f s: %s\n", last.Name, last.Seconds, last.Limit, last.Ended)
-		if err := r.write(o.out); err != nil {
+		fmt.Printf("%-56s %5.0f s of %4.0f s: %s\n", last.Name, last.Seconds, last.Limit, last.Ended)
+		if err := write(); err != nil {
 			return err
 		}
 	}
-	if err := r.write(o.out); err != nil {
+	if err := write(); err != nil {
 		return err
 	}
 	return first
+}
+
+// earlier is the result of an earlier run with the same run directories; an empty one where there
+// is none.
+func (o options) earlier() (*result, error) {
+	path := filepath.Join(o.runs, "result.json")
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return &result{}, nil
+	}
+	r, err := readResult(path)
+	if err == nil && r.Rehearsal != o.rehearse {
+		return &result{}, nil
+	}
+	return r, err
 }

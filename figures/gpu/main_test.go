@@ -163,7 +163,8 @@ func TestRehearsal(t *testing.T) {
 // says so of the rest; what was measured before stays.
 func TestLimits(t *testing.T) {
 	out := t.TempDir()
-	if err := run(t.Context(), []string{"-rehearse", "-only", "proof,search", "-limit", "1500ms", "-o", out}); err != nil {
+	limited := []string{"-rehearse", "-only", "proof,search", "-limit", "2s", "-o", out}
+	if err := run(t.Context(), limited); err != nil {
 		t.Error(err)
 	}
 	r, err := readResult(filepath.Join(out, "result.json"))
@@ -176,6 +177,35 @@ func TestLimits(t *testing.T) {
 	table, err := os.ReadFile(filepath.Join(out, "table.md"))
 	if err != nil || !strings.Contains(string(table), endedSkipped) {
 		t.Errorf("the table (error %v): %s", err, table)
+	}
+}
+
+// A second run with the same run directories does what the first did not.
+func TestGoesOn(t *testing.T) {
+	out, runs := t.TempDir(), t.TempDir()
+	const did = `{"name":"proof","limit_s":100,"elapsed_s":7,"ended":"done","rows":[{"name":"first"}]},
+		{"name":"peak: float32","limit_s":40,"elapsed_s":40,"ended":"cut by its time limit"},
+		{"name":"peak: TF32","limit_s":5,"elapsed_s":5,"ended":"cut by its time limit"},
+		{"name":"peak: bfloat16","ended":"no time was left for it"}`
+	if err := os.WriteFile(filepath.Join(runs, "result.json"), []byte(`{"id":"gpu","rehearsal":true,"elapsed_s":50,"machine":{"card":"a card"},"parts":[`+did+`]}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), []string{"-rehearse", "-only", "proof,peak", "-o", out, "-runs", runs}); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{out, runs} {
+		r, err := readResult(filepath.Join(dir, "result.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Parts) != 4 || r.Elapsed <= 50 || r.Machine["card"] != "a card" || r.find("first").Name == "" {
+			t.Errorf("%+v", r)
+		}
+		for i, want := range []string{endedDone, endedCut, endedDone, endedDone} {
+			if p := r.Parts[i]; p.Ended != want || (i < 2) != (p.Name == "proof" || p.Seconds == 40) {
+				t.Errorf("%+v, want it %s", p, want)
+			}
+		}
 	}
 }
 
@@ -205,16 +235,21 @@ func TestArguments(t *testing.T) {
 // On a GPU, what is compared with pure Go is not rounded to TF32, and memory that is measured is
 // not kept.
 func TestEnviron(t *testing.T) {
+	t.Setenv("XLA_FLAGS", "")
 	const plugin = "xla:/site/jax_plugins/xla_cuda13/xla_cuda_plugin.so"
 	for _, p := range parts(false) {
 		t.Setenv("GOMLX_BACKEND", plugin)
-		got := strings.Join(p.environ(), " ")
+		got := strings.Join(p.environ("/runs"), " ")
 		exact := strings.Contains(got, "NVIDIA_TF32_OVERRIDE=0") && strings.Contains(got, "GOMLX_BACKEND="+plugin+",tf32=false")
+		cache := "XLA_FLAGS=--xla_gpu_per_fusion_autotune_cache_dir=/runs/autotune-"
+		if !strings.Contains(got, cache+map[bool]string{true: "float32", false: "tf32"}[p.exact]) {
+			t.Errorf("%s mixes up what is fastest in another precision: %s", p.name, got)
+		}
 		if exact != p.exact || strings.Contains(got, "allocator=platform") != p.plainMemory {
 			t.Errorf("%s: %s", p.name, got)
 		}
 		t.Setenv("GOMLX_BACKEND", "go")
-		if got := p.environ(); got != nil {
+		if got := p.environ("/runs"); got != nil {
 			t.Errorf("%s in pure Go: %v", p.name, got)
 		}
 	}

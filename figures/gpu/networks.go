@@ -37,11 +37,12 @@ type network struct {
 	step func(ctx context.Context, w *worker, data *supernet.Data, batch int) (time.Duration, error)
 }
 
-// networks are those of package supernet at the size of their Paper presets, or small.
+// networks are those of package supernet at the size of their Paper presets, or small; first those
+// that say most.
 func networks(s size) []network {
 	var all []network
 	add := func(n network) { all = append(all, n) }
-	for _, method := range []supernet.Method{supernet.SPOS, supernet.FairNAS, supernet.ENAS, supernet.DARTS, supernet.FBNet} {
+	shared := func(method supernet.Method) {
 		c := supernet.Paper(method)
 		total := float64(c.Steps * c.BatchSize)
 		if s.small {
@@ -73,6 +74,7 @@ func networks(s size) []network {
 				return n.StepTime(ctx, w.steps)
 			}})
 	}
+	shared(supernet.SPOS)
 	alone := supernet.BenchmarkAlone()
 	total := float64(alone.Epochs * cifar10)
 	if s.small {
@@ -121,6 +123,9 @@ func networks(s size) []network {
 				step, err := n.StepTime(ctx, stage, w.steps)
 				return step / time.Duration(c.Stages[stage].Networks), err
 			}})
+	}
+	for _, method := range []supernet.Method{supernet.DARTS, supernet.FairNAS, supernet.ENAS, supernet.FBNet} {
+		shared(method)
 	}
 	mixed := supernet.DARTSSearch()
 	total = float64(mixed.Steps * mixed.BatchSize)

@@ -54,19 +54,19 @@ func parts(rehearse bool) []plan {
 		{name: "peak: bfloat16", limit: 40 * second, do: func(ctx context.Context, w *worker) error { return peak(w, "bfloat16", dtypes.BFloat16) }},
 		{name: "images: reading", limit: 20 * second, do: reading},
 	}
-	trained := networks(sizeOf(rehearse))
 	pace := func(trained []network, precision string, limit time.Duration, exact bool) {
 		for _, n := range trained {
 			all = append(all, plan{name: "training" + precision + ": " + n.name, limit: limit, exact: exact,
 				do: func(ctx context.Context, w *worker) error { return w.pace(ctx, n, precision) }})
 		}
 	}
-	pace(trained, precisionTF32, 60*second, false)
+	trained := networks(sizeOf(rehearse))
 	all = append(all,
 		plan{name: "comparator", limit: 60 * second, exact: true, do: comparatorSteps},
 		plan{name: "search: one", limit: 120 * second, exact: true, do: func(ctx context.Context, w *worker) error { return w.searches(ctx, 1) }},
-		plan{name: "search: side by side", limit: 120 * second, exact: true, do: func(ctx context.Context, w *worker) error { return w.searches(ctx, w.side) }},
 	)
+	pace(trained, precisionTF32, 60*second, false)
+	all = append(all, plan{name: "search: side by side", limit: 120 * second, exact: true, do: func(ctx context.Context, w *worker) error { return w.searches(ctx, w.side) }})
 	if rehearse {
 		trained = trained[:1] // the others do the same again
 	}

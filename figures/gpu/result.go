@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -25,8 +24,6 @@ type result struct {
 	Machine   map[string]string `json:"machine"` // what computed, by name
 	Elapsed   float64           `json:"elapsed_s"`
 	Parts     []part            `json:"parts"`
-
-	mu sync.Mutex
 }
 
 // part is what one process measured.
@@ -101,6 +98,25 @@ func (r *result) rate(network string) float64 {
 	return rate
 }
 
+// settled is a part that need not be done again: it was done, or had its whole time.
+func (r *result) settled(p plan) (part, bool) {
+	for _, done := range r.Parts {
+		if done.Name == p.name && (done.Ended == endedDone || done.Ended == endedCut && p.rest == 0 && done.Limit >= p.limit.Seconds()) {
+			return done, true
+		}
+	}
+	return part{}, false
+}
+
+// keep takes over what is known of the machine, but for what is known anew.
+func (r *result) keep(machine map[string]string) {
+	for name, value := range machine {
+		if _, ok := r.Machine[name]; !ok {
+			r.Machine[name] = value
+		}
+	}
+}
+
 // share adds to a network's row what share of the measured peak of its precision it reaches.
 func (r *result) share(p *part, network *row) {
 	for _, precision := range []string{precisionTF32, precisionFloat32} {
@@ -136,8 +152,6 @@ func parseResult(path string, text []byte) (*result, error) {
 
 // write writes result.json and table.md into a folder, whole or not at all.
 func (r *result) write(dir string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	content, err := json.MarshalIndent(r, "", " ")
 	if err != nil {
 		return fmt.Errorf("cannot write the result: %w", err)
