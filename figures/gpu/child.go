@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +25,7 @@ import (
 type message struct {
 	Machine map[string]string `json:"machine,omitempty"` // what computes, by name
 	Row     *row              `json:"row,omitempty"`     // a number; it takes the place of one of the same name
+	Error   string            `json:"error,omitempty"`   // why the part failed
 }
 
 // grace is how long a process may take to end when its time is over, before it is killed.
@@ -97,6 +97,9 @@ func (r *result) listen(from io.Reader, p *part, out string) error {
 		for name, value := range m.Machine {
 			r.Machine[name] = value
 		}
+		if m.Error != "" {
+			p.Why = m.Error
+		}
 		if m.Row != nil {
 			r.share(p, m.Row)
 			if i := slices.IndexFunc(p.Rows, func(old row) bool { return old.Name == m.Row.Name }); i >= 0 {
@@ -148,25 +151,29 @@ type worker struct {
 }
 
 // doPart does a part, and tells of it through the file that [options.child] opened.
-func doPart(ctx context.Context, name string, o options, rate float64) error {
-	i := slices.IndexFunc(parts(o.rehearse), func(p plan) bool { return p.name == name })
+func doPart(ctx context.Context, name string, o options, rate float64) (err error) {
+	all := parts(o.rehearse)
+	i := slices.IndexFunc(all, func(p plan) bool { return p.name == name })
 	if i < 0 {
 		return fmt.Errorf("there is no part %q", name)
 	}
-	backend, err := engine.Open()
-	if err != nil {
-		return err
-	}
 	const messages = 3 // the file's number
 	syscall.CloseOnExec(messages)
-	w := &worker{backend: backend, options: o, size: sizeOf(o.rehearse), rate: rate, tell: json.NewEncoder(os.NewFile(messages, "messages"))}
-	machine := engine.Versions(backend)
-	delete(machine, "backend") // the precision is the part's
-	machine["backend"], machine["go"] = engine.Describe(backend), runtime.Version()
-	machine["plugin"] = anyFolder.ReplaceAllString(backend.Description(), "")
-	machine["device"] = backend.DeviceDescription(0)
+	w := &worker{options: o, size: sizeOf(o.rehearse), rate: rate, tell: json.NewEncoder(os.NewFile(messages, "messages"))}
+	defer func() {
+		if err != nil {
+			w.send(message{Error: err.Error()})
+		}
+	}()
+	if w.backend, err = engine.Open(); err != nil {
+		return err
+	}
+	machine := engine.Versions(w.backend)
+	machine["backend"] = engine.Describe(w.backend) // without the precision, which is the part's
+	machine["plugin"] = anyFolder.ReplaceAllString(w.backend.Description(), "")
+	machine["device"] = w.backend.DeviceDescription(0)
 	w.send(message{Machine: machine})
-	return parts(o.rehearse)[i].do(ctx, w)
+	return all[i].do(ctx, w)
 }
 
 func (w *worker) send(m message) {

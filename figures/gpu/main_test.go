@@ -217,7 +217,7 @@ func TestFailure(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	r, err := readResult(filepath.Join(out, "result.json"))
-	if err != nil || len(r.Parts) != 2 || r.Parts[0].Ended != endedFailed || r.Parts[1].Ended != endedFailed {
+	if err != nil || len(r.Parts) != 2 || r.Parts[0].Ended != endedFailed || r.Parts[1].Ended != endedFailed || !strings.Contains(r.Parts[1].Why, `"abacus"`) {
 		t.Errorf("the parts: %+v (%v)", r.Parts, err)
 	}
 }
@@ -293,7 +293,7 @@ Beside it, where it was measured, the same on a CPU: xla:cpu with 2 cores (Xeon)
 
 search: A note.
 
-search: one: cut by its time limit (60 s).
+search: one: cut by its time limit (60 s)
 `
 	if string(got) != want {
 		t.Errorf("the table is\n%s\nwant\n%s", got, want)

@@ -32,6 +32,7 @@ type part struct {
 	Limit   float64 `json:"limit_s"`
 	Seconds float64 `json:"elapsed_s"`
 	Ended   string  `json:"ended"`
+	Why     string  `json:"why,omitempty"` // it failed
 	Rows    []row   `json:"rows,omitempty"`
 }
 
@@ -227,7 +228,14 @@ func (r *result) table(out *bytes.Buffer, beside *result) {
 			p := r.Parts[i]
 			rows = append(rows, p.Rows...)
 			if p.Ended != endedDone {
-				told = append(told, fmt.Sprintf("%s: %s (%.0f s).", p.Name, p.Ended, p.Limit))
+				line := fmt.Sprintf("%s: %s", p.Name, p.Ended)
+				if p.Limit > 0 {
+					line += fmt.Sprintf(" (%.0f s)", p.Limit)
+				}
+				if p.Why != "" {
+					line += ": " + p.Why
+				}
+				told = append(told, line)
 			}
 		}
 		writeRows(out, rows, beside)
