@@ -157,21 +157,26 @@ func numbers(w *worker, s steps.Step) ([][]float64, error) {
 	return all, nil
 }
 
-// convolved is the loss of some steps that train a small SPOS network: the numbers of a step that
-// convolves.
+// convolved is the loss of some steps that train the small network of a cell of a convolution and a
+// pooling: the numbers of a step that convolves.
 func convolved(ctx context.Context, w *worker, root string) ([][]float64, error) {
+	const cell, held = "100101:AM", 32
+	c := supernet.SmallAlone(10)
+	c.Epochs, c.Round = 1, 1
 	set := images.Shapes()
 	var err error
-	if _, set.Train, err = set.Train.HoldOut(128, 0); err != nil {
+	if _, set.Train, err = set.Train.HoldOut(proved*c.BatchSize+held, 0); err != nil {
 		return nil, err
 	}
-	data, err := supernet.NewData(set, 32)
+	data, err := supernet.NewData(set, held)
 	if err != nil {
 		return nil, err
 	}
-	c := supernet.Small(supernet.SPOS, data.Classes)
-	c.Stacks, c.Steps, c.Round = 1, proved, 1
-	trained, err := supernet.Train(ctx, root, supernet.Training{Backend: w.backend, Data: data, Config: c})
+	parsed, err := nasbench101.Parse(cell)
+	if err != nil {
+		return nil, err
+	}
+	trained, err := supernet.TrainAlone(ctx, root, supernet.AloneTraining{Backend: w.backend, Data: data, Cell: parsed, Config: c})
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +187,7 @@ func convolved(ctx context.Context, w *worker, root string) ([][]float64, error)
 	return losses, nil
 }
 
-const rowConvolved = "training step of a small SPOS network"
+const rowConvolved = "training step of a cell that convolves"
 
 // proof compares what the backend computes with what pure Go computed. The error says that a
 // number is another one.
@@ -357,14 +362,18 @@ func reading(ctx context.Context, w *worker) error {
 
 // comparatorSteps times what a search does.
 func comparatorSteps(_ context.Context, w *worker) error {
-	for _, s := range []steps.Step{
-		steps.Training("Released", comparator.Released()),
-		steps.Training("Paper", comparator.Paper()),
+	all := []steps.Step{
 		steps.Training("Quick", comparator.Quick()),
 		steps.Scoring(w.cells),
 		steps.Policy(search.Released().PolicyBatch),
+		steps.Training("Released", comparator.Released()),
+		steps.Training("Paper", comparator.Paper()),
 		steps.Policy(search.Quick().PolicyBatch),
-	} {
+	}
+	if w.small {
+		all = all[:3]
+	}
+	for _, s := range all {
 		do, err := s.On(w.backend)
 		if err != nil {
 			return err
