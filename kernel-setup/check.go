@@ -11,8 +11,6 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/gomlx/go-xla/installer"
-
 	"github.com/ctnas/ctnas/datasets"
 )
 
@@ -180,6 +178,13 @@ func (c *checkup) backends(ctx context.Context) {
 		simd = ""
 	}
 	c.ok("pure Go", "everywhere%s", simd)
+	if found, ok := findGPU(ctx); ok {
+		if release, err := found.release(); err != nil {
+			c.no(false, "NVIDIA", "%v", err)
+		} else {
+			c.ok("NVIDIA", "%v: %s", found, release.name)
+		}
+	}
 	use := "pure Go"
 	for i := len(accelerators) - 1; i >= 0; i-- { // the better one last
 		a := accelerators[i]
@@ -201,8 +206,10 @@ func (c *checkup) backends(ctx context.Context) {
 // unusable says why an accelerator cannot be used, and what to do; nil if it can.
 func (c *checkup) unusable(ctx context.Context, a *accelerator) error {
 	install := runInstall + " -" + a.name
-	if a == xlaCUDA && !installer.HasNvidiaGPU() {
-		return errNoGPU
+	if a == xlaCUDA {
+		if _, ok := findGPU(ctx); !ok {
+			return errNoGPU
+		}
 	}
 	if !a.proven(c.repo) {
 		return errors.New("no plugin is installed: " + install)

@@ -118,6 +118,9 @@ func (g goTool) environ(r repo, j jupyter) ([]string, error) {
 	if plugins := pluginPath(r); plugins != "" {
 		set(pluginVariable, plugins)
 	}
+	if xlaCUDA.proven(r) {
+		env = append(env, cudaVariables(r)...)
+	}
 	if j.private {
 		set("JUPYTER_CONFIG_DIR", r.private("jupyter", "config"))
 	}

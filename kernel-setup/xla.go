@@ -23,7 +23,7 @@ type accelerator struct {
 	title   string   // for the reader
 	backend string   // what $GOMLX_BACKEND calls it in the proof
 	dirs    []string // where in the folder the plugin may lie
-	wheels  string   // the Python packages to take it from, pinned
+	wheels  string   // the Python packages to take it from, with the plugin's hash
 	sources []source // to be tried in this order
 }
 
@@ -47,19 +47,12 @@ var (
 	}
 	xlaCUDA = &accelerator{
 		// TensorFloat-32, which GPUs round to by default, would not give the same numbers.
-		name: "cuda", title: "XLA on CUDA", backend: "xla:cuda,tf32=false", dirs: []string{"go-xla/nvidia", cudaWheelDir},
-		wheels: "jax-cuda12-pjrt==0.11.2\njax-cuda12-plugin[with-cuda]==0.11.2\n",
-		sources: []source{
-			{"GoMLX's installer", func(_ context.Context, _ *setup, _ *accelerator, dir string) error {
-				return installer.AutoInstall(dir, false, installer.Quiet)
-			}},
-			{"the Python package index", unpackCUDA},
-		},
+		name: "cuda", title: "XLA on CUDA", backend: "xla:cuda,tf32=false", dirs: []string{cudas[0].dir, cudas[1].dir},
+		wheels:  cudas[0].plugin + cudas[0].libraries + cudas[1].plugin + cudas[1].libraries,
+		sources: []source{{"the Python package index", unpackCUDA}},
 	}
 	accelerators = []*accelerator{xlaCUDA, xlaCPU} // the better one first
 )
-
-const cudaWheelDir = "jax_plugins/xla_cuda12"
 
 // key is the digest of what a proven plugin depends on.
 func (a *accelerator) key(r repo) string {
@@ -103,16 +96,24 @@ const pluginVariable = "PJRT_PLUGIN_LIBRARY_PATH"
 
 // environ is the environment for a program that is to use just this plugin.
 func (a *accelerator) environ(r repo) []string {
-	return append(os.Environ(), pluginVariable+"="+a.path(r))
+	env := append(os.Environ(), pluginVariable+"="+a.path(r))
+	if a == xlaCUDA {
+		env = append(env, cudaVariables(r)...)
+	}
+	return env
 }
-
-var errNoGPU = errors.New("there is no NVIDIA GPU on this machine (no /dev/nvidia*, no nvidia-smi): install NVIDIA's driver, or go on without CUDA")
 
 // accelerate is the step that installs a plugin and makes it prove itself.
 func (s *setup) accelerate(a *accelerator) step {
 	return step{name: a.name, key: a.key(s.repo), leave: s.repo.private(a.name), do: func(ctx context.Context, dir string) error {
-		if a == xlaCUDA && !installer.HasNvidiaGPU() {
-			return errNoGPU
+		if a == xlaCUDA {
+			found, ok := findGPU(ctx)
+			if !ok {
+				return errNoGPU
+			}
+			if _, err := found.release(); err != nil {
+				return err
+			}
 		}
 		var failed []string
 		for _, src := range a.sources {
@@ -185,7 +186,7 @@ func (s *setup) buildBackends(ctx context.Context) (program string, err error) {
 func unpackWheel(ctx context.Context, s *setup, a *accelerator, dir string) error {
 	part := s.repo.private(a.name + ".part")
 	defer os.RemoveAll(part)
-	if err := s.pip(ctx, a, "download", "--no-deps", "--require-hashes", "--dest", part); err != nil {
+	if err := s.pip(ctx, a.name, a.wheels, "download", "--no-deps", "--require-hashes", "--dest", part); err != nil {
 		return err
 	}
 	wheels, _ := filepath.Glob(filepath.Join(part, "*.whl"))
@@ -222,25 +223,10 @@ func unpack(f *zip.File, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// unpackCUDA installs the plugin with NVIDIA's libraries beside it, where it looks
-// for them, and gives it the name that GoMLX looks for.
-func unpackCUDA(ctx context.Context, s *setup, a *accelerator, dir string) error {
-	if err := s.pip(ctx, a, "install", "--target", dir); err != nil {
-		return err
-	}
-	plugin := filepath.Join(dir, cudaWheelDir)
-	// No symbolic link: the plugin finds the libraries relative to its own path.
-	err := os.Link(filepath.Join(plugin, "xla_cuda_plugin.so"), filepath.Join(plugin, "pjrt_c_api_cuda_plugin.so"))
-	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("its packages hold no PJRT plugin in %s", cudaWheelDir)
-	}
-	return err
-}
-
-// pip runs pip on the accelerator's wheels.
-func (s *setup) pip(ctx context.Context, a *accelerator, args ...string) error {
-	list := s.repo.private(a.name + ".txt")
-	if err := writeFile(list, []byte(a.wheels)); err != nil {
+// pip runs pip on a list of wheels, which lies in a file of this name meanwhile.
+func (s *setup) pip(ctx context.Context, name, wheels string, args ...string) error {
+	list := s.repo.private(name + ".txt")
+	if err := writeFile(list, []byte(wheels)); err != nil {
 		return err
 	}
 	defer os.Remove(list)

@@ -242,11 +242,19 @@ func (a *Alone) Test(ctx context.Context) (float64, error) {
 // StepTime is how long a step of training takes: the median of some, after a first one
 // that compiles. The steps train the network.
 func (a *Alone) StepTime(ctx context.Context, steps int) (time.Duration, error) {
+	return stepTime(ctx, a.data.augmented(a.config.Side, a.config.BatchSize, a.config.Seed), steps, func(_ int, b batch) error {
+		_, _, err := a.trainStep(b, a.config.LearningRate)
+		return err
+	})
+}
+
+// stepTime is how long a step on the batches of a loader takes, without reading them: the
+// median of some, after a first one that compiles.
+func stepTime(ctx context.Context, l images.Loader, steps int, do func(step int, b batch) error) (time.Duration, error) {
 	var times []time.Duration
-	l := a.data.augmented(a.config.Side, a.config.BatchSize, a.config.Seed)
 	err := stream(ctx, l, 0, steps+1, func(step int, b batch) error {
 		start := time.Now()
-		_, _, err := a.trainStep(b, a.config.LearningRate)
+		err := do(step, b)
 		if step > 0 {
 			times = append(times, time.Since(start))
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
@@ -170,6 +171,30 @@ func (e *Elastic) trainStep(stage, step, global int, b batch) (loss, accuracy fl
 		return 0, 0, fmt.Errorf("supernet: cannot train: %w", err)
 	}
 	return loss, accuracy, nil
+}
+
+// StepTime is how long a step of a stage takes, without reading its images: the median of
+// some, after a first one that compiles. The steps train the supernet.
+func (e *Elastic) StepTime(ctx context.Context, stage, steps int) (time.Duration, error) {
+	if stage < 0 || stage >= len(e.config.Stages) {
+		return 0, fmt.Errorf("supernet: there is no stage %d; there are %d, counted from 0", stage, len(e.config.Stages))
+	}
+	return stepTime(ctx, e.training(), steps, func(step int, b batch) error {
+		_, _, err := e.trainStep(stage, step, step, b)
+		return err
+	})
+}
+
+// FLOPs is the number of floating point operations of a sub-network's step of a stage for one
+// image, forward: those of the largest network, which every step computes and masks, and in
+// stages with a teacher its own, counted as a third, as it has no backward pass. Training takes
+// about three times as many.
+func (c ElasticConfig) FLOPs(stage int) float64 {
+	forward := 2 * float64(c.MAdds(c.largest()))
+	if stage > 0 {
+		forward += forward / 3
+	}
+	return forward
 }
 
 // get is a copy of a variable's values.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
@@ -327,14 +328,30 @@ func (p *mixedTraining) Step(ctx context.Context, round int) (map[string]float64
 		return nil, err
 	}
 	first, last := round*c.Round, min((round+1)*c.Round, c.Steps)
-	return trainRound(ctx, p.Data.augmented(c.Side, c.BatchSize, c.Seed), first, last, func(step int, b batch) (loss, accuracy float64, err error) {
-		rng := engine.Stream(c.Seed, "supernet: step", step)
-		held := p.net.held[rng.IntN(len(p.net.held))]
-		out, err := p.net.step.call(b.images, b.labels, held.images, held.labels,
-			tensors.FromScalar(float32(cosine(c.LearningRate, step, c.Steps))), tensors.FromScalar(float32(step+1)))
-		if err != nil {
-			return 0, 0, fmt.Errorf("supernet: cannot train: %w", err)
-		}
-		return scalar(out[0]), scalar(out[1]) / float64(b.size), nil
+	return trainRound(ctx, p.Data.augmented(c.Side, c.BatchSize, c.Seed), first, last, p.net.trainStep)
+}
+
+// trainStep does one step of DARTS. The held-out images were read.
+func (m *Mixed) trainStep(step int, b batch) (loss, accuracy float64, err error) {
+	c := m.config
+	rng := engine.Stream(c.Seed, "supernet: step", step)
+	held := m.held[rng.IntN(len(m.held))]
+	out, err := m.step.call(b.images, b.labels, held.images, held.labels,
+		tensors.FromScalar(float32(cosine(c.LearningRate, step, c.Steps))), tensors.FromScalar(float32(step+1)))
+	if err != nil {
+		return 0, 0, fmt.Errorf("supernet: cannot train: %w", err)
+	}
+	return scalar(out[0]), scalar(out[1]) / float64(b.size), nil
+}
+
+// StepTime is how long a step of training takes, without reading its images: the median of
+// some, after a first one that compiles. The steps train the network.
+func (m *Mixed) StepTime(ctx context.Context, steps int) (time.Duration, error) {
+	if err := m.readHeld(ctx); err != nil {
+		return 0, err
+	}
+	return stepTime(ctx, m.data.augmented(m.config.Side, m.config.BatchSize, m.config.Seed), steps, func(step int, b batch) error {
+		_, _, err := m.trainStep(step, b)
+		return err
 	})
 }

@@ -10,7 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"os"
 	"regexp"
 	"runtime"
@@ -21,11 +20,10 @@ import (
 	"github.com/gomlx/compute"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
-	"github.com/ctnas/ctnas/ctnaslib/controller"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/search"
-	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/ctnas/ctnas/internal/steps"
 	"github.com/ctnas/ctnas/kernel-setup/internal/figure"
 )
 
@@ -59,7 +57,7 @@ func run(config, out string) error {
 		return err
 	}
 	if out == "" {
-		d, err := newDuel(steps[0], goBackend, other)
+		d, err := newDuel(compares[0], goBackend, other)
 		if err == nil {
 			fmt.Printf("%s and go differ by %.1e in a loss\n", engine.Describe(other), d.difference)
 		}
@@ -72,7 +70,7 @@ func run(config, out string) error {
 			"cpus": runtime.NumCPU(), "load_average": figure.Load(),
 		},
 	}
-	for _, s := range steps {
+	for _, s := range compares {
 		d, err := newDuel(s, goBackend, other)
 		if err != nil {
 			return err
@@ -81,94 +79,22 @@ func run(config, out string) error {
 			return err
 		}
 		fmt.Printf("%-56s go %7.1f ms   %s %7.1f ms   %.1f times as fast, numbers differ by %.1e\n",
-			s.name, d.times[0], engine.Describe(other), d.times[1], d.times[0]/d.times[1], d.difference)
+			s.Name, d.times[0], engine.Describe(other), d.times[1], d.times[0]/d.times[1], d.difference)
 		result.Rows = append(result.Rows,
-			row{s.name, "go", map[string]float64{"time_ms": d.times[0], "first_ms": d.first[0], "speedup": 1}},
-			row{s.name, engine.Describe(other), map[string]float64{"time_ms": d.times[1], "first_ms": d.first[1],
+			row{s.Name, "go", map[string]float64{"time_ms": d.times[0], "first_ms": d.first[0], "speedup": 1}},
+			row{s.Name, engine.Describe(other), map[string]float64{"time_ms": d.times[1], "first_ms": d.first[1],
 				"speedup": d.times[0] / d.times[1], "difference": d.difference}})
 	}
 	result.Elapsed = time.Since(start).Seconds()
 	return result.write(out)
 }
 
-// step is a computation to compare: on a backend it becomes a function that does
-// one step and returns numbers to compare.
-type step struct {
-	name string
-	on   func(compute.Backend) (func() ([]float64, error), error)
-}
-
-var steps = []step{
-	{"NAC training step, Quick (256 cells, all 65,280 pairs)", func(b compute.Backend) (func() ([]float64, error), error) {
-		return training(b, comparator.Quick())
-	}},
-	{"NAC training step, Paper (256 cells, all 65,280 pairs)", func(b compute.Backend) (func() ([]float64, error), error) {
-		return training(b, comparator.Paper())
-	}},
-	{"scores of 1,000 cells, Quick", scoring},
-	{"controller step, Quick's batch", policy},
-}
-
-// training is one step of Adam on a full batch of a comparator; its number is the loss.
-func training(b compute.Backend, config comparator.Config) (func() ([]float64, error), error) {
-	nac, err := comparator.New(b, nasbench101.Space{}, config)
-	labelled := cells(config.BatchSize)
-	epoch := 0
-	return func() ([]float64, error) {
-		loss, err := nac.TrainEpoch(epoch, labelled, nil, 0)
-		epoch++
-		return []float64{loss}, err
-	}, err
-}
-
-// scoring is what ranking 1,000 cells takes; its numbers are their utilities.
-func scoring(b compute.Backend) (func() ([]float64, error), error) {
-	nac, err := comparator.New(b, nasbench101.Space{}, comparator.Quick())
-	archs := comparator.Archs(cells(1000))
-	return func() ([]float64, error) {
-		scores, err := nac.Scores(archs)
-		utilities := make([]float64, len(scores))
-		for i, s := range scores {
-			utilities[i] = s.Utility()
-		}
-		return utilities, err
-	}, err
-}
-
-// policy is one step of REINFORCE on a batch of cells; its numbers are the loss and the entropy.
-func policy(b compute.Backend) (func() ([]float64, error), error) {
-	decisions := nasbench101.Space{}.Decisions()
-	rng := rand.New(rand.NewPCG(1, 0))
-	sequences := make([][]int, search.Quick().PolicyBatch)
-	rewards := make([]float64, len(sequences))
-	for i := range sequences {
-		for at := 0; at != decisions.End(); {
-			next := decisions.States[at].Next
-			choice := rng.IntN(len(next))
-			if next[choice] != space.Forbidden {
-				sequences[i] = append(sequences[i], choice)
-				at = next[choice]
-			}
-		}
-		rewards[i] = rng.Float64()
-	}
-	pi, err := controller.New(b, decisions, controller.Default())
-	return func() ([]float64, error) {
-		s, err := pi.Reinforce(sequences, rewards)
-		return []float64{s.Loss, s.Entropy}, err
-	}, err
-}
-
-// cells draws n cells, with labels that need no data.
-func cells(n int) []comparator.Labelled {
-	const most = 50e6 // parameters of the largest cell, rounded up
-	rng := rand.New(rand.NewPCG(1, 0))
-	labelled := make([]comparator.Labelled, n)
-	for i := range labelled {
-		cell := nasbench101.Space{}.Sample(rng).(nasbench101.Cell)
-		labelled[i] = comparator.Labelled{Arch: cell, Accuracy: float64(cell.Params()) / most}
-	}
-	return labelled
+// compares are the steps, the first of which is the proof.
+var compares = []steps.Step{
+	steps.Training("Quick", comparator.Quick()),
+	steps.Training("Paper", comparator.Paper()),
+	steps.Scoring(1000),
+	steps.Policy(search.Quick().PolicyBatch),
 }
 
 // duel is a step on two backends: first pure Go, then the other.
@@ -180,11 +106,11 @@ type duel struct {
 }
 
 // newDuel compares the numbers of the first calls.
-func newDuel(s step, backends ...compute.Backend) (*duel, error) {
+func newDuel(s steps.Step, backends ...compute.Backend) (*duel, error) {
 	d := &duel{}
 	for i, b := range backends {
 		var err error
-		if d.do[i], err = s.on(b); err != nil {
+		if d.do[i], err = s.On(b); err != nil {
 			return nil, err
 		}
 	}
@@ -204,7 +130,7 @@ func newDuel(s step, backends ...compute.Backend) (*duel, error) {
 			got := numbers[1][k]
 			difference := math.Abs(got - want)
 			if !(difference <= tolerance) { // also not a number
-				return nil, fmt.Errorf("%s gives %g where pure Go gives %g (%s, call %d)", engine.Describe(backends[1]), got, want, s.name, call+1)
+				return nil, fmt.Errorf("%s gives %g where pure Go gives %g (%s, call %d)", engine.Describe(backends[1]), got, want, s.Name, call+1)
 			}
 			d.difference = max(d.difference, difference)
 		}

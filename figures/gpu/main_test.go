@@ -1,0 +1,328 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+)
+
+var update = flag.Bool("update", false, "write proof.json anew, from pure Go")
+
+// again makes this test program the program itself, as which it starts its parts.
+const again = "GPU_TEST_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(again) != "" {
+		main()
+		return
+	}
+	os.Setenv(again, "1")
+	os.Exit(m.Run())
+}
+
+// The stored numbers are those of pure Go; they are what a GPU's are compared with.
+func TestProof(t *testing.T) {
+	backend, err := engine.OpenConfig("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &worker{backend: backend}
+	got := make(provedNumbers)
+	for _, s := range proofSteps() {
+		if got[s.Name], err = numbers(w, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got[rowConvolved], err = convolved(t.Context(), w, t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		text, err := json.Marshal(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile("proof.json", append(bytes.ReplaceAll(text, []byte(`,"`), []byte(",\n\"")), '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	var want provedNumbers
+	if err := json.Unmarshal(proofJSON, &want); err != nil {
+		t.Fatal(err)
+	}
+	if len(want) != len(got) {
+		t.Errorf("%d steps are stored, but there are %d", len(want), len(got))
+	}
+	for name := range got {
+		if difference, err := differ(want[name], got[name]); err != nil || !(difference <= 1e-5) {
+			t.Errorf("%s differs from what is stored by %g (%v)", name, difference, err)
+		}
+	}
+}
+
+func TestDiffer(t *testing.T) {
+	one := [][]float64{{1, 2}, {3}}
+	for _, c := range []struct {
+		got  [][]float64
+		want float64
+		bad  bool
+	}{
+		{[][]float64{{1, 2}, {3}}, 0, false},
+		{[][]float64{{1.5, 2}, {3}}, 0.5, false},
+		{[][]float64{{1, 3}, {3}}, 0.5, false}, // relative to 2
+		{[][]float64{{1, 2}}, 0, true},
+		{[][]float64{{1}, {3}}, 0, true},
+		{nil, 0, true},
+	} {
+		got, err := differ(one, c.got)
+		if got != c.want || (err != nil) != c.bad {
+			t.Errorf("%v differs by %g (%v), want %g", c.got, got, err, c.want)
+		}
+	}
+	if _, err := differ(nil, nil); err == nil {
+		t.Error("a step without stored numbers passed")
+	}
+	nan, err := differ(one, [][]float64{{1, 2}, {zero / zero}})
+	if err != nil || nan <= tolerance {
+		t.Errorf("what is not a number differs by %g (%v)", nan, err)
+	}
+}
+
+var zero = 0.0
+
+// The rehearsal does every part, small, on the backend that there is, within two minutes.
+func TestRehearsal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
+	out := t.TempDir()
+	start := time.Now()
+	if err := run(t.Context(), []string{"-rehearse", "-limit", "110s", "-o", out}); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > 2*time.Minute {
+		t.Errorf("it took %v", took)
+	}
+	r, err := readResult(filepath.Join(out, "result.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Parts) != len(parts(true)) || !r.Rehearsal {
+		t.Errorf("%d of %d parts are told of", len(r.Parts), len(parts(true)))
+	}
+	if r.Parts[0].Name != "proof" || r.Parts[0].Ended != endedDone || len(r.Parts[0].Rows) != len(proofSteps())+1 {
+		t.Errorf("the proof: %+v", r.Parts[0])
+	}
+	ended := map[string]int{}
+	for _, p := range r.Parts {
+		ended[p.Ended]++
+		if p.Ended == endedDone && len(p.Rows) == 0 {
+			t.Errorf("%s told nothing", p.Name)
+		}
+	}
+	t.Logf("%v in %.0f s", ended, r.Elapsed)
+	if ended[endedFailed] > 0 {
+		t.Error("parts failed")
+	}
+	if ended[endedDone] < len(r.Parts) {
+		return // a slow machine: what is missing was cut
+	}
+	table, err := os.ReadFile(filepath.Join(out, "table.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{
+		"**A rehearsal", "cores: ", "## proof", "## peak", "TF32, product of matrices", "bfloat16", "## training, TF32", "## training, float32", "hours of the whole preset",
+		"share of the measured peak", "MobileNetV3 supernet", "## search", "side by side", "## memory", "## real training", "training of one cell alone", "KTau",
+	} {
+		if !strings.Contains(string(table), part) {
+			t.Errorf("the table does not have %q", part)
+		}
+	}
+	for _, name := range []string{"training of SPOS", "training of " + rowAlone} {
+		if curves := r.find(name).Curves; len(curves["loss"]) < 2 || len(curves["loss"]) != len(curves["accuracy"]) {
+			t.Errorf("%s has the curves %v", name, curves)
+		}
+	}
+	if r.rate("SPOS") <= 0 {
+		t.Error("the rate by which a training is planned is not known")
+	}
+}
+
+// A part that takes too long is ended and the next one begins; a run that has no time left
+// says so of the rest; what was measured before stays.
+func TestLimits(t *testing.T) {
+	out := t.TempDir()
+	limited := []string{"-rehearse", "-only", "proof,search", "-limit", "2s", "-o", out}
+	if err := run(t.Context(), limited); err != nil {
+		t.Error(err)
+	}
+	r, err := readResult(filepath.Join(out, "result.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Parts) != 3 || r.Parts[0].Ended != endedCut || r.Parts[2].Ended != endedSkipped {
+		t.Errorf("the parts: %+v", r.Parts)
+	}
+	table, err := os.ReadFile(filepath.Join(out, "table.md"))
+	if err != nil || !strings.Contains(string(table), endedSkipped) {
+		t.Errorf("the table (error %v): %s", err, table)
+	}
+}
+
+// A second run with the same run directories does what the first did not.
+func TestGoesOn(t *testing.T) {
+	out, runs := t.TempDir(), t.TempDir()
+	const did = `{"name":"proof","limit_s":100,"elapsed_s":7,"ended":"done","rows":[{"name":"first"}]},
+		{"name":"peak: float32","limit_s":40,"elapsed_s":40,"ended":"cut by its time limit"},
+		{"name":"peak: TF32","limit_s":5,"elapsed_s":5,"ended":"cut by its time limit"},
+		{"name":"peak: bfloat16","ended":"no time was left for it"}`
+	if err := os.WriteFile(filepath.Join(runs, "result.json"), []byte(`{"id":"gpu","rehearsal":true,"elapsed_s":50,"machine":{"card":"a card"},"parts":[`+did+`]}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), []string{"-rehearse", "-only", "proof,peak", "-o", out, "-runs", runs}); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{out, runs} {
+		r, err := readResult(filepath.Join(dir, "result.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Parts) != 4 || r.Elapsed <= 50 || r.Machine["card"] != "a card" || r.find("first").Name == "" {
+			t.Errorf("%+v", r)
+		}
+		for i, want := range []string{endedDone, endedCut, endedDone, endedDone} {
+			if p := r.Parts[i]; p.Ended != want || (i < 2) != (p.Name == "proof" || p.Seconds == 40) {
+				t.Errorf("%+v, want it %s", p, want)
+			}
+		}
+	}
+}
+
+// A part that ends badly is told of, and the others are done.
+func TestFailure(t *testing.T) {
+	t.Setenv("GOMLX_BACKEND", "abacus")
+	out := t.TempDir()
+	if err := run(t.Context(), []string{"-rehearse", "-only", "proof,reading", "-o", out}); err == nil || !strings.Contains(err.Error(), "proof: exit status") {
+		t.Errorf("error %v", err)
+	}
+	r, err := readResult(filepath.Join(out, "result.json"))
+	if err != nil || len(r.Parts) != 2 || r.Parts[0].Ended != endedFailed || r.Parts[1].Ended != endedFailed || !strings.Contains(r.Parts[1].Why, `"abacus"`) {
+		t.Errorf("the parts: %+v (%v)", r.Parts, err)
+	}
+}
+
+func TestArguments(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"", "say with -o"}, {"x", "no arguments"}, {"-part x", "no part \"x\""}, {"-table /nowhere", "/nowhere/result.json"}, {"-limit x", "limit"},
+	} {
+		if err := run(context.Background(), strings.Fields(c.args)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: error %v, want one with %q", c.args, err, c.want)
+		}
+	}
+}
+
+// On a GPU, what is compared with pure Go is not rounded to TF32, and memory that is measured is
+// not kept.
+func TestEnviron(t *testing.T) {
+	t.Setenv("XLA_FLAGS", "")
+	const plugin = "xla:/site/jax_plugins/xla_cuda13/xla_cuda_plugin.so"
+	for _, p := range parts(false) {
+		t.Setenv("GOMLX_BACKEND", plugin)
+		got := strings.Join(p.environ("/runs"), " ")
+		exact := strings.Contains(got, "NVIDIA_TF32_OVERRIDE=0") && strings.Contains(got, "GOMLX_BACKEND="+plugin+",tf32=false")
+		cache := "XLA_FLAGS=--xla_gpu_per_fusion_autotune_cache_dir=/runs/autotune-"
+		if !strings.Contains(got, cache+map[bool]string{true: "float32", false: "tf32"}[p.exact]) {
+			t.Errorf("%s mixes up what is fastest in another precision: %s", p.name, got)
+		}
+		if exact != p.exact || strings.Contains(got, "allocator=platform") != p.plainMemory {
+			t.Errorf("%s: %s", p.name, got)
+		}
+		t.Setenv("GOMLX_BACKEND", "go")
+		if got := p.environ("/runs"); got != nil {
+			t.Errorf("%s in pure Go: %v", p.name, got)
+		}
+	}
+}
+
+// The table of numbers that are known, beside those of a CPU.
+func TestTable(t *testing.T) {
+	out := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(out, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("result.json", `{"id":"gpu","date":"2026-01-02","elapsed_s":61,"machine":{"card":"NVIDIA H100","driver":"580.1","plugin":"PJRT v0.1","cores":"16"},"parts":[
+		{"name":"comparator","limit_s":60,"ended":"done","rows":[{"name":"step","metrics":{"time_ms":1.5,"first_s":2}}]},
+		{"name":"search: one","limit_s":60,"ended":"cut by its time limit","rows":[{"name":"search","metrics":{"seconds":30}, "note":"A note."}]}]}`)
+	write("cpu.json", `{"id":"gpu","date":"2026-01-02","machine":{"backend":"xla:cpu","cores":"2","cpu":"Xeon"},"parts":[
+		{"name":"comparator","ended":"done","rows":[{"name":"step","metrics":{"time_ms":40,"first_s":3}}]}]}`)
+	if err := run(t.Context(), []string{"-table", out}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(out, "table.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `card: NVIDIA H100; driver: 580.1; plugin: PJRT v0.1; cores: 16. 2026-01-02, 61 s in all. Written by ` + "`figures/gpu/run`" + `.
+
+Beside it, where it was measured, the same on a CPU: xla:cpu with 2 cores (Xeon).
+
+## comparator
+
+|  | time (ms) | time (ms), CPU | first call, with compiling (s) |
+| --- | ---: | ---: | ---: |
+| step | 1.5 | 40 | 2.0 |
+
+## search
+
+|  | time (s) |
+| --- | ---: |
+| search | 30.0 |
+
+search: A note.
+
+search: one: cut by its time limit (60 s)
+`
+	if string(got) != want {
+		t.Errorf("the table is\n%s\nwant\n%s", got, want)
+	}
+}
+
+func FuzzResult(f *testing.F) {
+	f.Add([]byte(`{"id":"gpu","parts":[{"name":"a: b","rows":[{"name":"x","metrics":{"time_ms":1}}]}]}`))
+	f.Add([]byte(`{"id":"gpu","machine":null,"parts":null}`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r, err := parseResult("result.json", text)
+		if err != nil {
+			return
+		}
+		var table bytes.Buffer
+		r.table(&table, r)
+	})
+}
+
+// The scripts: what is packed runs from a read-only folder, and what comes back is stored.
+func TestScripts(t *testing.T) {
+	for _, name := range []string{"pack", "run", "store"} {
+		if out, err := exec.Command("bash", "-n", name).CombinedOutput(); err != nil {
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) {
+				t.Skip("there is no bash")
+			}
+			t.Errorf("%s: %s", name, out)
+		}
+	}
+}
