@@ -154,7 +154,7 @@ func TestRehearsal(t *testing.T) {
 			t.Errorf("%s has the curves %v", name, curves)
 		}
 	}
-	if r.rate("SPOS") <= 0 {
+	if rate, start := r.rate("SPOS"); rate <= 0 || start <= 0 {
 		t.Error("the rate by which a training is planned is not known")
 	}
 }
