@@ -40,7 +40,9 @@ func (o options) child(ctx context.Context, p plan, limit time.Duration, r *resu
 	}
 	timed, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	args := []string{"-part", p.name, "-o", o.out, "-runs", o.runs, "-limit", limit.String(), "-rate", fmt.Sprint(r.rate(p.rateOf))}
+	rate, begin := r.rate(p.rateOf)
+	planned := rate * room * max(0, limit.Seconds()-begin)
+	args := []string{"-part", p.name, "-o", o.out, "-runs", o.runs, "-limit", limit.String(), "-planned", fmt.Sprint(planned)}
 	if o.rehearse {
 		args = append(args, "-rehearse")
 	}
@@ -144,14 +146,14 @@ type worker struct {
 	backend compute.Backend
 	options
 	size
-	rate float64 // images per second, of what a training trains
+	planned float64 // images, which a training has time for
 
 	mu   sync.Mutex
 	tell *json.Encoder
 }
 
 // doPart does a part, and tells of it through the file that [options.child] opened.
-func doPart(ctx context.Context, name string, o options, rate float64) (err error) {
+func doPart(ctx context.Context, name string, o options, planned float64) (err error) {
 	all := parts(o.rehearse)
 	i := slices.IndexFunc(all, func(p plan) bool { return p.name == name })
 	if i < 0 {
@@ -159,7 +161,7 @@ func doPart(ctx context.Context, name string, o options, rate float64) (err erro
 	}
 	const messages = 3 // the file's number
 	syscall.CloseOnExec(messages)
-	w := &worker{options: o, size: sizeOf(o.rehearse), rate: rate, tell: json.NewEncoder(os.NewFile(messages, "messages"))}
+	w := &worker{options: o, size: sizeOf(o.rehearse), planned: planned, tell: json.NewEncoder(os.NewFile(messages, "messages"))}
 	defer func() {
 		if err != nil {
 			w.send(message{Error: err.Error()})

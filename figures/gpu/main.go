@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.only, "only", "", "the parts whose names have one of these, separated by commas")
 	table := flags.String("table", "", "only make table.md again from the result.json in this folder")
 	part := flags.String("part", "", "for the program itself: the part to do")
-	rate := flags.Float64("rate", 0, "for the program itself: images per second, to plan a training")
+	planned := flags.Float64("planned", 0, "for the program itself: the images that a training has time for")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string) error {
 		}
 		return r.write(*table)
 	case *part != "":
-		return doPart(ctx, *part, o, *rate)
+		return doPart(ctx, *part, o, *planned)
 	case o.out == "":
 		return errors.New("say with -o where result.json is to be written")
 	}

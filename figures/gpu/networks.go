@@ -258,7 +258,7 @@ func peakMemory(ctx context.Context, do func() error) (float64, error) {
 // budgets are the epochs for which the benchmark trained its cells.
 var budgets = []int{4, 12, 36, 108}
 
-// room is the share of a training's time that it is planned to take.
+// room is the share of a training's time, without that of compiling, that its steps are planned to take.
 const room = 0.7
 
 // trainAlone trains one cell from scratch at full width, for as many of the benchmark's epochs as
@@ -279,7 +279,7 @@ func trainAlone(ctx context.Context, w *worker) error {
 	} else {
 		c.Epochs = budgets[0]
 		for _, epochs := range budgets {
-			if float64(epochs*data.Train.Len()) <= room*w.rate*w.limit.Seconds() {
+			if float64(epochs*data.Train.Len()) <= w.planned {
 				c.Epochs = epochs
 			}
 		}
@@ -313,7 +313,7 @@ func trainShared(ctx context.Context, w *worker) error {
 		c = supernet.Small(supernet.SPOS, data.Classes)
 		c.Stacks = 1
 	} else {
-		c.Steps = max(200, min(c.Steps, int(room*w.rate*w.limit.Seconds()/float64(c.BatchSize))))
+		c.Steps = max(200, min(c.Steps, int(w.planned/float64(c.BatchSize))))
 		c.Round = max(50, c.Steps/20)
 	}
 	c.Classes, c.Seed = data.Classes, 1

@@ -79,15 +79,15 @@ func readFile(path string) []byte {
 	return text
 }
 
-// rate is how many images per second a network trained, with reading them; 0 where that was
-// not measured.
-func (r *result) rate(network string) float64 {
-	rate, reading := 0.0, 0.0
+// rate is how many images per second a network trained, with reading them, and how many seconds
+// went by before; 0 where that was not measured.
+func (r *result) rate(network string) (rate, start float64) {
+	reading := 0.0
 	for _, p := range r.Parts {
 		for _, row := range p.Rows {
 			switch row.Name {
 			case network + precisionTF32:
-				rate = row.Metrics["images_per_s"]
+				rate, start = row.Metrics["images_per_s"], row.Metrics["first_s"]
 			case rowReading:
 				reading = row.Metrics["images_per_s"]
 			}
@@ -96,7 +96,7 @@ func (r *result) rate(network string) float64 {
 	if reading > 0 {
 		rate = min(rate, reading)
 	}
-	return rate
+	return rate, start
 }
 
 // settled is a part that need not be done again: it was done, or had its whole time.
