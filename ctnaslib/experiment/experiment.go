@@ -71,6 +71,18 @@ type ownSearch struct {
 	versions rundir.Versions
 }
 
+// Find runs the method's search with a seed, in run directories under root. The errors are the
+// search's; a method that has only the paper's numbers has none to run.
+func (m Method) Find(ctx context.Context, root string, p search.Problem, seed uint64) (*search.Found, error) {
+	switch {
+	case m.Search != nil:
+		return m.Search(ctx, root, p, seed)
+	case m.own != nil:
+		return m.own.run(ctx, root, p, seed)
+	}
+	return nil, fmt.Errorf("experiment: %s has only the paper's numbers, and no search to run", m.Name)
+}
+
 // runs says whether the method has a search.
 func (m Method) runs() bool { return m.Search != nil || m.own != nil }
 
@@ -302,11 +314,7 @@ func (m Method) versions(experiment string) rundir.Versions {
 func (m Method) search(ctx context.Context, root string, data Data, benchmark space.Benchmark, backend compute.Backend, seed uint64, watch rundir.Watch) (outcome, error) {
 	var o outcome
 	start := time.Now()
-	run := m.Search
-	if run == nil {
-		run = m.own.run
-	}
-	found, err := run(ctx, root, search.Problem{Backend: backend, Benchmark: benchmark, Watch: watch}, seed)
+	found, err := m.Find(ctx, root, search.Problem{Backend: backend, Benchmark: benchmark, Watch: watch}, seed)
 	if err != nil {
 		return o, err
 	}
