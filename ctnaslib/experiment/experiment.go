@@ -265,14 +265,14 @@ type progress struct {
 
 // of is the watch of one search.
 func (p *progress) of(method string, seed int) rundir.Watch {
+	watch := p.watch.Stage(fmt.Sprintf("%s, seed %d", method, seed))
 	return func(step rundir.Progress) {
 		if step.Stage == "" {
 			step.Stage = "step"
 		}
-		step.Stage = fmt.Sprintf("%s, seed %d: %s", method, seed, step.Stage)
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.watch.Tell(step)
+		watch.Tell(step)
 	}
 }
 

@@ -65,8 +65,13 @@ func (k Key) Dir(root string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return k.dir(root, text), nil
+}
+
+// dir is the directory of the key that has this text.
+func (k Key) dir(root string, text []byte) string {
 	sum := sha256.Sum256(text)
-	return filepath.Join(root, k.Step+"-"+hex.EncodeToString(sum[:8])), nil
+	return filepath.Join(root, k.Step+"-"+hex.EncodeToString(sum[:8]))
 }
 
 // text is the key as it stands in the run directory.

@@ -25,13 +25,18 @@ func (w Watch) Tell(p Progress) {
 	}
 }
 
-// Stage returns a watch that tells w of steps as those of a stage.
+// Stage returns a watch that tells w of steps as those of a stage; stages within it keep their names
+// after its own.
 func (w Watch) Stage(name string) Watch {
 	if w == nil {
 		return nil
 	}
 	return func(p Progress) {
-		p.Stage = name
+		if p.Stage != "" {
+			p.Stage = name + ": " + p.Stage
+		} else {
+			p.Stage = name
+		}
 		w(p)
 	}
 }

@@ -128,6 +128,11 @@ func TestStopAndGoOn(t *testing.T) {
 		t.Fatalf("error %v after %q", err, stages)
 	}
 	check(t, r.Close())
+	Watch(func(p Progress) {
+		if p.Stage != "search: labels" {
+			t.Errorf("a stage within a stage is called %q", p.Stage)
+		}
+	}).Stage("search").Stage("labels").Tell(Progress{Done: 1, Total: 1})
 	got, status, m := count(t, root)
 	if got != want || status != Resumed || fmt.Sprint(m) != fmt.Sprint(metrics) {
 		t.Errorf("sum %d (%s), metrics %v; want %d, %v", got, status, m, want, metrics)

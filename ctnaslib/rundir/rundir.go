@@ -69,10 +69,7 @@ func Open(root string, key Key) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := key.Dir(root)
-	if err != nil {
-		return nil, err
-	}
+	dir := key.dir(root, text)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("rundir: cannot create the run directory: %w", err)
 	}

@@ -2,7 +2,6 @@ package search
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/gob"
 	"fmt"
@@ -80,12 +79,7 @@ func rank(ctx context.Context, watch rundir.Watch, ranker space.Ranker, archs []
 		utilities = append(utilities, u...)
 		watch.Tell(rundir.Progress{Done: len(utilities), Total: len(archs)})
 	}
-	order := make([]int, len(utilities))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(utilities[j], utilities[i]) })
-	return order, nil
+	return space.Order(utilities), nil
 }
 
 func toGob(state any) ([]byte, error) {

@@ -181,12 +181,18 @@ func Rank(r Ranker, archs []Arch) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	order := make([]int, len(archs))
+	return Order(utilities), nil
+}
+
+// Order returns the positions of utilities from the highest to the lowest, of equal ones in their
+// order.
+func Order(utilities []float64) []int {
+	order := make([]int, len(utilities))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(utilities[j], utilities[i]) })
-	return order, nil
+	return order
 }
 
 // Draw draws n distinct architectures by [Space.Sample], none of them in exclude. The
