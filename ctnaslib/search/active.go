@@ -1,7 +1,6 @@
 package search
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -253,12 +252,11 @@ func choose(committee *comparator.Committee, labelled []comparator.Labelled) (sp
 	if err != nil {
 		return nil, err
 	}
-	order := make([]int, len(labelled))
-	for i := range order {
-		order[i] = i
+	accuracies := make([]float64, len(labelled))
+	for i, l := range labelled {
+		accuracies[i] = l.Accuracy
 	}
-	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(labelled[j].Accuracy, labelled[i].Accuracy) })
-	better := order[:len(order)/2]
+	better := space.Order(accuracies)[:len(labelled)/2]
 	var x, y []float64
 	for _, i := range better {
 		x, y = append(x, unseen[i]), append(y, labelled[i].Accuracy)
