@@ -339,7 +339,7 @@ func (r Result) Chart(column Column) Chart {
 	add := func(s *Series, numbers map[string]float64) {
 		if value, ok := numbers[column.Value]; ok {
 			s.X, s.Y = append(s.X, float64(len(c.Categories))), append(s.Y, value)
-			s.Err = append(s.Err, numbers[column.Spread])
+			s.Err = append(s.Err, numbers[column.StdDev])
 		}
 	}
 	for _, row := range r.Rows {
@@ -355,7 +355,7 @@ func (r Result) Chart(column Column) Chart {
 		if len(s.X) == 0 {
 			continue
 		}
-		if column.Spread == "" {
+		if column.StdDev == "" {
 			s.Err = nil
 		}
 		c.Series = append(c.Series, s)

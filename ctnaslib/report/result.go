@@ -278,14 +278,14 @@ func (r Result) Holm() []float64 {
 	return adjusted
 }
 
-// Outside says, in a sentence for each row, where what was measured in a column lies
+// OutsideTwoSigma says, in a sentence for each row, where what was measured in a column lies
 // further than two of the paper's standard deviations from the paper's mean.
-func (r Result) Outside(c Column) []string {
+func (r Result) OutsideTwoSigma(c Column) []string {
 	var sentences []string
 	for _, row := range r.Rows {
 		ours, measured := row.Metrics[c.Value]
 		paper, given := row.Paper[c.Value]
-		spread := row.Paper[c.Spread]
+		spread := row.Paper[c.StdDev]
 		if !measured || !given || spread == 0 || math.Abs(ours-paper) <= 2*spread {
 			continue
 		}

@@ -15,25 +15,25 @@ type Column struct {
 	Header      string // such as "accuracy"
 	Unit        string // such as "%"; may be empty
 	Value       string // a name of [Row.Metrics]
-	Spread      string // another, shown after ±; may be empty
+	StdDev      string // of its standard deviation, shown after ±; may be empty
 	Digits      int    // after the decimal point
 	PaperDigits int    // of the paper's numbers, if not Digits
 }
 
 // The columns of the paper's tables.
 var (
-	KTau     = Column{Header: "KTau", Value: "ktau_mean", Spread: "ktau_std", Digits: 3}
-	Accuracy = Column{Header: "test accuracy", Unit: "%", Value: "accuracy_mean", Spread: "accuracy_std", Digits: 2}
+	KTau     = Column{Header: "KTau", Value: "ktau_mean", StdDev: "ktau_std", Digits: 3}
+	Accuracy = Column{Header: "test accuracy", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 2}
 	Best     = Column{Header: "best", Unit: "%", Value: "accuracy_best", Digits: 2}
 	Rank     = Column{Header: "best rank", Unit: "%", Value: "best_rank_percent", Digits: 4, PaperDigits: 2}
 	Queries  = Column{Header: "queries", Value: "queries"}
 	TimeMS   = Column{Header: "time", Unit: "ms", Value: "time_ms", Digits: 1}
 	Speedup  = Column{Header: "speed-up", Value: "speedup", Digits: 1}
-	Network  = Column{Header: "network", Unit: "%", Value: "network_mean", Spread: "network_std", Digits: 1}
+	Network  = Column{Header: "network", Unit: "%", Value: "network_mean", StdDev: "network_std", Digits: 1}
 	Images   = Column{Header: "images/s", Value: "images_per_s"}
 	MAdds    = Column{Header: "multiply-adds", Unit: "M", Value: "madds_m"}
-	Top1     = Column{Header: "top-1", Unit: "%", Value: "top1_mean", Spread: "top1_std", Digits: 1}
-	Top5     = Column{Header: "top-5", Unit: "%", Value: "top5_mean", Spread: "top5_std", Digits: 1}
+	Top1     = Column{Header: "top-1", Unit: "%", Value: "top1_mean", StdDev: "top1_std", Digits: 1}
+	Top5     = Column{Header: "top-5", Unit: "%", Value: "top5_mean", StdDev: "top5_std", Digits: 1}
 	Peak     = Column{Header: "of peak", Unit: "%", Value: "peak_percent", Digits: 1}
 )
 
@@ -56,7 +56,7 @@ func (c Column) text(numbers map[string]float64, digits int) string {
 	if value != 0 && strings.Trim(text, "-0.") == "" {
 		text = strconv.FormatFloat(value, 'g', 2, 64) // small, but not zero
 	}
-	if spread, ok := numbers[c.Spread]; ok {
+	if spread, ok := numbers[c.StdDev]; ok {
 		text += " ± " + strconv.FormatFloat(spread, 'f', digits, 64)
 	}
 	return text

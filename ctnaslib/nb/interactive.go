@@ -15,9 +15,9 @@ import (
 //go:embed echarts/echarts.min.js
 var echarts string
 
-// Explore shows a chart to zoom and to read values off, in viewers that run
+// InteractiveChart shows a chart to zoom and to read values off, in viewers that run
 // scripts. In a terminal it prints the title.
-func Explore(c report.Chart) {
+func InteractiveChart(c report.Chart) {
 	chart := Must(c.Interactive())
 	if !gonbui.IsNotebook {
 		fmt.Printf("[chart] %s\n", c.Title)
