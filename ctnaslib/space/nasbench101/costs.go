@@ -12,17 +12,17 @@ const (
 	imageSide     = 32
 )
 
-// place is where a cell stands in the network.
-type place struct {
+// position is where a cell stands in the network.
+type position struct {
 	in, out int // channels
 	side    int // of the image
 }
 
-var places = func() (all []place) {
+var positions = func() (all []position) {
 	in := stemChannels
 	for stack := range stacks {
 		for range cellsPerStack {
-			all = append(all, place{in, stemChannels << stack, imageSide >> stack})
+			all = append(all, position{in, stemChannels << stack, imageSide >> stack})
 			in = stemChannels << stack
 		}
 	}
@@ -33,7 +33,7 @@ var places = func() (all []place) {
 // from this cell, as published for each cell of the benchmark.
 func (c Cell) Params() int {
 	params := convParams(3, 3, stemChannels) + stemChannels<<(stacks-1)*classes + classes
-	for _, at := range places {
+	for _, at := range positions {
 		_, cell := c.cellCosts(at.in, at.out)
 		for _, p := range cell {
 			params += p
@@ -50,7 +50,7 @@ func (c Cell) Params() int {
 // comparison in pooling one, and batch norm and ReLU are left out. So Guo et al.
 // count, too (Generalized Global Ranking-Aware Neural Architecture Ranker, CVPRW 2022).
 func (c Cell) Costs() (flops, params [][]int) {
-	for _, at := range places {
+	for _, at := range positions {
 		f, p := c.cellCosts(at.in, at.out)
 		for v := range f {
 			f[v] *= at.side * at.side

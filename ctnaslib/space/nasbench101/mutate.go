@@ -56,7 +56,7 @@ func (c Cell) mutateOnce(rng *rand.Rand) (Cell, error) {
 }
 
 // spread draws a graph of 7 vertices and their operations that prunes to c.
-func (c Cell) spread(rng *rand.Rand) (out [MaxVertices]uint8, ops []Op) {
+func (c Cell) spread(rng *rand.Rand) (out graph, ops []Op) {
 	ops = make([]Op, MaxVertices-2)
 	for v := range ops {
 		ops[v] = Op(rng.IntN(int(numOps)))
@@ -72,12 +72,8 @@ func (c Cell) spread(rng *rand.Rand) (out [MaxVertices]uint8, ops []Op) {
 			next++
 		}
 	}
-	for i := range c.N() {
-		for j := range c.N() {
-			if c.Edge(i, j) {
-				out[place[i]] |= 1 << place[j]
-			}
-		}
+	for i, j := range c.out.edges() {
+		out[place[i]] |= 1 << place[j]
 	}
 	return out, ops
 }

@@ -112,7 +112,7 @@ func (s Space) Decode(sequence []int) (space.Arch, error) {
 		return nil, err
 	}
 	k := sequence[0] + 1
-	var out [MaxVertices]uint8
+	var out graph
 	ops := make([]Op, k)
 	for v := 1; v <= k; v++ {
 		out[sequence[2*v-1]] |= 1 << v
