@@ -183,11 +183,8 @@ func (s Space) choices() choices {
 			c.depths[u][d] = 1. / (MaxDepth - MinDepth + 1)
 		}
 		for i := range MaxDepth {
-			for _, k := range Kernels {
-				for _, e := range Expansions {
-					b := Block{k, e}
-					c.blocks[u][i] = append(c.blocks[u][i], option{b, 1 / float64(len(Kernels)*len(Expansions)), s.Bottleneck(u, i, b).Cost().MAdds})
-				}
+			for _, b := range allBlocks {
+				c.blocks[u][i] = append(c.blocks[u][i], option{b, 1 / float64(len(allBlocks)), s.Bottleneck(u, i, b).Cost().MAdds})
 			}
 		}
 	}

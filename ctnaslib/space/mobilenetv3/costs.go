@@ -2,7 +2,7 @@ package mobilenetv3
 
 import (
 	"fmt"
-	"math"
+	"slices"
 )
 
 // Skeleton is what all networks of a space have in common.
@@ -204,31 +204,19 @@ func (s Skeleton) Cost(n Net) Cost {
 // activations and biases.
 func (s Skeleton) MAdds(n Net) int64 { return s.Cost(n).MAdds }
 
-// Params are the trainable parameters of a network.
-func (s Skeleton) Params(n Net) int64 { return s.Cost(n).Params }
-
 // Range is the least and the largest number of multiply-adds of a network.
 func (s Skeleton) Range() (least, most int64) {
 	least, most = s.fixed().MAdds, s.fixed().MAdds
 	for u := range Units {
 		for i := range MaxDepth {
-			low, high := s.choices(u, i)
-			most += high
-			if i < MinDepth {
-				least += low
+			var madds []int64
+			for _, b := range allBlocks {
+				madds = append(madds, s.Bottleneck(u, i, b).Cost().MAdds)
 			}
-		}
-	}
-	return least, most
-}
-
-// choices are the least and the largest number of multiply-adds of block i of a unit.
-func (s Skeleton) choices(unit, i int) (least, most int64) {
-	least = math.MaxInt64
-	for _, k := range Kernels {
-		for _, e := range Expansions {
-			m := s.Bottleneck(unit, i, Block{k, e}).Cost().MAdds
-			least, most = min(least, m), max(most, m)
+			most += slices.Max(madds)
+			if i < MinDepth {
+				least += slices.Min(madds)
+			}
 		}
 	}
 	return least, most

@@ -39,6 +39,16 @@ type Block struct {
 	Expansion int // one of [Expansions]
 }
 
+// allBlocks are the nine blocks that there are: those of the smallest kernel first.
+var allBlocks = func() (all []Block) {
+	for _, k := range Kernels {
+		for _, e := range Expansions {
+			all = append(all, Block{k, e})
+		}
+	}
+	return all
+}()
+
 // Net is a network of the space. A Net made by this package is valid. Nets are
 // comparable with ==. The zero Net is not a network.
 type Net struct {
@@ -59,7 +69,7 @@ func NewNet(units [][]Block) (Net, error) {
 			return Net{}, fmt.Errorf("mobilenetv3: unit %d has %d blocks; it may have %d to %d", u+1, len(blocks), MinDepth, MaxDepth)
 		}
 		for i, b := range blocks {
-			if !slices.Contains(Kernels[:], b.Kernel) || !slices.Contains(Expansions[:], b.Expansion) {
+			if !slices.Contains(allBlocks, b) {
 				return Net{}, fmt.Errorf("mobilenetv3: block %d of unit %d has kernel %d and expansion %d; there are kernels of %v and expansions of %v", i+1, u+1, b.Kernel, b.Expansion, Kernels, Expansions)
 			}
 			n.blocks[u][i] = b
@@ -73,26 +83,6 @@ func NewNet(units [][]Block) (Net, error) {
 func Uniform(depth int, b Block) (Net, error) {
 	unit := slices.Repeat([]Block{b}, max(0, depth))
 	return NewNet([][]Block{unit, unit, unit, unit, unit})
-}
-
-// FromOFA makes a network from the lists of OFA's code: the depths of the units, and
-// a kernel and an expansion for each of 20 blocks, four in a unit. Those beyond a
-// unit's depth mean nothing. The error names what is not of the space.
-func FromOFA(depths, kernels, expansions []int) (Net, error) {
-	if len(depths) != Units || len(kernels) != NumBlock || len(expansions) != NumBlock {
-		return Net{}, fmt.Errorf("mobilenetv3: OFA's lists have %d depths, %d kernels and %d expansions, not %d, %d and %d",
-			Units, NumBlock, NumBlock, len(depths), len(kernels), len(expansions))
-	}
-	units := make([][]Block, Units)
-	for u, d := range depths {
-		if d < MinDepth || d > MaxDepth {
-			return Net{}, fmt.Errorf("mobilenetv3: unit %d has a depth of %d; it may be %d to %d", u+1, d, MinDepth, MaxDepth)
-		}
-		for i := u * MaxDepth; i < u*MaxDepth+d; i++ {
-			units[u] = append(units[u], Block{kernels[i], expansions[i]})
-		}
-	}
-	return NewNet(units)
 }
 
 // Blocks are the blocks of a unit, counted from 0, in their order.
@@ -111,19 +101,15 @@ func (n Net) ID() string { return n.String() }
 // String is the text that [Parse] reads: of each block its kernel and expansion, such
 // as "5x6", the units separated by bars: "3x3,3x4|7x6,5x6,3x3|…".
 func (n Net) String() string {
-	var s strings.Builder
+	var units [Units]string
 	for u := range Units {
-		if u > 0 {
-			s.WriteByte('|')
+		var blocks []string
+		for _, b := range n.Blocks(u) {
+			blocks = append(blocks, fmt.Sprintf("%dx%d", b.Kernel, b.Expansion))
 		}
-		for i, b := range n.Blocks(u) {
-			if i > 0 {
-				s.WriteByte(',')
-			}
-			fmt.Fprintf(&s, "%dx%d", b.Kernel, b.Expansion)
-		}
+		units[u] = strings.Join(blocks, ",")
 	}
-	return s.String()
+	return strings.Join(units[:], "|")
 }
 
 // Parse reads what [Net.String] wrote. The error names what is wrong in it.
@@ -150,7 +136,7 @@ func Parse(text string) (Net, error) {
 // which the chain of blocks alone does not.
 const (
 	opInput  = 1
-	opBlock  = 2 // plus 9·unit + 3·(index of the kernel) + index of the expansion
+	opBlock  = 2 // plus 9·unit + index in allBlocks
 	opOutput = opBlock + 9*Units
 	numOps   = opOutput + 1
 )
@@ -160,13 +146,12 @@ func (n Net) Graph() space.Graph {
 	g := space.Graph{Ops: []int{opInput}}
 	for u := range Units {
 		for _, b := range n.Blocks(u) {
-			g.Ops = append(g.Ops, opBlock+9*u+3*indexOf(Kernels, b.Kernel)+indexOf(Expansions, b.Expansion))
+			g.Edges = append(g.Edges, [2]int{len(g.Ops) - 1, len(g.Ops)})
+			g.Ops = append(g.Ops, opBlock+9*u+slices.Index(allBlocks, b))
 		}
 	}
+	g.Edges = append(g.Edges, [2]int{len(g.Ops) - 1, len(g.Ops)})
 	g.Ops = append(g.Ops, opOutput)
-	for i := 1; i < len(g.Ops); i++ {
-		g.Edges = append(g.Edges, [2]int{i - 1, i})
-	}
 	return g
 }
 
@@ -179,10 +164,12 @@ func (n Net) Vector() []float32 {
 	v := make([]float32, Features)
 	for u := range Units {
 		for i, b := range n.Blocks(u) {
-			place := 3 * (u*MaxDepth + i)
-			v[place+indexOf(Kernels, b.Kernel)] = 1
-			v[Features/2+place+indexOf(Expansions, b.Expansion)] = 1
+			at := 3 * (u*MaxDepth + i)
+			v[at+indexOf(Kernels, b.Kernel)] = 1
+			v[Features/2+at+indexOf(Expansions, b.Expansion)] = 1
 		}
 	}
 	return v
 }
+
+func indexOf(values [3]int, v int) int { return slices.Index(values[:], v) }
