@@ -221,46 +221,25 @@ func (d decimal) value() float64 {
 	return value
 }
 
-// split is the sign and the digits of the number.
-func (d decimal) split() (sign, digits string) {
-	digits = strconv.FormatInt(d.number, 10)
-	if d.number < 0 {
-		return "-", digits[1:]
+// text is the decimal as [big.Float.Text] writes it. The 128 bits hold all digits of a label that is not too long.
+func (d decimal) text(format byte, digits int) string {
+	x, _, err := big.ParseFloat(fmt.Sprintf("%de%d", d.number, d.exponent), 10, 128, big.ToNearestEven)
+	if err != nil {
+		return ""
 	}
-	return "", digits
+	return x.Text(format, digits)
 }
 
 // plain is the decimal written out, such as "93.50".
-func (d decimal) plain() string {
-	sign, digits := d.split()
-	if d.exponent >= 0 {
-		if d.number == 0 {
-			return "0"
-		}
-		return sign + digits + strings.Repeat("0", d.exponent)
-	}
-	if missing := 1 - d.exponent - len(digits); missing > 0 {
-		digits = strings.Repeat("0", missing) + digits
-	}
-	point := len(digits) + d.exponent
-	return sign + digits[:point] + "." + digits[point:]
-}
+func (d decimal) plain() string { return d.text('f', max(0, -d.exponent)) }
 
 // scientific is the decimal with an exponent, such as "9.35e+01".
 func (d decimal) scientific() string {
 	if d.number == 0 {
 		return "0"
 	}
-	sign, digits := d.split()
-	exponent := len(digits) - 1 + d.exponent
-	digits = strings.TrimRight(digits, "0")
-	if len(digits) > 1 {
-		digits = digits[:1] + "." + digits[1:]
-	}
-	if exponent == 0 {
-		return sign + digits
-	}
-	return fmt.Sprintf("%s%se%+03d", sign, digits, exponent)
+	digits := strings.TrimRight(strconv.FormatInt(max(d.number, -d.number), 10), "0")
+	return strings.TrimSuffix(d.text('e', len(digits)-1), "e+00")
 }
 
 // labels are the decimals as text: all written out, or if that is long, all with an exponent.

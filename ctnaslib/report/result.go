@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -221,19 +222,9 @@ func (r Result) checkRow(row Row) error {
 	return nil
 }
 
-func (r Result) sourceOf(row Row) string {
-	if row.Source != "" {
-		return row.Source
-	}
-	return r.Source
-}
+func (r Result) sourceOf(row Row) string { return cmp.Or(row.Source, r.Source) }
 
-func (r Result) seedsOf(row Row) int {
-	if row.Seeds != 0 {
-		return row.Seeds
-	}
-	return r.Seeds
-}
+func (r Result) seedsOf(row Row) int { return cmp.Or(row.Seeds, r.Seeds) }
 
 // Compare tests whether two methods of the result differ in a metric, seed by seed.
 // The error says that a method or its values are not there, or that the two were
@@ -297,4 +288,36 @@ func (r Result) OutsideTwoSigma(c Column) []string {
 			row.Method, c.Header, c.Digits, ours, c.Unit, side, c.Digits, paper, c.Digits, spread))
 	}
 	return sentences
+}
+
+// Chart draws a column of the result's table: the methods on the x axis, what was
+// measured and the paper's number side by side, with the spread as error bars.
+func (r Result) Chart(column Column) Chart {
+	c := Chart{Title: r.ID, Y: column.title()}
+	ours, papers := Series{Name: "measured", Points: true}, Series{Name: "paper", Points: true, Reference: true}
+	add := func(s *Series, numbers map[string]float64) {
+		if value, ok := numbers[column.Value]; ok {
+			s.X, s.Y = append(s.X, float64(len(c.Categories))), append(s.Y, value)
+			s.Err = append(s.Err, numbers[column.StdDev])
+		}
+	}
+	for _, row := range r.Rows {
+		_, measured := row.Metrics[column.Value]
+		if _, reported := row.Paper[column.Value]; !measured && !reported {
+			continue
+		}
+		add(&ours, row.Metrics)
+		add(&papers, row.Paper)
+		c.Categories = append(c.Categories, row.Method)
+	}
+	for _, s := range []Series{ours, papers} {
+		if len(s.X) == 0 {
+			continue
+		}
+		if column.StdDev == "" {
+			s.Err = nil
+		}
+		c.Series = append(c.Series, s)
+	}
+	return c
 }

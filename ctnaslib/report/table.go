@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"regexp"
@@ -77,52 +78,40 @@ type Table struct {
 // The caption says the same of the whole, the notes hold the rows' notes, the tests with
 // their p-values before and after [Result.Holm], and a sentence on what that corrects for.
 func (r Result) Table(columns ...Column) Table {
-	t := Table{Caption: r.caption(), Header: []string{"method"}}
-	type shown struct {
-		Column
-		paper bool
+	t := Table{Caption: r.caption(), Rows: make([][]string, len(r.Rows))}
+	add := func(header string, cell func(Row) string) {
+		t.Header = append(t.Header, header)
+		for i, row := range r.Rows {
+			t.Rows[i] = append(t.Rows[i], cell(row))
+		}
 	}
-	var all []shown
+	measured := func(row Row, text string) string {
+		if len(row.Metrics) == 0 {
+			return missing
+		}
+		return text
+	}
+	add("method", func(row Row) string { return row.Method })
 	for _, c := range columns {
 		inPaper := slices.ContainsFunc(r.Rows, func(row Row) bool { _, ok := row.Paper[c.Value]; return ok })
 		if !inPaper || slices.ContainsFunc(r.Rows, func(row Row) bool { _, ok := row.Metrics[c.Value]; return ok }) {
-			all = append(all, shown{c, false})
-			t.Header = append(t.Header, c.title())
+			add(c.title(), func(row Row) string { return c.text(row.Metrics, c.Digits) })
 		}
 		if inPaper {
-			all = append(all, shown{c, true})
-			t.Header = append(t.Header, "paper: "+c.title())
+			add("paper: "+c.title(), func(row Row) string { return c.text(row.Paper, cmp.Or(c.PaperDigits, c.Digits)) })
 		}
 	}
-	severalBackends := slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Backend != "" })
-	t.Header = append(t.Header, "source", "seeds")
-	if severalBackends {
-		t.Header = append(t.Header, "backend")
+	add("source", func(row Row) string {
+		if len(row.Metrics) == 0 {
+			return "paper only"
+		}
+		return r.sourceOf(row)
+	})
+	add("seeds", func(row Row) string { return measured(row, strconv.Itoa(r.seedsOf(row))) })
+	if slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Backend != "" }) {
+		add("backend", func(row Row) string { return measured(row, cmp.Or(row.Backend, r.Backend)) })
 	}
 	for _, row := range r.Rows {
-		cells := []string{row.Method}
-		for _, c := range all {
-			switch {
-			case !c.paper:
-				cells = append(cells, c.text(row.Metrics, c.Digits))
-			case c.PaperDigits != 0:
-				cells = append(cells, c.text(row.Paper, c.PaperDigits))
-			default:
-				cells = append(cells, c.text(row.Paper, c.Digits))
-			}
-		}
-		source, seeds, backend := "paper only", missing, missing
-		if len(row.Metrics) > 0 {
-			source, seeds, backend = r.sourceOf(row), strconv.Itoa(r.seedsOf(row)), r.Backend
-			if row.Backend != "" {
-				backend = row.Backend
-			}
-		}
-		cells = append(cells, source, seeds)
-		if severalBackends {
-			cells = append(cells, backend)
-		}
-		t.Rows = append(t.Rows, cells)
 		if row.Note != "" {
 			t.Notes = append(t.Notes, row.Method+": "+row.Note)
 		}
@@ -208,12 +197,9 @@ func (t Table) Markdown() string {
 		s.WriteByte('\n')
 	}
 	line(t.Header)
-	rule := make([]string, len(t.Header))
-	for i := range rule {
-		rule[i] = "---:"
-		if i == 0 {
-			rule[i] = "---"
-		}
+	rule := slices.Repeat([]string{"---:"}, len(t.Header))
+	if len(rule) > 0 {
+		rule[0] = "---"
 	}
 	line(rule)
 	for _, row := range t.Rows {
