@@ -21,7 +21,7 @@ func Live(what string, names ...string) rundir.Watch {
 		return progress
 	}
 	curves := make([]report.Series, len(names))
-	id := gonbui.UniqueID()
+	id := gonbui.UniqueId()
 	var shown time.Time
 	return func(p rundir.Progress) {
 		progress(p)

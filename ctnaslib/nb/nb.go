@@ -186,7 +186,7 @@ type line struct {
 	shown time.Time
 }
 
-func newLine() *line { return &line{id: gonbui.UniqueID()} }
+func newLine() *line { return &line{id: gonbui.UniqueId()} }
 
 // show shows the text, unless it did so a moment ago and there is more to come. The
 // last text, when done is total, stays.
