@@ -11,7 +11,7 @@ import (
 	"slices"
 )
 
-// KendallTau is Kendall's rank correlation τ-b of two rankings of the same items
+// KendallTau returns Kendall's rank correlation τ-b of two rankings of the same items
 // (the KTau of the paper's Table 1):
 //
 //	τ = (C − D) / √((P − X)(P − Y))

@@ -17,7 +17,7 @@ type PairedTest struct {
 	P          float64 // two-sided: how likely so large a difference is by chance alone
 }
 
-// Paired is the paired t-test of two methods that were run with the same seeds: a[i]
+// Paired returns the paired t-test of two methods that were run with the same seeds: a[i]
 // and b[i] are what they reached with seed i. It takes the differences to be normal.
 // If all of them are the same, the interval has no width, and P is 1 for no
 // difference and 0 for any other.

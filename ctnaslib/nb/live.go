@@ -11,7 +11,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 )
 
-// Live is [Progress] with a curve of each named metric, drawn again while the run
+// Live returns a watch like that of [Progress], with a curve of each named metric, drawn again while the run
 // goes on. The curves begin with the steps of this process; those of the whole run
 // are in its metrics. Values that are not finite, such as a loss that is NaN, have no
 // place on a curve and are left out. In a terminal it shows the progress alone.
@@ -44,7 +44,7 @@ func Live(what string, names ...string) rundir.Watch {
 	}
 }
 
-// extended is the curve with one more point, if that is finite.
+// extended returns the curve with one more point, if that is finite.
 func extended(curve report.Series, x, y float64) report.Series {
 	if math.IsNaN(y) || math.IsInf(y, 0) {
 		return curve

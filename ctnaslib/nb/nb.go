@@ -1,6 +1,7 @@
 // Package nb is the notebook's side of the library: it shows what package report
 // made and what a run is doing, in a GoNB cell, and does the same in a terminal as
-// far as a terminal can. It is the only package that knows GoNB.
+// far as a terminal can. It is the only package that knows GoNB. What goes wrong ends the
+// cell with one sentence, so that cells need no error handling: see [Must].
 //
 //	%%
 //	table := nb.Must(datasets.OpenNASBench101(nb.Context(), "", nb.DataProgress()))
@@ -46,13 +47,15 @@ func Check(err error) {
 // Context is cancelled by the notebook's interrupt button, and by Ctrl-C in a
 // terminal, so that a run stops cleanly and keeps its checkpoint. The second
 // interrupt ends the process at once.
-var Context = sync.OnceValue(func() context.Context {
+func Context() context.Context { return interrupted() }
+
+var interrupted = sync.OnceValue(func() context.Context {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	return ctx
 })
 
-// Runs is the folder of the run directories: $CTNAS_RUNS, or "runs" beside the
+// Runs returns the folder of the run directories: $CTNAS_RUNS, or "runs" beside the
 // notebook.
 func Runs() string {
 	if dir := os.Getenv("CTNAS_RUNS"); dir != "" {
@@ -122,6 +125,7 @@ func Charts(charts ...report.Chart) {
 // a line every ten seconds in a terminal. The stages of a run, such as the training of a
 // comparator before a search, are shown in the same line under their names, also of several that
 // are under way at a time. The steps of the run itself are called what.
+// The watch is for one run at a time.
 func Progress(what string) rundir.Watch {
 	line := newLine()
 	stages := make(map[string]*stage)
@@ -158,7 +162,7 @@ func newStage(p rundir.Progress) *stage {
 	return &stage{total: p.Total, start: time.Now(), first: p.Done - 1, last: make(map[string]float64)}
 }
 
-// step is the text that a step adds to the name of its stage, and whether it was the last.
+// step returns the text that a step adds to the name of its stage, and whether it was the last.
 func (s *stage) step(p rundir.Progress) (text string, whole bool) {
 	maps.Copy(s.last, p.Values)
 	s.done = p.Done

@@ -61,7 +61,7 @@ func (a axis) extend(share float64) axis {
 	return a
 }
 
-// at is the position of a value: 0 at the lower end of the axis, 1 at the upper.
+// at returns the position of a value: 0 at the lower end of the axis, 1 at the upper.
 func (a axis) at(x float64) float64 {
 	if a.log {
 		return min(logarithm(x, a.min)/logarithm(a.max, a.min), 1)
@@ -72,7 +72,7 @@ func (a axis) at(x float64) float64 {
 	return (x/2 - a.min/2) / (a.max/2 - a.min/2)
 }
 
-// logarithm is that of x/base, for x of at least the base: exact where the two are close, and where
+// logarithm returns the logarithm of x/base, for x of at least the base: exact where the two are close, and where
 // their ratio is beyond the largest number or they are below the smallest normal one.
 func logarithm(x, base float64) float64 {
 	if x/2 <= base {
@@ -83,7 +83,7 @@ func logarithm(x, base float64) float64 {
 	return math.Log(fraction/baseFraction) + math.Ln2*float64(exponent-baseExponent)
 }
 
-// ticks are 3 to 8 ticks at round values. If the labels have to fit side by side, as under a
+// ticks returns 3 to 8 ticks at round values. If the labels have to fit side by side, as under a
 // chart, there are no more than fit, but at least 3.
 func (a axis) ticks(sideBySide bool) []plot.Tick {
 	var at []decimal
@@ -102,7 +102,7 @@ func (a axis) ticks(sideBySide bool) []plot.Tick {
 // The number of ticks of an axis: at least, at most, and at best.
 const fewestTicks, mostTicks, goodTicks = 3, 8, 5
 
-// linearTicks are the multiples of a step of 1, 2 or 5 times a power of ten. Of two such
+// linearTicks returns the multiples of a step of 1, 2 or 5 times a power of ten. Of two such
 // steps the larger is at most 2.5 times the other, so there always is one with 3 to 8 multiples
 // on an axis: the largest with at least 3.
 func (a axis) linearTicks(sideBySide bool) []decimal {
@@ -129,7 +129,7 @@ func (a axis) linearTicks(sideBySide bool) []decimal {
 	}
 }
 
-// shortest is the shortest decimal that stands for a floating point number: 93.51, where the number itself
+// shortest returns the shortest decimal that stands for a floating point number: 93.51, where the number itself
 // is a little more. So a tick at 93.51 is on an axis from 93.51 on.
 func shortest(x float64) *big.Rat {
 	exact, ok := new(big.Rat).SetString(strconv.FormatFloat(x, 'e', -1, 64))
@@ -139,10 +139,10 @@ func shortest(x float64) *big.Rat {
 	return exact
 }
 
-// distance is how far a number of ticks is from a good one.
+// distance returns the difference between a number of ticks and a good one.
 func distance(ticks int) int { return max(ticks-goodTicks, goodTicks-ticks) }
 
-// multiples are the first and the last number whose product with step · 10^exponent lies
+// multiples returns the first and the last number whose product with step · 10^exponent lies
 // between low and high.
 func multiples(low, high *big.Rat, step int64, exponent int) (first, last int64) {
 	size := new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(max(exponent, -exponent))), nil))
@@ -157,7 +157,7 @@ func multiples(low, high *big.Rat, step int64, exponent int) (first, last int64)
 	return -floor(new(big.Rat).Neg(low)), floor(high)
 }
 
-// logTicks are powers of ten, all or every second, fifth, tenth and so on; or if they are less
+// logTicks returns powers of ten, all or every second, fifth, tenth and so on; or if they are less
 // than three, 1, 2 and 5 times the powers of ten; or if they are as well, round values at equal
 // distances.
 func (a axis) logTicks() []decimal {
@@ -190,7 +190,7 @@ func (a axis) logTicks() []decimal {
 	return a.linearTicks(true)
 }
 
-// marked are ticks at the values themselves, if those are as few as ticks are and their labels
+// marked returns ticks at the values themselves, if those are as few as ticks are and their labels
 // have room; else nil.
 func (a axis) marked(values []float64) []plot.Tick {
 	values = slices.Clone(values)
@@ -215,13 +215,13 @@ type decimal struct {
 	exponent int
 }
 
-// value is the nearest floating point number, which is infinite beyond the largest.
+// value returns the nearest floating point number, which is infinite beyond the largest.
 func (d decimal) value() float64 {
 	value, _ := strconv.ParseFloat(fmt.Sprintf("%de%d", d.number, d.exponent), 64)
 	return value
 }
 
-// text is the decimal as [big.Float.Text] writes it. The 128 bits hold all digits of a label that is not too long.
+// text returns the decimal as [big.Float.Text] writes it. The 128 bits hold all digits of a label that is not too long.
 func (d decimal) text(format byte, digits int) string {
 	x, _, err := big.ParseFloat(fmt.Sprintf("%de%d", d.number, d.exponent), 10, 128, big.ToNearestEven)
 	if err != nil {
@@ -230,10 +230,10 @@ func (d decimal) text(format byte, digits int) string {
 	return x.Text(format, digits)
 }
 
-// plain is the decimal written out, such as "93.50".
+// plain returns the decimal written out, such as "93.50".
 func (d decimal) plain() string { return d.text('f', max(0, -d.exponent)) }
 
-// scientific is the decimal with an exponent, such as "9.35e+01".
+// scientific returns the decimal with an exponent, such as "9.35e+01".
 func (d decimal) scientific() string {
 	if d.number == 0 {
 		return "0"
@@ -242,7 +242,7 @@ func (d decimal) scientific() string {
 	return strings.TrimSuffix(d.text('e', len(digits)-1), "e+00")
 }
 
-// labels are the decimals as text: all written out, or if that is long, all with an exponent.
+// labels returns the decimals as text: all written out, or if that is long, all with an exponent.
 func labels(of []decimal) []string {
 	plain, scientific := make([]string, len(of)), make([]string, len(of))
 	for i, d := range of {
@@ -255,7 +255,7 @@ func labels(of []decimal) []string {
 	return plain
 }
 
-// longest is the number of letters of the longest label.
+// longest returns the number of letters of the longest label.
 func longest(labels []string) int {
 	most := 0
 	for _, label := range labels {

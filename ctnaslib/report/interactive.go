@@ -10,7 +10,7 @@ import (
 	"github.com/go-echarts/go-echarts/v2/types"
 )
 
-// Interactive is the chart as HTML and JavaScript for Apache ECharts, to zoom and to
+// Interactive returns the chart as HTML and JavaScript for Apache ECharts, to zoom and to
 // read values off; where a point has an error bar, its tooltip says ± how much. The
 // page that shows it must have loaded the ECharts script; package nb brings its own.
 // Not every viewer runs scripts, so show [Chart.SVG] too.

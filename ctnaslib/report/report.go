@@ -6,7 +6,11 @@
 //	svg, err := result.Chart(report.Accuracy).SVG()
 //
 // A [Result] holds what was measured, on what, with how many seeds, and the paper's
-// numbers beside; [Result.Check] refuses one that does not say so.
+// numbers beside; [Result.Check] refuses one that does not say so. A [Chart] is made of
+// named series, and drawn with axes that have room for any finite numbers.
+//
+// Results, tables and charts are values that no method changes, so methods may be called
+// from several goroutines at a time.
 package report
 
 import (
@@ -71,7 +75,7 @@ func (c Chart) check() error {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// printable is text as every kind of document can hold it, on one line: a space for each line
+// printable returns text as every kind of document can hold it, on one line: a space for each line
 // break or tab, and U+FFFD for what is a control character or no character at all.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {

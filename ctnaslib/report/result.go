@@ -140,8 +140,8 @@ func ReadResult(path string) (Result, error) {
 // tolerance is by how much a stored mean may differ from that of the stored values.
 const tolerance = 1e-6
 
-// Check says what keeps a result from being shown: a number without its source, a
-// metric that nobody knows, a mean that is not that of its values.
+// Check says what keeps a result from being shown: a number without its source, an
+// unknown metric, a mean that differs from that of its values.
 func (r Result) Check() error {
 	switch config, err := json.Marshal(r.Config); {
 	case r.ID == "":
@@ -252,8 +252,8 @@ func (r Result) Compare(first, second, metricName string) (Comparison, error) {
 	}, nil
 }
 
-// Holm are the p-values of [Result.Tests], in their order, adjusted by [metric.Holm] for all the tests of the
-// same metric in the result. Whether a difference is significant is to be read from these.
+// Holm returns the p-values of [Result.Tests], in their order, adjusted by [metric.Holm] for all the tests of the
+// same metric in the result. These say whether a difference is significant.
 func (r Result) Holm() []float64 {
 	families := make(map[string][]float64)
 	for _, c := range r.Tests {
@@ -291,7 +291,7 @@ func (r Result) OutsideTwoSigma(c Column) []string {
 }
 
 // Chart draws a column of the result's table: the methods on the x axis, what was
-// measured and the paper's number side by side, with the spread as error bars.
+// measured and the paper's number side by side, with standard deviations as error bars.
 func (r Result) Chart(column Column) Chart {
 	c := Chart{Title: r.ID, Y: column.title()}
 	ours, papers := Series{Name: "measured", Points: true}, Series{Name: "paper", Points: true, Reference: true}

@@ -84,7 +84,7 @@ func (c Chart) frame() frame {
 	return f
 }
 
-// span are the ends of the error bar of a point, as far as there are numbers.
+// span returns the ends of the error bar of a point, as far as there are numbers.
 func (s Series) span(i int) (low, high float64) {
 	if s.Err == nil {
 		return s.Y[i], s.Y[i]
@@ -96,7 +96,7 @@ func (s Series) span(i int) (low, high float64) {
 // bars says whether a series is drawn as bars.
 func (c Chart) bars(s Series) bool { return len(c.Categories) > 0 && !s.Points }
 
-// overhang is how far tick labels under the plot, where they are slanted, reach beyond its
+// overhang returns the length by which slanted tick labels under the plot reach beyond its
 // left border. Gonum's plot has no room for that.
 func overhang(p *plot.Plot, under []plot.Tick) vg.Length {
 	data := p.DataCanvas(draw.New(vgsvg.New(width, height)))
@@ -206,11 +206,11 @@ func newBars(points plotter.XYs, zero float64, colour color.Color, s Series, hal
 	return bars, nil
 }
 
-// slot is the width that each series has in a category, of which there is one for
+// slot returns the width that each series has in a category, of which there is one for
 // each unit of the x axis.
 func (c Chart) slot() float64 { return 0.7 / float64(len(c.Series)) }
 
-// shift is how far series i stands beside the middle of a category.
+// shift returns the distance of series i from the middle of a category.
 func (c Chart) shift(i int) float64 {
 	return c.slot() * (float64(i) - float64(len(c.Series)-1)/2)
 }

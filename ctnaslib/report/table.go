@@ -125,7 +125,7 @@ func (r Result) Table(columns ...Column) Table {
 	return t
 }
 
-// families is a sentence on what Holm's method corrects the tests for.
+// families returns a sentence on what Holm's method corrects the tests for.
 func (r Result) families() string {
 	var metrics []string
 	tests := make(map[string]int)
@@ -154,7 +154,7 @@ func (r Result) caption() string {
 	return fmt.Sprintf("%s: %s (%s), backend %s, %s, %s in all.", r.ID, r.Benchmark, r.Source, r.Backend, seeds, elapsed)
 }
 
-// String is a sentence such as "A − B, accuracy: +0.39 (95 % interval 0.20 to 0.58,
+// String returns a sentence such as "A − B, accuracy: +0.39 (95 % interval 0.20 to 0.58,
 // p = 0.003, paired t-test over the seeds)".
 // It is of this one test: where there are several, [Result.Holm] has their p-values.
 func (c Comparison) String() string {
@@ -162,7 +162,7 @@ func (c Comparison) String() string {
 		c.First, c.Second, c.Metric, c.Difference, c.Low, c.High, probability(c.P))
 }
 
-// probability is a p-value in a sentence, such as "p = 0.003".
+// probability returns a p-value in a sentence, such as "p = 0.003".
 func probability(p float64) string {
 	if p < 0.001 {
 		return "p < 0.001"
@@ -173,7 +173,7 @@ func probability(p float64) string {
 // markup is what Markdown would not show as it is.
 var markup = regexp.MustCompile(`[\\` + "`" + `*$~\[\]]|\b_+|_+\b|<[A-Za-z/!?]|&[A-Za-z#]`)
 
-// escaped is text with a backslash before each piece of markup.
+// escaped returns text with a backslash before each piece of markup.
 func escaped(text string) string {
 	return markup.ReplaceAllStringFunc(printable(text), func(piece string) string {
 		if piece[0] == '_' {
@@ -183,7 +183,7 @@ func escaped(text string) string {
 	})
 }
 
-// Markdown is the table for a Markdown file or cell.
+// Markdown returns the table for a Markdown file or cell.
 func (t Table) Markdown() string {
 	var s strings.Builder
 	if t.Caption != "" {
@@ -214,7 +214,7 @@ func (t Table) Markdown() string {
 	return s.String()
 }
 
-// HTML is the table for a page or a notebook.
+// HTML returns the table for a page or a notebook.
 func (t Table) HTML() string {
 	var s strings.Builder
 	s.WriteString("<table>")

@@ -97,7 +97,7 @@ const (
 	chainOps    = 3 // padding, input and output
 )
 
-// kindsOf are the kinds of the choices, in the order of their first choices. The error is a part of a sentence.
+// kindsOf returns the kinds of the choices, in the order of their first choices. The error is a part of a sentence.
 func kindsOf(choices []Choice) ([]choiceKind, error) {
 	var kinds []choiceKind
 	op := chainOps
@@ -166,13 +166,13 @@ func (g Graph) check(nodes, ops int) error {
 	return nil
 }
 
-// Name is the name in the configuration.
+// Name returns the name in the configuration.
 func (s *Choices) Name() string { return s.config.Name }
 
-// Nodes is the largest number of nodes of a graph.
+// Nodes returns the largest number of nodes of a graph.
 func (s *Choices) Nodes() int { return s.config.Nodes }
 
-// Ops is the number of operation ids, the padding id 0 included.
+// Ops returns the number of operation ids, the padding id 0 included.
 func (s *Choices) Ops() int { return s.config.Ops }
 
 // Sample draws a [Chosen] uniformly: each choice in its turn.
@@ -184,7 +184,7 @@ func (s *Choices) Sample(rng *rand.Rand) Arch {
 	return Chosen{s, string(at)}
 }
 
-// Mutate changes one choice, each as likely as any other, to another of its options. The error says that a is not an
+// Mutate changes one choice, each with the same probability, to another of its options. The error says that a is not an
 // architecture of a space with the same texts.
 func (s *Choices) Mutate(rng *rand.Rand, a Arch) (Arch, error) {
 	if c, ok := a.(Chosen); !ok || c.space == nil {
@@ -234,7 +234,7 @@ func (s *Choices) parse(text string) (Chosen, error) {
 	return Chosen{s, string(at)}, nil
 }
 
-// Decisions are the choices, one after another.
+// Decisions describes the choices, one after another. The result is shared: do not change it.
 func (s *Choices) Decisions() *Decisions { return s.decisions }
 
 // Decode turns a sequence of decisions into its [Chosen].
@@ -258,10 +258,10 @@ type Chosen struct {
 
 var _ Arch = Chosen{}
 
-// ID is the text: two architectures of different choices are never equal.
+// ID returns the text: two architectures of different choices are never equal.
 func (c Chosen) ID() string { return c.String() }
 
-// String is the text that [Choices.Parse] reads.
+// String returns the text that [Choices.Parse] reads.
 func (c Chosen) String() string {
 	if c.space == nil {
 		return "no architecture"
@@ -273,7 +273,7 @@ func (c Chosen) String() string {
 	return s.String() + c.space.text[len(c.at)]
 }
 
-// Words are the chosen options.
+// Words returns the chosen options.
 func (c Chosen) Words() []string {
 	words := make([]string, len(c.at))
 	for i, option := range c.Options() {
@@ -282,7 +282,7 @@ func (c Chosen) Words() []string {
 	return words
 }
 
-// Options are the positions of the chosen options in [Choice.Options], which are also the decisions that lead to the
+// Options returns the positions of the chosen options in [Choice.Options], which are also the decisions that lead to the
 // architecture.
 func (c Chosen) Options() []int {
 	options := make([]int, len(c.at))
@@ -292,5 +292,5 @@ func (c Chosen) Options() []int {
 	return options
 }
 
-// Graph is the architecture as the comparator sees it.
+// Graph returns the architecture as the comparator sees it.
 func (c Chosen) Graph() Graph { return c.space.config.Graph(c.Options()) }

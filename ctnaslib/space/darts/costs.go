@@ -12,7 +12,7 @@ type Cost struct {
 	MAdds int
 }
 
-// CIFARCost is the cost of the network for CIFAR-10 (quark0/darts, cnn/model.py,
+// CIFARCost returns the cost of the network for CIFAR-10 (quark0/darts, cnn/model.py,
 // NetworkCIFAR, as cnn/train.py makes it): 20 cells, 36 channels, 10 classes, images
 // of 32×32 pixels.
 func (g Genotype) CIFARCost() Cost {
@@ -23,7 +23,7 @@ func (g Genotype) CIFARCost() Cost {
 	return n.cost
 }
 
-// ImageNetCost is the cost of the network for ImageNet in the mobile setting
+// ImageNetCost returns the cost of the network for ImageNet in the mobile setting
 // (quark0/darts, cnn/model.py, NetworkImageNet, as cnn/train_imagenet.py makes it): 14
 // cells, 48 channels, 1,000 classes, images of 224×224 pixels.
 func (g Genotype) ImageNetCost() Cost {
@@ -42,21 +42,21 @@ type network struct{ cost Cost }
 // source is what a cell reads.
 type source struct{ channels, side int }
 
-// conv is a k×k convolution in groups, without bias, with an output of side×side
+// conv adds a k×k convolution in groups, without bias, with an output of side×side
 // pixels, and its batch norm.
 func (n *network) conv(k, in, out, groups, side int) {
 	n.weights(k, in, out, groups, side)
 	n.cost.Params += 2 * out
 }
 
-// weights is a convolution without batch norm.
+// weights adds a convolution without batch norm.
 func (n *network) weights(k, in, out, groups, side int) {
 	w := k * k * in / groups * out
 	n.cost.Params += w
 	n.cost.MAdds += w * side * side
 }
 
-// cells is the body of the network, after its stem, and the classifier.
+// cells adds the body of the network, after its stem, and the classifier.
 func (n *network) cells(g Genotype, cells, channels int, sources [2]source, classes int) {
 	for i := range cells {
 		kind := normal
@@ -84,7 +84,7 @@ func (n *network) cells(g Genotype, cells, channels int, sources [2]source, clas
 	n.cost.MAdds += features * classes
 }
 
-// operation is an operation with an output of side×side pixels.
+// operation adds an operation with an output of side×side pixels.
 func (n *network) operation(op Op, channels, side int, strided bool) {
 	switch op {
 	case SkipConnect:
@@ -100,7 +100,7 @@ func (n *network) operation(op Op, channels, side int, strided bool) {
 	}
 }
 
-// separable is a depthwise k×k and a pointwise convolution with one batch norm.
+// separable adds a depthwise k×k and a pointwise convolution with one batch norm.
 func (n *network) separable(k, channels, side int) {
 	n.weights(k, channels, channels, channels, side)
 	n.conv(1, channels, channels, 1, side)

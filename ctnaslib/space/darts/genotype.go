@@ -45,7 +45,7 @@ var opNames = [numOps]string{
 	"max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5",
 }
 
-// String is the name of the operation in the DARTS code, such as "sep_conv_3x3".
+// String returns the name of the operation in the DARTS code, such as "sep_conv_3x3".
 func (op Op) String() string {
 	if op >= numOps {
 		return fmt.Sprintf("op(%d)", uint8(op))
@@ -65,7 +65,8 @@ type Cell [Nodes][2]Edge
 
 // Genotype is an architecture of the space: its normal and its reduction cell, valid
 // and with the edges of each node in the order of their predecessors. Genotypes are
-// comparable with ==. The zero Genotype is none.
+// comparable with ==, immutable and safe for concurrent use. The zero Genotype is not a
+// genotype.
 type Genotype struct{ cells [2]Cell }
 
 // New makes a genotype. The edges of a node may come in any order. The error names
@@ -105,13 +106,13 @@ var cellNames = [2]string{normal: "normal", reduce: "reduction"}
 
 func allOps() string { return strings.Join(opNames[:], ", ") }
 
-// Normal is the normal cell.
+// Normal returns the normal cell.
 func (g Genotype) Normal() Cell { return g.cells[normal] }
 
-// Reduce is the reduction cell.
+// Reduce returns the reduction cell.
 func (g Genotype) Reduce() Cell { return g.cells[reduce] }
 
-// String is the text of the DARTS code, which [Parse] reads:
+// String returns the text of the DARTS code, which [Parse] reads:
 //
 //	Genotype(normal=[('sep_conv_3x3', 0), …], normal_concat=range(2, 6), reduce=[…], reduce_concat=range(2, 6))
 func (g Genotype) String() string {
@@ -136,7 +137,7 @@ func (g Genotype) String() string {
 	return s.String()
 }
 
-// ID is [Genotype.Code] in hexadecimal. It is the same for two genotypes that differ
+// ID returns [Genotype.Code] in hexadecimal. It is the same for two genotypes that differ
 // only in the order of a node's two edges. Two that differ in the numbering of their
 // nodes have different IDs, although they compute the same function family: the
 // space, its sampling and NAS-Bench-301 all tell them apart.
@@ -147,7 +148,7 @@ var numPairs = [Nodes]uint64{1, 3, 6, 10}
 
 const numCells = 1 * 3 * 6 * 10 * 49 * 49 * 49 * 49
 
-// Code is the number of the genotype, less than [NumGenotypes].
+// Code returns the number of the genotype, less than [NumGenotypes].
 func (g Genotype) Code() uint64 {
 	code := uint64(0)
 	for _, cell := range g.cells {
@@ -160,7 +161,7 @@ func (g Genotype) Code() uint64 {
 	return code
 }
 
-// FromCode is the genotype of a [Genotype.Code]. The error says that there is none.
+// FromCode returns the genotype with a [Genotype.Code]. The error says that no genotype has this code.
 func FromCode(code uint64) (Genotype, error) {
 	if code >= NumGenotypes {
 		return Genotype{}, fmt.Errorf("darts: no genotype has the code %d; there are %d", code, uint64(NumGenotypes))
@@ -197,7 +198,7 @@ const (
 // cellNodes is the number of graph nodes of a cell.
 const cellNodes = Inputs + 2*Nodes
 
-// Graph is the genotype for the comparator: the normal cell's ten nodes, then the
+// Graph returns the genotype for the comparator: the normal cell's ten nodes, then the
 // reduction cell's, without an edge between them. A cell's nodes are its two inputs,
 // then its eight operations, in the order of the nodes that they enter. An operation
 // on a node reads both operations whose sum that node is; sums and the output have no

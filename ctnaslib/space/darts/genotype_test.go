@@ -71,7 +71,7 @@ func TestCodeRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		if back, err := New(g.Normal(), g.Reduce()); err != nil || back != g || g.Code() != code {
-			t.Fatalf("code %d is %v with the code %d; made anew it is %v, %v", code, g, g.Code(), back, err)
+			t.Fatalf("code %d is %v with the code %d; made again it is %v, %v", code, g, g.Code(), back, err)
 		}
 	}
 }

@@ -69,7 +69,7 @@ const maxDepth = 8
 
 var fields = [...]string{"normal", "normal_concat", "reduce", "reduce_concat"} // in the order of the namedtuple
 
-// nested is the expression of a value with so many brackets within each other.
+// nested returns the expression of a value with so many brackets within each other.
 func nested(depth int) string {
 	within := `(?:` + flat + `)*`
 	for range depth - 1 {
@@ -225,7 +225,7 @@ func matched(text string) bool {
 	return !strings.ContainsAny(text, "()[]{}")
 }
 
-// unquoted is a word without its quotes and their prefix, and without spaces within them.
+// unquoted returns a word without its quotes and their prefix, and without spaces within them.
 func unquoted(word string) string {
 	if at := strings.IndexAny(word, `'"`); at >= 0 {
 		return strings.Trim(word[at:], `'" `)

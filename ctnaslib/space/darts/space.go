@@ -7,25 +7,25 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
-// Space is the DARTS search space as a [space.Cellular].
+// Space is the DARTS search space as a [space.Cellular]. It is safe for concurrent use.
 type Space struct{}
 
 var _ space.Cellular = Space{}
 
-// Name is "darts".
+// Name returns "darts".
 func (Space) Name() string { return "darts" }
 
-// Nodes is 20: two inputs and eight operations in each cell.
+// Nodes returns 20: two inputs and eight operations in each cell.
 func (Space) Nodes() int { return 2 * cellNodes }
 
-// Ops is 10: padding, the two inputs of a cell, the seven operations.
+// Ops returns 10: padding, the two inputs of a cell, the seven operations.
 func (Space) Ops() int { return numIDs }
 
-// Cells is 2: the first half of a graph's nodes are the normal cell, the second the
+// Cells returns 2: the first half of a graph's nodes are the normal cell, the second the
 // reduction cell.
 func (Space) Cells() int { return 2 }
 
-// Features is 196; see [Genotype.Vector].
+// Features returns 196; see [Genotype.Vector].
 func (Space) Features() int { return Features }
 
 // Sample draws a [Genotype] uniformly from all [NumGenotypes]: for each node, an
@@ -135,7 +135,7 @@ func newDecisions() *space.Decisions {
 	return d
 }
 
-// state is a state of a kind in which nothing is allowed yet.
+// state returns a state of a kind that does not allow any choice yet.
 func state(kind int, d *space.Decisions) space.State {
 	s := space.State{Kind: kind, Next: make([]int, d.Kinds[kind].Choices)}
 	for choice := range s.Next {

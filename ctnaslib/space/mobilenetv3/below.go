@@ -149,7 +149,7 @@ func (b *below) propose(rng *rand.Rand) Net {
 	return n
 }
 
-// weight is the probability of a choice and of a rest that fits.
+// weight returns the probability of a choice and of a rest that fits.
 func (b *below) weight(p float64, above int64, after []float64, left int64) float64 {
 	if p == 0 || above/b.grain > left {
 		return 0

@@ -13,7 +13,7 @@ type Skeleton struct {
 	Strides    [Units + 1]int // of the stem, and of the first block of each unit
 }
 
-// OFA is the skeleton of OFA's published supernet for ImageNet of width 1.2, which
+// OFA returns the skeleton of OFA's published supernet for ImageNet of width 1.2, which
 // its accuracy predictor is of.
 func OFA() Skeleton {
 	return Skeleton{Width: 1.2, Resolution: 224, Classes: 1000, Strides: [...]int{2, 2, 2, 2, 1, 2}}
@@ -77,7 +77,7 @@ type Channels struct {
 	Mix   int // of the 1×1 convolution after pooling
 }
 
-// Channels of the networks of the skeleton.
+// Channels returns the channels of the skeleton's networks.
 func (s Skeleton) Channels() Channels {
 	scaled := func(channels int) int { return Divisible(float64(channels) * s.Width) }
 	c := Channels{Stem: scaled(stemChannels), Final: scaled(lastChannels[0]), Mix: scaled(lastChannels[1])}
@@ -99,16 +99,16 @@ type Bottleneck struct {
 	Size            int // of the input, in pixels
 }
 
-// OutSize is the size of the output, in pixels.
+// OutSize returns the size of the output, in pixels.
 func (b Bottleneck) OutSize() int { return halved(b.Size, b.Stride) }
 
 // Residual says whether the input is added to the output.
 func (b Bottleneck) Residual() bool { return b.Stride == 1 && b.In == b.Out }
 
-// Squeezed is the number of channels into which squeeze-and-excitation squeezes.
+// Squeezed returns the number of channels into which squeeze-and-excitation squeezes.
 func Squeezed(channels int) int { return Divisible(float64(channels / 4)) }
 
-// Bottleneck is block i of a unit, both counted from 0, with the choices of b.
+// Bottleneck returns block i of a unit, both counted from 0, with the choices of b.
 func (s Skeleton) Bottleneck(unit, i int, b Block) Bottleneck {
 	c := s.Channels()
 	in, size := c.Stem, halved(s.Resolution, s.Strides[0])
@@ -126,7 +126,7 @@ func (s Skeleton) Bottleneck(unit, i int, b Block) Bottleneck {
 	return out
 }
 
-// First is the fixed block before the units.
+// First returns the fixed block before the units.
 func (s Skeleton) First() Bottleneck {
 	c := s.Channels().Stem
 	return Bottleneck{In: c, Middle: c, Out: c, Kernel: 3, Stride: 1, Activation: ReLU, Size: halved(s.Resolution, s.Strides[0])}
@@ -142,7 +142,7 @@ type Cost struct {
 
 func (c *Cost) add(other Cost) { c.MAdds += other.MAdds; c.Params += other.Params }
 
-// conv is a convolution, with scale and shift of batch norm for each output if norm.
+// conv returns the cost of a convolution, with scale and shift of batch norm for each output if norm.
 func conv(in, out, kernel, groups, size int, norm bool) Cost {
 	weights := int64(in / groups * out * kernel * kernel)
 	c := Cost{MAdds: weights * int64(size*size), Params: weights}
@@ -152,7 +152,7 @@ func conv(in, out, kernel, groups, size int, norm bool) Cost {
 	return c
 }
 
-// Cost of the block.
+// Cost returns the cost of the block.
 func (b Bottleneck) Cost() Cost {
 	var c Cost
 	if b.In != b.Middle {
@@ -167,12 +167,12 @@ func (b Bottleneck) Cost() Cost {
 	return c
 }
 
-// linear is a linear layer with bias.
+// linear returns the cost of a linear layer with bias.
 func linear(in, out int) Cost {
 	return Cost{MAdds: int64(in * out), Params: int64(in*out + out)}
 }
 
-// fixed is the cost of what every network has: stem, first block, and the layers
+// fixed returns the cost of what every network has: stem, first block, and the layers
 // after the units.
 func (s Skeleton) fixed() Cost {
 	c := s.Channels()
@@ -188,7 +188,7 @@ func (s Skeleton) fixed() Cost {
 	return cost
 }
 
-// Cost of a network.
+// Cost returns the cost of a network.
 func (s Skeleton) Cost(n Net) Cost {
 	cost := s.fixed()
 	for u := range Units {
@@ -199,12 +199,12 @@ func (s Skeleton) Cost(n Net) Cost {
 	return cost
 }
 
-// MAdds are the multiply-adds of a network for one image: of its convolutions and
+// MAdds returns the multiply-adds of a network for one image: of its convolutions and
 // linear layers, those of squeeze-and-excitation included, but not of batch norm,
 // activations and biases.
 func (s Skeleton) MAdds(n Net) int64 { return s.Cost(n).MAdds }
 
-// Range is the least and the largest number of multiply-adds of a network.
+// Range returns the least and the largest number of multiply-adds of a network.
 func (s Skeleton) Range() (least, most int64) {
 	least, most = s.fixed().MAdds, s.fixed().MAdds
 	for u := range Units {

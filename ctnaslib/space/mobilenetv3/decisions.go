@@ -14,7 +14,7 @@ const (
 	kindKernel           // index into Kernels
 )
 
-// quantum is the unit, in multiply-adds, in which the automaton of a space counts what a
+// quantum returns the unit, in multiply-adds, in which the automaton of a space counts what a
 // network has left: each block is rounded up to it. So every sequence keeps to the limit,
 // and all networks but some of those within 20 quanta of it can be written down. Where
 // the limit leaves little above the smallest network, it is a thousandth of that.

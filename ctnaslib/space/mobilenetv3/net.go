@@ -50,7 +50,7 @@ var allBlocks = func() (all []Block) {
 }()
 
 // Net is a network of the space. A Net made by this package is valid. Nets are
-// comparable with ==. The zero Net is not a network.
+// comparable with ==, immutable and safe for concurrent use. The zero Net is not a network.
 type Net struct {
 	blocks [Units][MaxDepth]Block // zero beyond a unit's depth
 }
@@ -78,14 +78,14 @@ func NewNet(units [][]Block) (Net, error) {
 	return n, nil
 }
 
-// Uniform is the network whose units all have so many blocks, all the same. The error
+// Uniform returns the network whose units all have depth blocks, each of them b. The error
 // says that they are not of the space.
 func Uniform(depth int, b Block) (Net, error) {
 	unit := slices.Repeat([]Block{b}, max(0, depth))
 	return NewNet([][]Block{unit, unit, unit, unit, unit})
 }
 
-// Blocks are the blocks of a unit, counted from 0, in their order.
+// Blocks returns the blocks of a unit, counted from 0, in their order.
 func (n Net) Blocks(unit int) []Block {
 	blocks := n.blocks[unit]
 	depth := slices.Index(blocks[:], Block{})
@@ -95,10 +95,10 @@ func (n Net) Blocks(unit int) []Block {
 	return blocks[:depth]
 }
 
-// ID is the text of the network: two networks of different choices are never equal.
+// ID returns the text of the network: two networks of different choices are never equal.
 func (n Net) ID() string { return n.String() }
 
-// String is the text that [Parse] reads: of each block its kernel and expansion, such
+// String returns the text that [Parse] reads: of each block its kernel and expansion, such
 // as "5x6", the units separated by bars: "3x3,3x4|7x6,5x6,3x3|…".
 func (n Net) String() string {
 	var units [Units]string
@@ -141,7 +141,7 @@ const (
 	numOps   = opOutput + 1
 )
 
-// Graph is the chain of the network's blocks, between an input and an output.
+// Graph returns the chain of the network's blocks, between an input and an output.
 func (n Net) Graph() space.Graph {
 	g := space.Graph{Ops: []int{opInput}}
 	for u := range Units {
@@ -158,7 +158,7 @@ func (n Net) Graph() space.Graph {
 // Features is the length of [Net.Vector].
 const Features = 2 * 3 * NumBlock
 
-// Vector is what the authors' comparator reads: the kernels of all 20 places for a
+// Vector returns what the authors' comparator reads: the kernels of all 20 places for a
 // block, one-hot, then their expansions likewise; all zeros where there is no block.
 func (n Net) Vector() []float32 {
 	v := make([]float32, Features)

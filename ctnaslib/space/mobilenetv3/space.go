@@ -8,7 +8,7 @@ import (
 )
 
 // Space is the set of networks of a skeleton with at most so many multiply-adds. It
-// is comparable with ==. Make one with [New].
+// is comparable with ==, safe for concurrent use, and made by [New].
 type Space struct {
 	Skeleton
 	limit int64
@@ -20,7 +20,7 @@ var (
 	_ space.Crossing = Space{}
 )
 
-// New is the space of a skeleton's networks with at most limit multiply-adds for one
+// New returns the space of a skeleton's networks with at most limit multiply-adds for one
 // image; 0 is no limit. The error says what is wrong with the skeleton, or that the
 // limit leaves no network.
 func New(s Skeleton, limit int64) (Space, error) {
@@ -33,13 +33,13 @@ func New(s Skeleton, limit int64) (Space, error) {
 	return Space{s, limit}, nil
 }
 
-// Limit is the largest number of multiply-adds of a network, 0 for none.
+// Limit returns the largest number of multiply-adds of a network, 0 for none.
 func (s Space) Limit() int64 { return s.limit }
 
 // Contains says whether a network keeps to the limit.
 func (s Space) Contains(n Net) bool { return s.limit == 0 || s.MAdds(n) <= s.limit }
 
-// Name is "mobilenetv3" with the skeleton and the limit, such as
+// Name returns "mobilenetv3" with the skeleton and the limit, such as
 // "mobilenetv3 ×1.2 at 224, at most 600M".
 func (s Space) Name() string {
 	name := fmt.Sprintf("mobilenetv3 ×%g at %d", s.Width, s.Resolution)
@@ -49,13 +49,13 @@ func (s Space) Name() string {
 	return name
 }
 
-// Nodes is 22: input, output and at most 20 blocks.
+// Nodes returns 22: input, output and at most 20 blocks.
 func (Space) Nodes() int { return NumBlock + 2 }
 
-// Ops is 48: padding, input, 9 choices of a block in each of 5 units, output.
+// Ops returns 48: padding, input, 9 choices of a block in each of 5 units, output.
 func (Space) Ops() int { return numOps }
 
-// Features is 120; see [Net.Vector].
+// Features returns 120; see [Net.Vector].
 func (Space) Features() int { return Features }
 
 // rare is the probability to keep to the limit below which it is not left to chance.
@@ -98,8 +98,8 @@ func randomBlock(rng *rand.Rand) Block {
 // So changes that are there are missed with a probability of 2·10⁻¹⁰.
 const tries = 2000
 
-// Mutate changes one depth, kernel or expansion of a network, each as likely as any
-// other, to another value; a unit that grows ends in random blocks. It tries again
+// Mutate changes one depth, kernel or expansion of a network, each with the same
+// probability, to another value; a unit that grows ends in random blocks. It tries again
 // while the result breaks the limit. The error says that a is not a [Net], or that no
 // change keeps to the limit.
 func (s Space) Mutate(rng *rand.Rand, a space.Arch) (space.Arch, error) {
@@ -115,8 +115,8 @@ func (s Space) Mutate(rng *rand.Rand, a space.Arch) (space.Arch, error) {
 	return nil, fmt.Errorf("mobilenetv3: cannot mutate %s: no small change of it has at most %d multiply-adds", n, s.limit)
 }
 
-// Cross takes each unit's depth, and each block, from one of two networks, as likely
-// from either, given that the child keeps to the limit; a block that only one of them has
+// Cross takes each unit's depth, and each block, from one of two networks, with
+// equal probability, given that the child keeps to the limit; a block that only one of them has
 // is taken from that. The error says that a or b is not a [Net], or that no child keeps
 // to the limit.
 func (s Space) Cross(rng *rand.Rand, a, b space.Arch) (space.Arch, error) {
@@ -147,7 +147,7 @@ func (s Space) Cross(rng *rand.Rand, a, b space.Arch) (space.Arch, error) {
 	return nil, fmt.Errorf("mobilenetv3: cannot cross %s and %s: no child of theirs has at most %d multiply-adds", m, n, s.limit)
 }
 
-// byDepth are two networks in the order of a unit's depth.
+// byDepth returns two networks, the one with the deeper unit first.
 func byDepth(m, n Net, unit int) (deeper, other Net) {
 	if len(n.Blocks(unit)) > len(m.Blocks(unit)) {
 		return n, m
@@ -155,7 +155,7 @@ func byDepth(m, n Net, unit int) (deeper, other Net) {
 	return m, n
 }
 
-// children are the choices of Cross.
+// children returns the choices of Cross.
 func (s Space) children(m, n Net) choices {
 	var c choices
 	for u := range Units {
@@ -174,7 +174,7 @@ func (s Space) children(m, n Net) choices {
 	return c
 }
 
-// changed is the network with one choice changed.
+// changed returns the network with one choice changed.
 func (n Net) changed(rng *rand.Rand) Net {
 	choices := Units
 	for u := range Units {

@@ -47,7 +47,7 @@ var opNames = [numOps]string{"conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"}
 // opLetters are the letters of the text form; see [Parse].
 const opLetters = "ABM"
 
-// String is the official name of the operation, such as "conv3x3-bn-relu".
+// String returns the official name of the operation, such as "conv3x3-bn-relu".
 func (op Op) String() string {
 	if op >= numOps {
 		return fmt.Sprintf("op(%d)", uint8(op))
@@ -59,7 +59,7 @@ func (op Op) String() string {
 // input, to vertex N()-1, the output. A Cell made by this package is valid and
 // pruned: every vertex lies on a path from the input to the output. Cells are
 // comparable with ==, which is finer than isomorphism; [Cell.Hash] compares up to
-// isomorphism. The zero Cell is not a cell.
+// isomorphism. They are immutable and safe for concurrent use. The zero Cell is not a cell.
 type Cell struct {
 	n   uint8
 	out graph
@@ -142,7 +142,7 @@ func Parse(text string) (Cell, error) {
 	return prune(graphOf(code, n), ops)
 }
 
-// String is the text form that [Parse] reads, such as "101:A".
+// String returns the text form that [Parse] reads, such as "101:A".
 func (c Cell) String() string {
 	var s strings.Builder
 	code := c.out.code(c.N())
@@ -156,13 +156,13 @@ func (c Cell) String() string {
 	return s.String()
 }
 
-// N is the number of vertices, input and output included.
+// N returns the number of vertices, input and output included.
 func (c Cell) N() int { return int(c.n) }
 
 // Edge says whether there is an edge from vertex i to vertex j.
 func (c Cell) Edge(i, j int) bool { return c.out[i]>>j&1 == 1 }
 
-// Edges is the number of edges.
+// Edges returns the number of edges.
 func (c Cell) Edges() int {
 	edges := 0
 	for _, o := range c.out {
@@ -171,10 +171,10 @@ func (c Cell) Edges() int {
 	return edges
 }
 
-// Op is the operation of the interior vertex v, 1 ≤ v ≤ N()-2.
+// Op returns the operation of the interior vertex v, 1 ≤ v ≤ N()-2.
 func (c Cell) Op(v int) Op { return Op(c.ops[v-1]) }
 
-// Matrix is the adjacency matrix, N()×N(), as [New] takes it.
+// Matrix returns the adjacency matrix, N()×N(), as [New] takes it.
 func (c Cell) Matrix() [][]int {
 	m := make([][]int, c.N())
 	for i := range m {
@@ -186,7 +186,7 @@ func (c Cell) Matrix() [][]int {
 	return m
 }
 
-// OpNames are the official names of all vertices' operations, as [New] takes them.
+// OpNames returns the official names of all vertices' operations, as [New] takes them.
 func (c Cell) OpNames() []string {
 	names := []string{nameInput}
 	for v := 1; v < c.N()-1; v++ {
@@ -203,7 +203,7 @@ const (
 	numIDs    = idOutput + 1
 )
 
-// Graph is the cell for the comparator: one node for each vertex.
+// Graph returns the cell for the comparator: one node for each vertex.
 func (c Cell) Graph() space.Graph {
 	g := space.Graph{Ops: make([]int, c.N()), Edges: make([][2]int, 0, MaxEdges)}
 	for i, j := range c.out.edges() {

@@ -29,7 +29,7 @@ var positions = func() (all []position) {
 	return all
 }()
 
-// Params is the number of trainable parameters of the benchmark's network built
+// Params returns the number of trainable parameters of the benchmark's network built
 // from this cell, as published for each cell of the benchmark.
 func (c Cell) Params() int {
 	params := convParams(3, 3, stemChannels) + stemChannels<<(stacks-1)*classes + classes
@@ -42,7 +42,7 @@ func (c Cell) Params() int {
 	return params
 }
 
-// Costs are the floating point operations for one image and the trainable
+// Costs returns the floating point operations for one image and the trainable
 // parameters of each vertex: flops[k][v] and params[k][v] of vertex v in the k-th of
 // the nine cells of the benchmark's network. To a vertex count its operation, the 1×1
 // projection of the cell's input where an edge leads from there, and the additions
@@ -102,7 +102,7 @@ func (c Cell) cellCosts(in, out int) (flops, params [MaxVertices]int) {
 	return flops, params
 }
 
-// Channels is the number of channels of each vertex in a cell with the given
+// Channels returns the number of channels of each vertex in a cell with the given
 // numbers of input and output channels (google-research/nasbench,
 // lib/model_builder.py, compute_vertex_channels). The vertices that lead to the
 // output share its channels, the first ones taking one more where the division

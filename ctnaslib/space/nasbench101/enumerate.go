@@ -40,7 +40,7 @@ var enumerated = sync.OnceValue(func() []Cell {
 	return cells
 })
 
-// All is [Enumerate] as a [space.Finite] lists it.
+// All returns [Enumerate] as a [space.Finite] lists it.
 func (Space) All() []space.Arch { return all() }
 
 var all = sync.OnceValue(func() []space.Arch {

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// Hash is the official module hash, which is the same for isomorphic cells and
+// Hash returns the official module hash, which is the same for isomorphic cells and
 // different for all others (google-research/nasbench, lib/graph_util.py,
 // hash_module). Each vertex starts from the MD5 of its out-degree, in-degree and
 // label, printed as a Python tuple; N() times, each vertex's hash becomes the MD5
@@ -74,7 +74,7 @@ func appendSorted(text []byte, hashes [MaxVertices]hexHash, vertices []int) []by
 	return text
 }
 
-// ID is the module hash in hexadecimal.
+// ID returns the module hash in hexadecimal.
 func (c Cell) ID() string {
 	h := c.Hash()
 	return hex.EncodeToString(h[:])

@@ -66,7 +66,7 @@ func (c Cell) spread(rng *rand.Rand) (out graph, ops []Op) {
 	next := 1
 	for v := 1; v < MaxVertices-1; v++ {
 		left, free := c.N()-1-next, MaxVertices-1-v
-		if rng.IntN(free) < left { // so every choice of places is as likely
+		if rng.IntN(free) < left { // so all choices of places are equally likely
 			place[next] = v
 			ops[v-1] = c.Op(next)
 			next++

@@ -6,18 +6,18 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
-// Space is the NAS-Bench-101 search space as a [space.Space].
+// Space is the NAS-Bench-101 search space as a [space.Finite]. It is safe for concurrent use.
 type Space struct{}
 
-var _ space.Space = Space{}
+var _ space.Finite = Space{}
 
-// Name is "nasbench101".
+// Name returns "nasbench101".
 func (Space) Name() string { return "nasbench101" }
 
-// Nodes is 7: input, output and at most five operations.
+// Nodes returns 7: input, output and at most five operations.
 func (Space) Nodes() int { return MaxVertices }
 
-// Ops is 6: padding, input, the three operations, output.
+// Ops returns 6: padding, input, the three operations, output.
 func (Space) Ops() int { return numIDs }
 
 // Sample draws a [Cell] uniformly from the 423,624 distinct ones.
@@ -92,7 +92,7 @@ func newDecisions() *space.Decisions {
 	return d
 }
 
-// allow is a state whose first choices, out of all, lead to the state next.
+// allow returns a state whose first choices, out of all, lead to the state next.
 func allow(kind, choices, all, next int) space.State {
 	s := space.State{Kind: kind, Next: make([]int, all)}
 	for c := range s.Next {

@@ -22,7 +22,7 @@ const Arrowhead = `<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" 
 
 func (c Column) top(row int) int { return c.Top + row*c.Pitch }
 
-// Bottom is where the boxes end, of which there are so many.
+// Bottom returns the lower edge of the last of so many boxes.
 func (c Column) Bottom(boxes int) int { return c.top(boxes-1) + c.Height }
 
 // Arrow draws an arrow from a box to a lower one: straight to the next, and else an arc, from even boxes on the
