@@ -34,18 +34,6 @@ func numbers(t *testing.T, text, separator string) []int {
 	return all
 }
 
-// fromOFA makes a network from the lists of OFA's code: the depths of the units, and a kernel and an expansion for
-// each of 20 blocks, four in a unit. Those beyond a unit's depth mean nothing.
-func fromOFA(depths, kernels, expansions []int) (Net, error) {
-	units := make([][]Block, Units)
-	for u, d := range depths {
-		for i := u * MaxDepth; i < u*MaxDepth+d; i++ {
-			units[u] = append(units[u], Block{kernels[i], expansions[i]})
-		}
-	}
-	return NewNet(units)
-}
-
 // The costs of sub-networks of the original supernet, counted by hooks on its layers:
 // see testdata/README.md.
 func TestCostsOfOriginal(t *testing.T) {
@@ -59,7 +47,7 @@ func TestCostsOfOriginal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, row := range rows[1:] {
-		n, err := fromOFA(numbers(t, row[2], "-"), numbers(t, row[0], "-"), numbers(t, row[1], "-"))
+		n, err := FromOFA(numbers(t, row[2], "-"), numbers(t, row[0], "-"), numbers(t, row[1], "-"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,6 +107,25 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q is read as %q, and that as %q, %v", text, n, again, err)
 		}
 	})
+}
+
+func TestFromOFA(t *testing.T) {
+	lists := func(v int) []int { return slices.Repeat([]int{v}, NumBlock) }
+	kernels := lists(3)
+	kernels[1], kernels[2] = 7, 99 // the third block of a unit of depth 2 means nothing
+	n, err := FromOFA([]int{2, 2, 3, 4, 2}, kernels, lists(6))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "3x6,7x6|3x6,3x6|3x6,3x6,3x6|3x6,3x6,3x6,3x6|3x6,3x6"; n.String() != want {
+		t.Errorf("%s, want %s", n, want)
+	}
+	if _, err := FromOFA([]int{2, 2, 3, 4, 5}, kernels, lists(6)); err == nil || !strings.Contains(err.Error(), "unit 5 has a depth of 5") {
+		t.Errorf("a depth of 5: error %v", err)
+	}
+	if _, err := FromOFA([]int{2, 2}, kernels, lists(6)); err == nil {
+		t.Error("two depths were taken")
+	}
 }
 
 // Kernel 5 and expansion 6 of the first block are bits 1 and 60+2; of the second unit's
@@ -376,7 +383,7 @@ func TestPublishedCosts(t *testing.T) {
 		if p.Kernels == nil {
 			continue
 		}
-		n, err := fromOFA(p.Depths, p.Kernels, p.Expands)
+		n, err := FromOFA(p.Depths, p.Kernels, p.Expands)
 		if err != nil {
 			t.Errorf("%s: %v", p.Name, err)
 			continue

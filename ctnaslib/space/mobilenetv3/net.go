@@ -85,6 +85,26 @@ func Uniform(depth int, b Block) (Net, error) {
 	return NewNet([][]Block{unit, unit, unit, unit, unit})
 }
 
+// FromOFA makes a network from the lists of OFA's code: the depths of the units, and
+// a kernel and an expansion for each of 20 blocks, four in a unit. Those beyond a
+// unit's depth mean nothing. The error names what is not of the space.
+func FromOFA(depths, kernels, expansions []int) (Net, error) {
+	if len(depths) != Units || len(kernels) != NumBlock || len(expansions) != NumBlock {
+		return Net{}, fmt.Errorf("mobilenetv3: OFA's lists have %d depths, %d kernels and %d expansions, not %d, %d and %d",
+			Units, NumBlock, NumBlock, len(depths), len(kernels), len(expansions))
+	}
+	units := make([][]Block, Units)
+	for u, d := range depths {
+		if d < MinDepth || d > MaxDepth {
+			return Net{}, fmt.Errorf("mobilenetv3: unit %d has a depth of %d; it may be %d to %d", u+1, d, MinDepth, MaxDepth)
+		}
+		for i := u * MaxDepth; i < u*MaxDepth+d; i++ {
+			units[u] = append(units[u], Block{kernels[i], expansions[i]})
+		}
+	}
+	return NewNet(units)
+}
+
 // Blocks returns the blocks of a unit, counted from 0, in their order.
 func (n Net) Blocks(unit int) []Block {
 	blocks := n.blocks[unit]
