@@ -42,11 +42,7 @@ func (c Chart) Interactive() (string, error) {
 		charts.WithLegendOpts(opts.Legend{Show: opts.Bool(len(c.Series) > 1), Top: "24"}),
 	)
 	if len(c.Categories) > 0 {
-		names := make([]string, len(c.Categories))
-		for i, name := range c.Categories {
-			names[i] = printable(name)
-		}
-		chart.SetXAxis(names)
+		chart.SetXAxis(printables(c.Categories))
 	}
 	for _, s := range c.Series {
 		chart.MultiSeries = append(chart.MultiSeries, c.interactive(s))

@@ -88,3 +88,11 @@ func printable(text string) string {
 		return r
 	}, text)
 }
+
+func printables(texts []string) []string {
+	all := make([]string, len(texts))
+	for i, text := range texts {
+		all[i] = printable(text)
+	}
+	return all
+}

@@ -43,9 +43,7 @@ func (c Chart) SVG() (string, error) {
 	p.Add(grid)
 	f := c.frame()
 	for i, s := range c.Series {
-		if err := c.add(p, f, i, s); err != nil {
-			return "", fmt.Errorf("report: cannot draw the series %q: %w", s.Name, err)
-		}
+		c.add(p, f, i, s)
 	}
 	under := c.setAxes(p, f)
 	left := overhang(p, under)
@@ -114,7 +112,7 @@ type thumbnailed interface {
 }
 
 // add adds series i to the plot and its legend.
-func (c Chart) add(p *plot.Plot, f frame, i int, s Series) error {
+func (c Chart) add(p *plot.Plot, f frame, i int, s Series) {
 	points := make(plotter.XYs, len(s.X))
 	for k := range points {
 		points[k].X, points[k].Y = f.x.at(s.X[k]), f.y.at(s.Y[k])
@@ -124,86 +122,60 @@ func (c Chart) add(p *plot.Plot, f frame, i int, s Series) error {
 	}
 	colour := palette[i%len(palette)]
 	var drawn thumbnailed
-	var err error
+	ink := colour // of the error bars
 	switch {
 	case s.Points:
-		drawn, err = newPoints(points, colour, s, len(c.Categories) > 0)
+		drawn = scatter(points, colour, s, len(c.Categories) > 0)
 	case c.bars(s):
-		drawn, err = newBars(points, f.y.at(0), colour, s, 0.45*c.slot())
+		drawn, ink = bars(points, f.y.at(0), colour, s, 0.45*c.slot()), color.Black
 	default:
-		drawn, err = newLine(points, colour, s)
-	}
-	if err != nil {
-		return err
+		drawn = line(points, colour, s)
 	}
 	p.Add(drawn)
 	if len(c.Series) > 1 {
 		p.Legend.Add(printable(s.Name), drawn)
 	}
 	if s.Err == nil {
-		return nil
+		return
 	}
 	ends := make(plotter.YErrors, len(s.Err))
 	for k := range ends {
 		low, high := s.span(k)
 		ends[k].Low, ends[k].High = points[k].Y-f.y.at(low), f.y.at(high)-points[k].Y
 	}
-	bars, err := plotter.NewYErrorBars(struct {
-		plotter.XYs
-		plotter.YErrors
-	}{points, ends})
-	if err != nil {
-		return err
-	}
-	bars.LineStyle.Color = colour
-	if c.bars(s) {
-		bars.LineStyle.Color = color.Black // on a bar of the series' colour
-	}
-	p.Add(bars)
-	return nil
+	errors := &plotter.YErrorBars{XYs: points, YErrors: ends, LineStyle: plotter.DefaultLineStyle, CapWidth: plotter.DefaultCapWidth}
+	errors.LineStyle.Color = ink
+	p.Add(errors)
 }
 
-func newLine(points plotter.XYs, colour color.Color, s Series) (thumbnailed, error) {
-	line, err := plotter.NewLine(points)
-	if err != nil {
-		return nil, err
-	}
-	line.Color, line.Width = colour, vg.Points(1.6)
+func line(points plotter.XYs, colour color.Color, s Series) *plotter.Line {
+	style := draw.LineStyle{Color: colour, Width: vg.Points(1.6)}
 	if s.Reference {
-		line.Width, line.Dashes = vg.Points(1), []vg.Length{vg.Points(4), vg.Points(3)}
+		style.Width, style.Dashes = vg.Points(1), []vg.Length{vg.Points(4), vg.Points(3)}
 	}
-	return line, nil
+	return &plotter.Line{XYs: points, LineStyle: style}
 }
 
-func newPoints(points plotter.XYs, colour color.Color, s Series, large bool) (thumbnailed, error) {
-	scatter, err := plotter.NewScatter(points)
-	if err != nil {
-		return nil, err
-	}
-	scatter.GlyphStyle = draw.GlyphStyle{Color: colour, Radius: vg.Points(1.6), Shape: draw.CircleGlyph{}}
+func scatter(points plotter.XYs, colour color.Color, s Series, large bool) *plotter.Scatter {
+	style := draw.GlyphStyle{Color: colour, Radius: vg.Points(1.6), Shape: draw.CircleGlyph{}}
 	if large {
-		scatter.Radius = vg.Points(3)
+		style.Radius = vg.Points(3)
 	}
 	if s.Reference {
-		scatter.Shape = draw.RingGlyph{}
+		style.Shape = draw.RingGlyph{}
 	}
-	return scatter, nil
+	return &plotter.Scatter{XYs: points, GlyphStyle: style}
 }
 
-func newBars(points plotter.XYs, zero float64, colour color.Color, s Series, half float64) (thumbnailed, error) {
-	rings := make([]plotter.XYer, len(points))
+func bars(points plotter.XYs, zero float64, colour color.Color, s Series, half float64) *plotter.Polygon {
+	rings := make([]plotter.XYs, len(points))
 	for k, at := range points {
 		rings[k] = plotter.XYs{{X: at.X - half, Y: zero}, {X: at.X - half, Y: at.Y}, {X: at.X + half, Y: at.Y}, {X: at.X + half, Y: zero}}
 	}
-	bars, err := plotter.NewPolygon(rings...)
-	if err != nil {
-		return nil, err
-	}
-	bars.Color, bars.LineStyle.Width = colour, 0
 	if s.Reference {
-		bars.Color, bars.LineStyle.Color, bars.LineStyle.Width = color.White, colour, vg.Points(1.2)
+		return &plotter.Polygon{XYs: rings, Color: color.White, LineStyle: draw.LineStyle{Color: colour, Width: vg.Points(1.2)}}
 	}
-	return bars, nil
+	return &plotter.Polygon{XYs: rings, Color: colour}
 }
 
 // slot returns the width that each series has in a category, of which there is one for
@@ -223,8 +195,8 @@ func (c Chart) setAxes(p *plot.Plot, f frame) (under []plot.Tick) {
 	p.X.Min, p.X.Max = 0, 1
 	switch {
 	case len(c.Categories) > 0:
-		for i, name := range c.Categories {
-			under = append(under, plot.Tick{Value: float64(i), Label: printable(name)})
+		for i, name := range printables(c.Categories) {
+			under = append(under, plot.Tick{Value: float64(i), Label: name})
 		}
 		p.X.Min, p.X.Max = -0.5, float64(len(c.Categories))-0.5
 		p.X.Tick.Length = 0

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"html"
+	"html/template"
 	"regexp"
 	"slices"
 	"strconv"
@@ -214,37 +215,22 @@ func (t Table) Markdown() string {
 	return s.String()
 }
 
+// page is the HTML of a table whose texts are printable.
+var page = template.Must(template.New("table").Parse(strings.ReplaceAll(`<table>{{with .Caption}}<caption>{{.}}</caption>{{end}}
+<thead><tr>{{range $i, $text := .Header}}<th style="text-align:{{if $i}}right{{else}}left{{end}}">{{$text}}</th>{{end}}</tr></thead>
+<tbody>{{range .Rows}}<tr>{{range $i, $text := .}}<td style="text-align:{{if $i}}right{{else}}left{{end}}">{{$text}}</td>{{end}}</tr>{{end}}</tbody>
+</table>{{if .Notes}}<ul>{{range .Notes}}<li>{{.}}</li>{{end}}</ul>{{end}}`, "\n", "")))
+
 // HTML returns the table for a page or a notebook.
 func (t Table) HTML() string {
+	t.Caption, t.Header, t.Notes = printable(t.Caption), printables(t.Header), printables(t.Notes)
+	t.Rows = slices.Clone(t.Rows)
+	for i, row := range t.Rows {
+		t.Rows[i] = printables(row)
+	}
 	var s strings.Builder
-	s.WriteString("<table>")
-	if t.Caption != "" {
-		s.WriteString("<caption>" + html.EscapeString(printable(t.Caption)) + "</caption>")
-	}
-	line := func(tag string, cells []string) {
-		s.WriteString("<tr>")
-		for i, cell := range cells {
-			align := "right"
-			if i == 0 {
-				align = "left"
-			}
-			fmt.Fprintf(&s, `<%s style="text-align:%s">%s</%s>`, tag, align, html.EscapeString(printable(cell)), tag)
-		}
-		s.WriteString("</tr>")
-	}
-	s.WriteString("<thead>")
-	line("th", t.Header)
-	s.WriteString("</thead><tbody>")
-	for _, row := range t.Rows {
-		line("td", row)
-	}
-	s.WriteString("</tbody></table>")
-	if len(t.Notes) > 0 {
-		s.WriteString("<ul>")
-		for _, note := range t.Notes {
-			s.WriteString("<li>" + html.EscapeString(printable(note)) + "</li>")
-		}
-		s.WriteString("</ul>")
+	if err := page.Execute(&s, t); err != nil {
+		return html.EscapeString(err.Error()) // no table has one
 	}
 	return s.String()
 }
