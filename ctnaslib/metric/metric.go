@@ -1,6 +1,5 @@
-// Package metric holds the measures that the paper reports and that gonum lacks, a
-// test whether two methods differ, and the bins of reliability diagrams. For means
-// and standard deviations use gonum.org/v1/gonum/stat.
+// Package metric holds the measures that the paper reports and that gonum lacks, a test whether two methods differ,
+// and the bins of reliability diagrams. For means and standard deviations use gonum.org/v1/gonum/stat.
 package metric
 
 import (
@@ -11,19 +10,18 @@ import (
 	"slices"
 )
 
-// KendallTau returns Kendall's rank correlation τ-b of two rankings of the same items
-// (the KTau of the paper's Table 1):
+// KendallTau returns Kendall's rank correlation τ-b of two rankings of the same items (the KTau of the paper's Table
+// 1):
 //
 //	τ = (C − D) / √((P − X)(P − Y))
 //
-// with C and D the numbers of pairs that x and y order the same way and opposite
-// ways, P = n(n−1)/2, and X and Y the numbers of pairs that are tied in x and in y.
-// Without ties it is (C − D)/P. It takes O(n log n) time (Knight, 1966), so the
-// whole of NAS-Bench-101 takes a second; gonum's stat.Kendall takes O(n²) and
-// counts ties by the order of the items.
+// with C and D the numbers of pairs that x and y order the same way and opposite ways, P = n(n−1)/2, and X and Y the
+// numbers of pairs that are tied in x and in y. Without ties it is (C − D)/P. It takes O(n log n) time (Knight,
+// 1966), so the whole of NAS-Bench-101 takes a second; gonum's stat.Kendall takes O(n²) and counts ties by the order
+// of the items.
 //
-// The error says that the slices differ in length, have fewer than two items, hold
-// a NaN, or that all items are tied in one of them, which leaves τ undefined.
+// The error says that the slices differ in length, have fewer than two items, hold a NaN, or that all items are tied
+// in one of them, which leaves τ undefined.
 func KendallTau(x, y []float64) (float64, error) {
 	n := len(x)
 	if len(y) != n {
@@ -59,8 +57,7 @@ func KendallTau(x, y []float64) (float64, error) {
 	return float64(concordant-discordant) / math.Sqrt(float64(pairs-tiedX)) / math.Sqrt(float64(pairs-tiedY)), nil
 }
 
-// tiedPairs counts the pairs of equal values in a slice whose equal values are
-// neighbours.
+// tiedPairs counts the pairs of equal values in a slice whose equal values are neighbours.
 func tiedPairs[T comparable](values []T) int {
 	pairs, run := 0, 0
 	for i := 1; i < len(values); i++ {

@@ -11,10 +11,10 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 )
 
-// Live returns a watch like that of [Progress], with a curve of each named metric, drawn again while the run
-// goes on. The curves begin with the steps of this process; those of the whole run
-// are in its metrics. Values that are not finite, such as a loss that is NaN, have no
-// place on a curve and are left out. In a terminal it shows the progress alone.
+// Live returns a watch like that of [Progress], with a curve of each named metric, drawn again while the run goes on.
+// The curves begin with the steps of this process; those of the whole run are in its metrics. Values that are not
+// finite, such as a loss that is NaN, have no place on a curve and are left out. In a terminal it shows the progress
+// alone.
 func Live(what string, names ...string) rundir.Watch {
 	progress := Progress(what)
 	if !gonbui.IsNotebook {

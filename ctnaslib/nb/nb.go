@@ -1,7 +1,6 @@
-// Package nb is the notebook's side of the library: it shows what package report
-// made and what a run is doing, in a GoNB cell, and does the same in a terminal as
-// far as a terminal can. It is the only package that knows GoNB. What goes wrong ends the
-// cell with one sentence, so that cells need no error handling: see [Must].
+// Package nb is the notebook's side of the library: it shows what package report made and what a run is doing, in a
+// GoNB cell, and does the same in a terminal as far as a terminal can. It is the only package that knows GoNB. What
+// goes wrong ends the cell with one sentence, so that cells need no error handling: see [Must].
 //
 //	%%
 //	table := nb.Must(datasets.OpenNASBench101(nb.Context(), "", nb.DataProgress()))
@@ -44,9 +43,8 @@ func Check(err error) {
 	os.Exit(1)
 }
 
-// Context is cancelled by the notebook's interrupt button, and by Ctrl-C in a
-// terminal, so that a run stops cleanly and keeps its checkpoint. The second
-// interrupt ends the process at once.
+// Context is cancelled by the notebook's interrupt button, and by Ctrl-C in a terminal, so that a run stops cleanly
+// and keeps its checkpoint. The second interrupt ends the process at once.
 func Context() context.Context { return interrupted() }
 
 var interrupted = sync.OnceValue(func() context.Context {
@@ -55,8 +53,7 @@ var interrupted = sync.OnceValue(func() context.Context {
 	return ctx
 })
 
-// Runs returns the folder of the run directories: $CTNAS_RUNS, or "runs" beside the
-// notebook.
+// Runs returns the folder of the run directories: $CTNAS_RUNS, or "runs" beside the notebook.
 func Runs() string {
 	if dir := os.Getenv("CTNAS_RUNS"); dir != "" {
 		return dir
@@ -120,12 +117,10 @@ func Charts(charts ...report.Chart) {
 	Pictures(pictures...)
 }
 
-// Progress shows how far a run is, with the last values of its metrics and an
-// estimate of the time left: as one line that changes in place in a notebook, as
-// a line every ten seconds in a terminal. The stages of a run, such as the training of a
-// comparator before a search, are shown in the same line under their names, also of several that
-// are under way at a time. The steps of the run itself are called what.
-// The watch is for one run at a time.
+// Progress shows how far a run is, with the last values of its metrics and an estimate of the time left: as one line
+// that changes in place in a notebook, as a line every ten seconds in a terminal. The stages of a run, such as the
+// training of a comparator before a search, are shown in the same line under their names, also of several that are
+// under way at a time. The steps of the run itself are called what. The watch is for one run at a time.
 func Progress(what string) rundir.Watch {
 	line := newLine()
 	stages := make(map[string]*stage)
@@ -192,8 +187,8 @@ type line struct {
 
 func newLine() *line { return &line{id: gonbui.UniqueId()} }
 
-// show shows the text, unless it did so a moment ago and there is more to come. The
-// last text, when done is total, stays.
+// show shows the text, unless it did so a moment ago and there is more to come. The last text, when done is total,
+// stays.
 func (l *line) show(text string, done, total int64) {
 	pause := 10 * time.Second
 	if gonbui.IsNotebook {

@@ -11,10 +11,9 @@ import (
 	"gonum.org/v1/plot"
 )
 
-// The scales and ticks of gonum/plot fail on many ranges: ticks at 93.52 and 93.54 are both
-// labelled "94", a logarithmic axis within a decade has no label, and where values are large
-// or close together, they panic or do not end. So a chart gives gonum/plot positions between
-// 0 and 1, and ticks at such positions.
+// The scales and ticks of gonum/plot fail on many ranges: ticks at 93.52 and 93.54 are both labelled "94", a
+// logarithmic axis within a decade has no label, and where values are large or close together, they panic or do not
+// end. So a chart gives gonum/plot positions between 0 and 1, and ticks at such positions.
 
 // axis is an axis of numbers, from one value to a larger one, both finite.
 type axis struct {
@@ -25,9 +24,9 @@ type axis struct {
 // letters is how many letters of tick labels fit side by side under a chart.
 const letters = 56
 
-// newAxis makes the axis that shows all the values, which are finite and, if it is
-// logarithmic, positive. It widens a range without extent, or so narrow that there are not
-// enough floating point numbers in it for ticks. There is at least one value.
+// newAxis makes the axis that shows all the values, which are finite and, if it is logarithmic, positive. It widens a
+// range without extent, or so narrow that there are not enough floating point numbers in it for ticks. There is at
+// least one value.
 func newAxis(values []float64, log bool) axis {
 	a := axis{min: slices.Min(values), max: slices.Max(values), log: log}
 	lowest, highest := -math.MaxFloat64, math.MaxFloat64
@@ -54,8 +53,7 @@ func newAxis(values []float64, log bool) axis {
 	return a
 }
 
-// extend makes the axis longer at its upper end by a share of its length, as far as there
-// are numbers.
+// extend makes the axis longer at its upper end by a share of its length, as far as there are numbers.
 func (a axis) extend(share float64) axis {
 	a.max = min(a.max+share*min(a.max-a.min, math.MaxFloat64), math.MaxFloat64)
 	return a
@@ -83,8 +81,8 @@ func logarithm(x, base float64) float64 {
 	return math.Log(fraction/baseFraction) + math.Ln2*float64(exponent-baseExponent)
 }
 
-// ticks returns 3 to 8 ticks at round values. If the labels have to fit side by side, as under a
-// chart, there are no more than fit, but at least 3.
+// ticks returns 3 to 8 ticks at round values. If the labels have to fit side by side, as under a chart, there are no
+// more than fit, but at least 3.
 func (a axis) ticks(sideBySide bool) []plot.Tick {
 	var at []decimal
 	if a.log {
@@ -102,9 +100,8 @@ func (a axis) ticks(sideBySide bool) []plot.Tick {
 // The number of ticks of an axis: at least, at most, and at best.
 const fewestTicks, mostTicks, goodTicks = 3, 8, 5
 
-// linearTicks returns the multiples of a step of 1, 2 or 5 times a power of ten. Of two such
-// steps the larger is at most 2.5 times the other, so there always is one with 3 to 8 multiples
-// on an axis: the largest with at least 3.
+// linearTicks returns the multiples of a step of 1, 2 or 5 times a power of ten. Of two such steps the larger is at
+// most 2.5 times the other, so there always is one with 3 to 8 multiples on an axis: the largest with at least 3.
 func (a axis) linearTicks(sideBySide bool) []decimal {
 	low, high := shortest(a.min), shortest(a.max)
 	var best []decimal
@@ -129,8 +126,8 @@ func (a axis) linearTicks(sideBySide bool) []decimal {
 	}
 }
 
-// shortest returns the shortest decimal that stands for a floating point number: 93.51, where the number itself
-// is a little more. So a tick at 93.51 is on an axis from 93.51 on.
+// shortest returns the shortest decimal that stands for a floating point number: 93.51, where the number itself is a
+// little more. So a tick at 93.51 is on an axis from 93.51 on.
 func shortest(x float64) *big.Rat {
 	exact, ok := new(big.Rat).SetString(strconv.FormatFloat(x, 'e', -1, 64))
 	if !ok {
@@ -142,8 +139,7 @@ func shortest(x float64) *big.Rat {
 // distance returns the difference between a number of ticks and a good one.
 func distance(ticks int) int { return max(ticks-goodTicks, goodTicks-ticks) }
 
-// multiples returns the first and the last number whose product with step · 10^exponent lies
-// between low and high.
+// multiples returns the first and the last number whose product with step · 10^exponent lies between low and high.
 func multiples(low, high *big.Rat, step int64, exponent int) (first, last int64) {
 	size := new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(max(exponent, -exponent))), nil))
 	if exponent < 0 {
@@ -157,9 +153,8 @@ func multiples(low, high *big.Rat, step int64, exponent int) (first, last int64)
 	return -floor(new(big.Rat).Neg(low)), floor(high)
 }
 
-// logTicks returns powers of ten, all or every second, fifth, tenth and so on; or if they are less
-// than three, 1, 2 and 5 times the powers of ten; or if they are as well, round values at equal
-// distances.
+// logTicks returns powers of ten, all or every second, fifth, tenth and so on; or if they are less than three, 1, 2
+// and 5 times the powers of ten; or if they are as well, round values at equal distances.
 func (a axis) logTicks() []decimal {
 	within := func(d decimal) bool { return a.min <= d.value() && d.value() <= a.max }
 	from, to := int(math.Floor(math.Log10(a.min)))-1, int(math.Ceil(math.Log10(a.max)))+1 // with a decade to spare at either end
@@ -190,8 +185,8 @@ func (a axis) logTicks() []decimal {
 	return a.linearTicks(true)
 }
 
-// marked returns ticks at the values themselves, if those are as few as ticks are and their labels
-// have room; else nil.
+// marked returns ticks at the values themselves, if those are as few as ticks are and their labels have room; else
+// nil.
 func (a axis) marked(values []float64) []plot.Tick {
 	values = slices.Clone(values)
 	slices.Sort(values)

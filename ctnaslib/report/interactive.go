@@ -10,13 +10,12 @@ import (
 	"github.com/go-echarts/go-echarts/v2/types"
 )
 
-// Interactive returns the chart as HTML and JavaScript for Apache ECharts, to zoom and to
-// read values off; where a point has an error bar, its tooltip says ± how much. The
-// page that shows it must have loaded the ECharts script; package nb brings its own.
-// Not every viewer runs scripts, so show [Chart.SVG] too.
+// Interactive returns the chart as HTML and JavaScript for Apache ECharts, to zoom and to read values off; where a
+// point has an error bar, its tooltip says ± how much. The page that shows it must have loaded the ECharts script;
+// package nb brings its own. Not every viewer runs scripts, so show [Chart.SVG] too.
 //
-// The error names the series that cannot be drawn, or values that are too small or too
-// large for the numbers on ECharts' axes, which have 20 decimal places.
+// The error names the series that cannot be drawn, or values that are too small or too large for the numbers on
+// ECharts' axes, which have 20 decimal places.
 func (c Chart) Interactive() (string, error) {
 	if err := c.check(); err != nil {
 		return "", err

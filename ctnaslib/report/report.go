@@ -1,16 +1,16 @@
-// Package report turns results into pictures and tables, as values and bytes: it
-// prints nothing and shows nothing. Package nb shows them in a notebook.
+// Package report turns results into pictures and tables, as values and bytes: it prints nothing and shows nothing.
+// Package nb shows them in a notebook.
 //
 //	result, err := report.ReadResult("figures/table4/result.json")
 //	table := result.Table(report.Accuracy, report.Best)
 //	svg, err := result.Chart(report.Accuracy).SVG()
 //
-// A [Result] holds what was measured, on what, with how many seeds, and the paper's
-// numbers beside; [Result.Check] refuses one that does not say so. A [Chart] is made of
-// named series, and drawn with axes that have room for any finite numbers.
+// A [Result] holds what was measured, on what, with how many seeds, and the paper's numbers beside; [Result.Check]
+// refuses one that does not say so. A [Chart] is made of named series, and drawn with axes that have room for any
+// finite numbers.
 //
-// Results, tables and charts are values that no method changes, so methods may be called
-// from several goroutines at a time.
+// Results, tables and charts are values that no method changes, so methods may be called from several goroutines at a
+// time.
 package report
 
 import (
@@ -36,9 +36,8 @@ type Chart struct {
 	Series      []Series
 	LogX        bool // the x axis is logarithmic
 
-	// Categories, if there are any, take the place of numbers on the x axis: the X of
-	// the series are positions in Categories. Series stand side by side there, as bars
-	// or, with Points, as points.
+	// Categories, if there are any, take the place of numbers on the x axis: the X of the series are positions in
+	// Categories. Series stand side by side there, as bars or, with Points, as points.
 	Categories []string
 }
 
@@ -75,8 +74,8 @@ func (c Chart) check() error {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// printable returns text as every kind of document can hold it, on one line: a space for each line
-// break or tab, and U+FFFD for what is a control character or no character at all.
+// printable returns text as every kind of document can hold it, on one line: a space for each line break or tab, and
+// U+FFFD for what is a control character or no character at all.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

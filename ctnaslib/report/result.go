@@ -27,9 +27,9 @@ type Result struct {
 	Elapsed   float64 `json:"elapsed_s"` // seconds for all of it
 	Config    any     `json:"config"`    // what was run
 
-	// With the configuration, what the result is a function of: the data, with its digest; the
-	// versions of "go", "gomlx", the "backend" and of this module, "ctnas"; those of the algorithms.
-	// Results of before there were versions have none.
+	// With the configuration, what the result is a function of: the data, with its digest; the versions of "go",
+	// "gomlx", the "backend" and of this module, "ctnas"; those of the algorithms. Results of before there were
+	// versions have none.
 	Data       string            `json:"data,omitempty"`
 	Versions   map[string]string `json:"versions,omitempty"`
 	Algorithms map[string]int    `json:"algorithms,omitempty"`
@@ -38,8 +38,7 @@ type Result struct {
 	Tests []Comparison `json:"tests,omitempty"`
 }
 
-// Row is a method and its numbers. A method that was not run here has no Metrics,
-// only the paper's.
+// Row is a method and its numbers. A method that was not run here has no Metrics, only the paper's.
 type Row struct {
 	Method  string               `json:"method"`
 	Source  string               `json:"source,omitempty"`  // if it is not the result's
@@ -63,8 +62,7 @@ type Comparison struct {
 	P          float64 `json:"p"`
 }
 
-// measured are the metrics that are measured for each seed. In [Row.Metrics] they
-// have the endings _mean and _std.
+// measured are the metrics that are measured for each seed. In [Row.Metrics] they have the endings _mean and _std.
 var measured = []string{
 	"ktau",         // Kendall's τ of the ranking of held-out architectures
 	"accuracy",     // test accuracy, in percent; also with the ending _best
@@ -96,9 +94,8 @@ func known(name string) bool {
 	return base != name && slices.Contains(measured, base)
 }
 
-// NewRow makes the row of a method from what it reached with each seed: of every
-// metric the mean, the sample standard deviation (with n−1, from two seeds on), and
-// of "accuracy" the best.
+// NewRow makes the row of a method from what it reached with each seed: of every metric the mean, the sample standard
+// deviation (with n−1, from two seeds on), and of "accuracy" the best.
 func NewRow(method string, perSeed map[string][]float64) Row {
 	return Row{Method: method, Metrics: summary(perSeed), PerSeed: perSeed}
 }
@@ -120,8 +117,7 @@ func summary(perSeed map[string][]float64) map[string]float64 {
 	return metrics
 }
 
-// ReadResult reads and checks the result.json that [Result.WriteFiles] wrote. The
-// error names the file.
+// ReadResult reads and checks the result.json that [Result.WriteFiles] wrote. The error names the file.
 func ReadResult(path string) (Result, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -140,8 +136,8 @@ func ReadResult(path string) (Result, error) {
 // tolerance is by how much a stored mean may differ from that of the stored values.
 const tolerance = 1e-6
 
-// Check says what keeps a result from being shown: a number without its source, an
-// unknown metric, a mean that differs from that of its values.
+// Check says what keeps a result from being shown: a number without its source, an unknown metric, a mean that
+// differs from that of its values.
 func (r Result) Check() error {
 	switch config, err := json.Marshal(r.Config); {
 	case r.ID == "":
@@ -226,9 +222,8 @@ func (r Result) sourceOf(row Row) string { return cmp.Or(row.Source, r.Source) }
 
 func (r Result) seedsOf(row Row) int { return cmp.Or(row.Seeds, r.Seeds) }
 
-// Compare tests whether two methods of the result differ in a metric, seed by seed.
-// The error says that a method or its values are not there, or that the two were
-// not measured on the same source.
+// Compare tests whether two methods of the result differ in a metric, seed by seed. The error says that a method or
+// its values are not there, or that the two were not measured on the same source.
 func (r Result) Compare(first, second, metricName string) (Comparison, error) {
 	var values [2][]float64
 	var sources [2]string
@@ -269,8 +264,8 @@ func (r Result) Holm() []float64 {
 	return adjusted
 }
 
-// OutsideTwoSigma says, in a sentence for each row, where what was measured in a column lies
-// further than two of the paper's standard deviations from the paper's mean.
+// OutsideTwoSigma says, in a sentence for each row, where what was measured in a column lies further than two of the
+// paper's standard deviations from the paper's mean.
 func (r Result) OutsideTwoSigma(c Column) []string {
 	var sentences []string
 	for _, row := range r.Rows {
@@ -290,8 +285,8 @@ func (r Result) OutsideTwoSigma(c Column) []string {
 	return sentences
 }
 
-// Chart draws a column of the result's table: the methods on the x axis, what was
-// measured and the paper's number side by side, with standard deviations as error bars.
+// Chart draws a column of the result's table: the methods on the x axis, what was measured and the paper's number
+// side by side, with standard deviations as error bars.
 func (r Result) Chart(column Column) Chart {
 	c := Chart{Title: r.ID, Y: column.title()}
 	ours, papers := Series{Name: "measured", Points: true}, Series{Name: "paper", Points: true, Reference: true}

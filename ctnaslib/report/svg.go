@@ -27,8 +27,8 @@ var palette = []color.Color{
 // The size of a chart.
 const width, height = 12.5 * vg.Centimeter, 7.5 * vg.Centimeter
 
-// SVG draws the chart, 12.5 × 7.5 cm, and wider if long names under it reach out on the left. The error
-// names the series that cannot be drawn, because it has no points or one that is not finite.
+// SVG draws the chart, 12.5 × 7.5 cm, and wider if long names under it reach out on the left. The error names the
+// series that cannot be drawn, because it has no points or one that is not finite.
 func (c Chart) SVG() (string, error) {
 	if err := c.check(); err != nil {
 		return "", err
@@ -94,8 +94,8 @@ func (s Series) span(i int) (low, high float64) {
 // bars says whether a series is drawn as bars.
 func (c Chart) bars(s Series) bool { return len(c.Categories) > 0 && !s.Points }
 
-// overhang returns the length by which slanted tick labels under the plot reach beyond its
-// left border. Gonum's plot has no room for that.
+// overhang returns the length by which slanted tick labels under the plot reach beyond its left border. Gonum's plot
+// has no room for that.
 func overhang(p *plot.Plot, under []plot.Tick) vg.Length {
 	data := p.DataCanvas(draw.New(vgsvg.New(width, height)))
 	var most vg.Length
@@ -178,8 +178,7 @@ func bars(points plotter.XYs, zero float64, colour color.Color, s Series, half f
 	return &plotter.Polygon{XYs: rings, Color: colour}
 }
 
-// slot returns the width that each series has in a category, of which there is one for
-// each unit of the x axis.
+// slot returns the width that each series has in a category, of which there is one for each unit of the x axis.
 func (c Chart) slot() float64 { return 0.7 / float64(len(c.Series)) }
 
 // shift returns the distance of series i from the middle of a category.
@@ -187,8 +186,8 @@ func (c Chart) shift(i int) float64 {
 	return c.slot() * (float64(i) - float64(len(c.Series)-1)/2)
 }
 
-// setAxes puts the ticks on the axes and returns those under the plot. Labels that do not fit
-// side by side are slanted.
+// setAxes puts the ticks on the axes and returns those under the plot. Labels that do not fit side by side are
+// slanted.
 func (c Chart) setAxes(p *plot.Plot, f frame) (under []plot.Tick) {
 	p.Y.Min, p.Y.Max = 0, 1
 	p.Y.Tick.Marker = plot.ConstantTicks(f.y.ticks(false))

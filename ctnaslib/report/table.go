@@ -73,10 +73,9 @@ type Table struct {
 	Notes   []string // sentences below it
 }
 
-// Table lays out the result: a row for each method; for each column what was
-// measured, if anything was, and beside it, in a column of its own, the paper's number,
-// if the paper has one for any row; then on what the row was measured and with how many seeds.
-// The caption says the same of the whole, the notes hold the rows' notes, the tests with
+// Table lays out the result: a row for each method; for each column what was measured, if anything was, and beside
+// it, in a column of its own, the paper's number, if the paper has one for any row; then on what the row was measured
+// and with how many seeds. The caption says the same of the whole, the notes hold the rows' notes, the tests with
 // their p-values before and after [Result.Holm], and a sentence on what that corrects for.
 func (r Result) Table(columns ...Column) Table {
 	t := Table{Caption: r.caption(), Rows: make([][]string, len(r.Rows))}
@@ -155,9 +154,8 @@ func (r Result) caption() string {
 	return fmt.Sprintf("%s: %s (%s), backend %s, %s, %s in all.", r.ID, r.Benchmark, r.Source, r.Backend, seeds, elapsed)
 }
 
-// String returns a sentence such as "A − B, accuracy: +0.39 (95 % interval 0.20 to 0.58,
-// p = 0.003, paired t-test over the seeds)".
-// It is of this one test: where there are several, [Result.Holm] has their p-values.
+// String returns a sentence such as "A − B, accuracy: +0.39 (95 % interval 0.20 to 0.58, p = 0.003, paired t-test
+// over the seeds)". It is of this one test: where there are several, [Result.Holm] has their p-values.
 func (c Comparison) String() string {
 	return fmt.Sprintf("%s − %s, %s: %+.3g (95 %% interval %.3g to %.3g, %s, paired t-test over the seeds)",
 		c.First, c.Second, c.Metric, c.Difference, c.Low, c.High, probability(c.P))

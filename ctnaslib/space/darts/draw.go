@@ -7,8 +7,8 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space/internal/svg"
 )
 
-// How a drawing shows an operation: blue for separable convolutions, green for dilated
-// ones, orange for pooling, grey for skips.
+// How a drawing shows an operation: blue for separable convolutions, green for dilated ones, orange for pooling, grey
+// for skips.
 var opLooks = [numOps]struct{ label, colour string }{
 	MaxPool3x3:  {"max 3×3", "#f58518"},
 	AvgPool3x3:  {"avg 3×3", "#e8a860"},
@@ -24,9 +24,8 @@ const cellWidth = 420
 
 var column = svg.Column{Centre: cellWidth / 2, Top: 24, Width: 72, Height: 26, Pitch: 68, Bend: 28}
 
-// SVG draws both cells side by side, each from top to bottom: a box for each input
-// and node, an arrow for each operation with its name, and the output, which is the
-// four nodes side by side.
+// SVG draws both cells side by side, each from top to bottom: a box for each input and node, an arrow for each
+// operation with its name, and the output, which is the four nodes side by side.
 func (g Genotype) SVG() string {
 	var s strings.Builder
 	s.WriteString(svg.Arrowhead)

@@ -1,7 +1,6 @@
-// Package darts is the search space of DARTS (Liu et al., ICLR 2019): networks of
-// two cells, a normal and a reduction cell. A cell reads the outputs of the two cells
-// before it. Each of its four nodes is the sum of two operations, each on a node
-// before or an input of the cell; the cell's output is the four nodes side by side.
+// Package darts is the search space of DARTS (Liu et al., ICLR 2019): networks of two cells, a normal and a reduction
+// cell. A cell reads the outputs of the two cells before it. Each of its four nodes is the sum of two operations,
+// each on a node before or an input of the cell; the cell's output is the four nodes side by side.
 //
 //	g, err := darts.Parse("Genotype(normal=[('sep_conv_3x3', 0), …")
 //	g.CIFARCost()  // parameters and multiply-adds of the CIFAR-10 network
@@ -21,15 +20,15 @@ const (
 	Nodes  = 4 // intermediate nodes
 )
 
-// NumGenotypes is the number of genotypes: the square of the 1,037,664,180 = 1·3·6·10·49⁴
-// cells, whose nodes choose two of 2, 3, 4 and 5 predecessors and two of 7 operations.
+// NumGenotypes is the number of genotypes: the square of the 1,037,664,180 = 1·3·6·10·49⁴ cells, whose nodes choose
+// two of 2, 3, 4 and 5 predecessors and two of 7 operations.
 const NumGenotypes = numCells * numCells
 
 // Op is an operation.
 type Op uint8
 
-// The seven operations, in the order of the DARTS code (quark0/darts,
-// cnn/genotypes.py, PRIMITIVES), which has "none" too for its search.
+// The seven operations, in the order of the DARTS code (quark0/darts, cnn/genotypes.py, PRIMITIVES), which has "none"
+// too for its search.
 const (
 	MaxPool3x3 Op = iota
 	AvgPool3x3
@@ -53,8 +52,8 @@ func (op Op) String() string {
 	return opNames[op]
 }
 
-// Edge is an operation on a predecessor: 0 and 1 are the outputs of the cell before
-// the previous one and of the previous, 2 to 5 the cell's own nodes.
+// Edge is an operation on a predecessor: 0 and 1 are the outputs of the cell before the previous one and of the
+// previous, 2 to 5 the cell's own nodes.
 type Edge struct {
 	Op   Op
 	From int
@@ -63,15 +62,13 @@ type Edge struct {
 // Cell holds the two edges that enter each node: Cell[i] enters node i+2.
 type Cell [Nodes][2]Edge
 
-// Genotype is an architecture of the space: its normal and its reduction cell, valid
-// and with the edges of each node in the order of their predecessors. Genotypes are
-// comparable with ==, immutable and safe for concurrent use. The zero Genotype is not a
-// genotype.
+// Genotype is an architecture of the space: its normal and its reduction cell, valid and with the edges of each node
+// in the order of their predecessors. Genotypes are comparable with ==, immutable and safe for concurrent use. The
+// zero Genotype is not a genotype.
 type Genotype struct{ cells [2]Cell }
 
-// New makes a genotype. The edges of a node may come in any order. The error names
-// the node whose predecessors are not distinct, not before it, or whose operation
-// is not of the space.
+// New makes a genotype. The edges of a node may come in any order. The error names the node whose predecessors are
+// not distinct, not before it, or whose operation is not of the space.
 func New(normal, reduce Cell) (Genotype, error) {
 	g := Genotype{[2]Cell{normal, reduce}}
 	for c := range g.cells {
@@ -137,10 +134,9 @@ func (g Genotype) String() string {
 	return s.String()
 }
 
-// ID returns [Genotype.Code] in hexadecimal. It is the same for two genotypes that differ
-// only in the order of a node's two edges. Two that differ in the numbering of their
-// nodes have different IDs, although they compute the same function family: the
-// space, its sampling and NAS-Bench-301 all tell them apart.
+// ID returns [Genotype.Code] in hexadecimal. It is the same for two genotypes that differ only in the order of a
+// node's two edges. Two that differ in the numbering of their nodes have different IDs, although they compute the
+// same function family: the space, its sampling and NAS-Bench-301 all tell them apart.
 func (g Genotype) ID() string { return fmt.Sprintf("%016x", g.Code()) }
 
 // numPairs is the number of choices of the predecessors of each node.
@@ -198,12 +194,11 @@ const (
 // cellNodes is the number of graph nodes of a cell.
 const cellNodes = Inputs + 2*Nodes
 
-// Graph returns the genotype for the comparator: the normal cell's ten nodes, then the
-// reduction cell's, without an edge between them. A cell's nodes are its two inputs,
-// then its eight operations, in the order of the nodes that they enter. An operation
-// on a node reads both operations whose sum that node is; sums and the output have no
-// graph node of their own. So the authors' code does it (ctnas/core/dataset/seq2arch,
-// genotype2arch). Both cells share the operation ids.
+// Graph returns the genotype for the comparator: the normal cell's ten nodes, then the reduction cell's, without an
+// edge between them. A cell's nodes are its two inputs, then its eight operations, in the order of the nodes that
+// they enter. An operation on a node reads both operations whose sum that node is; sums and the output have no graph
+// node of their own. So the authors' code does it (ctnas/core/dataset/seq2arch, genotype2arch). Both cells share the
+// operation ids.
 func (g Genotype) Graph() space.Graph {
 	var graph space.Graph
 	for c, cell := range g.cells {
@@ -225,15 +220,14 @@ func (g Genotype) Graph() space.Graph {
 	return graph
 }
 
-// Features is the length of [Genotype.Vector]: seven operations on each of the 14 edges
-// that a cell may have.
+// Features is the length of [Genotype.Vector]: seven operations on each of the 14 edges that a cell may have.
 const Features = 2 * possibleEdges * int(numOps)
 
 // possibleEdges are the edges that may enter a cell's nodes: 2, 3, 4 and 5.
 const possibleEdges = Nodes*Inputs + Nodes*(Nodes-1)/2
 
-// Vector has a 1 for each operation of the genotype, at its edge: of the normal cell,
-// then of the reduction cell; by node, by predecessor, by operation.
+// Vector has a 1 for each operation of the genotype, at its edge: of the normal cell, then of the reduction cell; by
+// node, by predecessor, by operation.
 func (g Genotype) Vector() []float32 {
 	v := make([]float32, Features)
 	at := 0

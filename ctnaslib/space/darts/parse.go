@@ -16,9 +16,9 @@ import (
 //
 // with the edges of node 2 first, two for each node. More may stand around it: the text may be a line of a log, an
 // assignment, a whole genotypes.py or train.log; if it holds several genotypes that differ, the error names them.
-// Fields may come by position; lists and tuples stand for each other; the two edges of a node may be a list of
-// their own; and the whole may be a dictionary or a JSON object, in which a concatenation may be missing and other
-// keys make no difference. No calls but range, list, tuple and dict are read. The error says what is wrong and where.
+// Fields may come by position; lists and tuples stand for each other; the two edges of a node may be a list of their
+// own; and the whole may be a dictionary or a JSON object, in which a concatenation may be missing and other keys
+// make no difference. No calls but range, list, tuple and dict are read. The error says what is wrong and where.
 func Parse(text string) (Genotype, error) {
 	g, err := parse(text)
 	if err != nil {

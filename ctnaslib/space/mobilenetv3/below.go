@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// choices are a random network: the depth of each unit and the block of each place are
-// drawn independently of each other.
+// choices are a random network: the depth of each unit and the block of each place are drawn independently of each
+// other.
 type choices struct {
 	depths [Units][MaxDepth + 1]float64 // probability of each depth
 	blocks [Units][MaxDepth][]option
@@ -19,14 +19,13 @@ type option struct {
 	above       int64 // multiply-adds above the cheapest option of the place
 }
 
-// below draws networks from choices, given that they keep to a limit. It adds up
-// multiply-adds above the smallest network, in grains, each rounded down. So it never
-// misses a network that fits, but proposes some that do not, which draw refuses.
+// below draws networks from choices, given that they keep to a limit. It adds up multiply-adds above the smallest
+// network, in grains, each rounded down. So it never misses a network that fits, but proposes some that do not, which
+// draw refuses.
 //
-// They are few: as a network of the space makes at most 25 choices, one that is proposed
-// without need makes one that costs more than 1/25 of the room, which all roundings
-// together are far from. With the cheapest in its place it fits, and at most 170 come
-// from one network in this way, each no more likely than that one.
+// They are few: as a network of the space makes at most 25 choices, one that is proposed without need makes one that
+// costs more than 1/25 of the room, which all roundings together are far from. With the cheapest in its place it
+// fits, and at most 170 come from one network in this way, each no more likely than that one.
 type below struct {
 	choices
 	space       Space
@@ -34,8 +33,8 @@ type below struct {
 	grain       int64
 	probability float64 // that a draw from choices is proposed
 
-	// The probability that what comes after a point takes at most so many grains: after
-	// the units before one, and after the blocks before one of a unit of some depth.
+	// The probability that what comes after a point takes at most so many grains: after the units before one, and
+	// after the blocks before one of a unit of some depth.
 	units  [Units + 1][]float64
 	places [Units][MaxDepth + 1][MaxDepth + 1][]float64
 }
@@ -94,8 +93,7 @@ func newBelow(s Space, c choices) *below {
 	return b
 }
 
-// fromCheapest makes what the options of a place cost relative to the cheapest of them,
-// which it returns.
+// fromCheapest makes what the options of a place cost relative to the cheapest of them, which it returns.
 func (b *below) fromCheapest(unit, i int) int64 {
 	options := b.blocks[unit][i]
 	cheapest := options[0].above
@@ -108,8 +106,8 @@ func (b *below) fromCheapest(unit, i int) int64 {
 	return cheapest
 }
 
-// add adds to a table what a choice contributes after which another table counts. The
-// conversion keeps the sums the same on every processor: it forbids fused operations.
+// add adds to a table what a choice contributes after which another table counts. The conversion keeps the sums the
+// same on every processor: it forbids fused operations.
 func (b *below) add(to []float64, p float64, above int64, from []float64) {
 	if above/b.grain >= int64(len(to)) {
 		return

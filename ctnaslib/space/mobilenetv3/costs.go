@@ -13,8 +13,7 @@ type Skeleton struct {
 	Strides    [Units + 1]int // of the stem, and of the first block of each unit
 }
 
-// OFA returns the skeleton of OFA's published supernet for ImageNet of width 1.2, which
-// its accuracy predictor is of.
+// OFA returns the skeleton of OFA's published supernet for ImageNet of width 1.2, which its accuracy predictor is of.
 func OFA() Skeleton {
 	return Skeleton{Width: 1.2, Resolution: 224, Classes: 1000, Strides: [...]int{2, 2, 2, 2, 1, 2}}
 }
@@ -33,8 +32,8 @@ func (s Skeleton) Check() error {
 	return nil
 }
 
-// The channels of MobileNetV3-Large (Howard et al., ICCV 2019, Table 1): of the stem
-// and the first block, of the five units, and of the last two layers.
+// The channels of MobileNetV3-Large (Howard et al., ICCV 2019, Table 1): of the stem and the first block, of the five
+// units, and of the last two layers.
 var (
 	stemChannels = 16
 	unitChannels = [Units]int{24, 40, 80, 112, 160}
@@ -50,8 +49,7 @@ const (
 	HardSwish            // x·min(max(x+3, 0), 6)/6
 )
 
-// unitOptions are what MobileNetV3-Large chooses for each unit (its Table 1, as OFA
-// groups it into units).
+// unitOptions are what MobileNetV3-Large chooses for each unit (its Table 1, as OFA groups it into units).
 type unitOptions struct {
 	squeeze    bool // squeeze-and-excitation in every block
 	activation Activation
@@ -59,8 +57,8 @@ type unitOptions struct {
 
 var options = [Units]unitOptions{{false, ReLU}, {true, ReLU}, {false, HardSwish}, {true, HardSwish}, {true, HardSwish}}
 
-// Divisible rounds a number of channels to a multiple of 8, upwards where rounding
-// down would lose more than a tenth: make_divisible of the MobileNet papers' code.
+// Divisible rounds a number of channels to a multiple of 8, upwards where rounding down would lose more than a tenth:
+// make_divisible of the MobileNet papers' code.
 func Divisible(channels float64) int {
 	n := max(8, int(channels+4)/8*8)
 	if float64(n) < 0.9*channels {
@@ -87,10 +85,9 @@ func (s Skeleton) Channels() Channels {
 	return c
 }
 
-// Bottleneck is an inverted-bottleneck block of a network: a 1×1 convolution to Middle
-// channels, a depthwise convolution, squeeze-and-excitation if Squeeze is not 0, and
-// a 1×1 convolution to Out channels; with batch norm after each convolution, and the
-// input added to the output where both have the same shape.
+// Bottleneck is an inverted-bottleneck block of a network: a 1×1 convolution to Middle channels, a depthwise
+// convolution, squeeze-and-excitation if Squeeze is not 0, and a 1×1 convolution to Out channels; with batch norm
+// after each convolution, and the input added to the output where both have the same shape.
 type Bottleneck struct {
 	In, Middle, Out int // channels; without the first convolution if In = Middle
 	Kernel, Stride  int // of the depthwise convolution
@@ -172,8 +169,7 @@ func linear(in, out int) Cost {
 	return Cost{MAdds: int64(in * out), Params: int64(in*out + out)}
 }
 
-// fixed returns the cost of what every network has: stem, first block, and the layers
-// after the units.
+// fixed returns the cost of what every network has: stem, first block, and the layers after the units.
 func (s Skeleton) fixed() Cost {
 	c := s.Channels()
 	size := halved(s.Resolution, s.Strides[0])
@@ -199,9 +195,8 @@ func (s Skeleton) Cost(n Net) Cost {
 	return cost
 }
 
-// MAdds returns the multiply-adds of a network for one image: of its convolutions and
-// linear layers, those of squeeze-and-excitation included, but not of batch norm,
-// activations and biases.
+// MAdds returns the multiply-adds of a network for one image: of its convolutions and linear layers, those of
+// squeeze-and-excitation included, but not of batch norm, activations and biases.
 func (s Skeleton) MAdds(n Net) int64 { return s.Cost(n).MAdds }
 
 // Range returns the least and the largest number of multiply-adds of a network.

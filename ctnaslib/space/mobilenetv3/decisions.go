@@ -14,10 +14,10 @@ const (
 	kindKernel           // index into Kernels
 )
 
-// quantum returns the unit, in multiply-adds, in which the automaton of a space counts what a
-// network has left: each block is rounded up to it. So every sequence keeps to the limit,
-// and all networks but some of those within 20 quanta of it can be written down. Where
-// the limit leaves little above the smallest network, it is a thousandth of that.
+// quantum returns the unit, in multiply-adds, in which the automaton of a space counts what a network has left: each
+// block is rounded up to it. So every sequence keeps to the limit, and all networks but some of those within 20
+// quanta of it can be written down. Where the limit leaves little above the smallest network, it is a thousandth of
+// that.
 func (s Space) quantum() int64 {
 	const usual = 500_000
 	least, _ := s.Range()
@@ -27,13 +27,11 @@ func (s Space) quantum() int64 {
 	return usual
 }
 
-// Decisions describes a network as the authors' controller writes it (their released
-// code): for each unit its depth, then for each block its expansion and its kernel.
-// There are two differences. Blocks beyond the depth, which mean nothing, are not
-// written. And where the space has a limit of multiply-adds, a state knows how many are
-// left: choices after which even the smallest rest would break the limit are
-// forbidden, so that a policy keeps to it by construction, where the paper does not
-// say how it did.
+// Decisions describes a network as the authors' controller writes it (their released code): for each unit its depth,
+// then for each block its expansion and its kernel. There are two differences. Blocks beyond the depth, which mean
+// nothing, are not written. And where the space has a limit of multiply-adds, a state knows how many are left:
+// choices after which even the smallest rest would break the limit are forbidden, so that a policy keeps to it by
+// construction, where the paper does not say how it did.
 func (s Space) Decisions() *space.Decisions {
 	d, _ := automata.LoadOrStore(s, sync.OnceValue(func() *space.Decisions { return newDecisions(s) }))
 	return d.(func() *space.Decisions)()

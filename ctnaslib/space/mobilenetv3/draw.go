@@ -10,8 +10,8 @@ import (
 // The colours of a drawing: the larger the kernel, the darker.
 var kernelColours = map[int]string{3: "#c6dbef", 5: "#6baed6", 7: "#2171b5"}
 
-// SVG draws the network from left to right: one bar for each block, as high as its
-// expansion and of its kernel's colour, in groups of units.
+// SVG draws the network from left to right: one bar for each block, as high as its expansion and of its kernel's
+// colour, in groups of units.
 func (n Net) SVG() string {
 	const (
 		bar, gap, between = 30, 4, 18

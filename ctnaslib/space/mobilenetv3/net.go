@@ -1,7 +1,6 @@
-// Package mobilenetv3 is the MobileNetV3-like search space of the paper's ImageNet
-// experiments (Sec. 5.2), that of Once-for-All (OFA; Cai et al., ICLR 2020): five
-// units of two to four inverted-bottleneck blocks, each with a kernel of 3, 5 or 7
-// and an expansion of 3, 4 or 6. It has (9² + 9³ + 9⁴)⁵ ≈ 2·10¹⁹ networks.
+// Package mobilenetv3 is the MobileNetV3-like search space of the paper's ImageNet experiments (Sec. 5.2), that of
+// Once-for-All (OFA; Cai et al., ICLR 2020): five units of two to four inverted-bottleneck blocks, each with a kernel
+// of 3, 5 or 7 and an expansion of 3, 4 or 6. It has (9² + 9³ + 9⁴)⁵ ≈ 2·10¹⁹ networks.
 //
 //	s, err := mobilenetv3.New(mobilenetv3.OFA(), 600e6) // at most 600M multiply-adds
 //	net := s.Sample(rng).(mobilenetv3.Net)
@@ -26,8 +25,7 @@ const (
 	NumBlock = Units * MaxDepth // blocks of the deepest network
 )
 
-// Kernels are the sizes of a block's depthwise convolution, Expansions its middle
-// channels per input channel.
+// Kernels are the sizes of a block's depthwise convolution, Expansions its middle channels per input channel.
 var (
 	Kernels    = [3]int{3, 5, 7}
 	Expansions = [3]int{3, 4, 6}
@@ -49,16 +47,15 @@ var allBlocks = func() (all []Block) {
 	return all
 }()
 
-// Net is a network of the space. A Net made by this package is valid. Nets are
-// comparable with ==, immutable and safe for concurrent use. The zero Net is not a network.
+// Net is a network of the space. A Net made by this package is valid. Nets are comparable with ==, immutable and safe
+// for concurrent use. The zero Net is not a network.
 type Net struct {
 	blocks [Units][MaxDepth]Block // zero beyond a unit's depth
 }
 
 var _ space.Vector = Net{}
 
-// NewNet makes a network from the blocks of its five units. The error names what is
-// not of the space.
+// NewNet makes a network from the blocks of its five units. The error names what is not of the space.
 func NewNet(units [][]Block) (Net, error) {
 	var n Net
 	if len(units) != Units {
@@ -78,16 +75,16 @@ func NewNet(units [][]Block) (Net, error) {
 	return n, nil
 }
 
-// Uniform returns the network whose units all have depth blocks, each of them b. The error
-// says that they are not of the space.
+// Uniform returns the network whose units all have depth blocks, each of them b. The error says that they are not of
+// the space.
 func Uniform(depth int, b Block) (Net, error) {
 	unit := slices.Repeat([]Block{b}, max(0, depth))
 	return NewNet([][]Block{unit, unit, unit, unit, unit})
 }
 
-// FromOFA makes a network from the lists of OFA's code: the depths of the units, and
-// a kernel and an expansion for each of 20 blocks, four in a unit. Those beyond a
-// unit's depth mean nothing. The error names what is not of the space.
+// FromOFA makes a network from the lists of OFA's code: the depths of the units, and a kernel and an expansion for
+// each of 20 blocks, four in a unit. Those beyond a unit's depth mean nothing. The error names what is not of the
+// space.
 func FromOFA(depths, kernels, expansions []int) (Net, error) {
 	if len(depths) != Units || len(kernels) != NumBlock || len(expansions) != NumBlock {
 		return Net{}, fmt.Errorf("mobilenetv3: OFA's lists have %d depths, %d kernels and %d expansions, not %d, %d and %d",
@@ -118,8 +115,8 @@ func (n Net) Blocks(unit int) []Block {
 // ID returns the text of the network: two networks of different choices are never equal.
 func (n Net) ID() string { return n.String() }
 
-// String returns the text that [Parse] reads: of each block its kernel and expansion, such
-// as "5x6", the units separated by bars: "3x3,3x4|7x6,5x6,3x3|…".
+// String returns the text that [Parse] reads: of each block its kernel and expansion, such as "5x6", the units
+// separated by bars: "3x3,3x4|7x6,5x6,3x3|…".
 func (n Net) String() string {
 	var units [Units]string
 	for u := range Units {
@@ -151,9 +148,8 @@ func Parse(text string) (Net, error) {
 	return NewNet(units)
 }
 
-// The operations of a [space.Graph]: input and output, and for every unit one of each
-// choice of a block. So a node also says at which resolution and width it stands,
-// which the chain of blocks alone does not.
+// The operations of a [space.Graph]: input and output, and for every unit one of each choice of a block. So a node
+// also says at which resolution and width it stands, which the chain of blocks alone does not.
 const (
 	opInput  = 1
 	opBlock  = 2 // plus 9·unit + index in allBlocks
@@ -178,8 +174,8 @@ func (n Net) Graph() space.Graph {
 // Features is the length of [Net.Vector].
 const Features = 2 * 3 * NumBlock
 
-// Vector returns what the authors' comparator reads: the kernels of all 20 places for a
-// block, one-hot, then their expansions likewise; all zeros where there is no block.
+// Vector returns what the authors' comparator reads: the kernels of all 20 places for a block, one-hot, then their
+// expansions likewise; all zeros where there is no block.
 func (n Net) Vector() []float32 {
 	v := make([]float32, Features)
 	for u := range Units {

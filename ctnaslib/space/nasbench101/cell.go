@@ -1,6 +1,5 @@
-// Package nasbench101 is the NAS-Bench-101 search space (Ying et al., ICML
-// 2019): cells of at most 7 vertices and 9 edges, whose interior vertices are
-// one of three operations. It has 423,624 distinct cells.
+// Package nasbench101 is the NAS-Bench-101 search space (Ying et al., ICML 2019): cells of at most 7 vertices and 9
+// edges, whose interior vertices are one of three operations. It has 423,624 distinct cells.
 //
 //	cell, err := nasbench101.New(matrix, []string{"input", "conv3x3-bn-relu", "output"})
 //	cell.Hash()   // the official module hash
@@ -24,8 +23,7 @@ const (
 	NumCells    = 423624 // distinct cells, counted by module hash
 )
 
-// Op is the operation of an interior vertex. The values are the labels that the
-// official module hash uses.
+// Op is the operation of an interior vertex. The values are the labels that the official module hash uses.
 type Op uint8
 
 // The three operations.
@@ -55,22 +53,19 @@ func (op Op) String() string {
 	return opNames[op]
 }
 
-// Cell is a cell of the space: a directed acyclic graph from vertex 0, the
-// input, to vertex N()-1, the output. A Cell made by this package is valid and
-// pruned: every vertex lies on a path from the input to the output. Cells are
-// comparable with ==, which is finer than isomorphism; [Cell.Hash] compares up to
-// isomorphism. They are immutable and safe for concurrent use. The zero Cell is not a cell.
+// Cell is a cell of the space: a directed acyclic graph from vertex 0, the input, to vertex N()-1, the output. A Cell
+// made by this package is valid and pruned: every vertex lies on a path from the input to the output. Cells are
+// comparable with ==, which is finer than isomorphism; [Cell.Hash] compares up to isomorphism. They are immutable and
+// safe for concurrent use. The zero Cell is not a cell.
 type Cell struct {
 	n   uint8
 	out graph
 	ops [MaxVertices - 2]uint8 // ops[i] is the operation of vertex i+1; unused ones are 0
 }
 
-// New makes a cell from an adjacency matrix (matrix[i][j] is 1 for an edge
-// i → j) and the operations of all vertices by their official names, "input"
-// first and "output" last. As in the official code, vertices that are not on a
-// path from input to output are pruned, and edges are counted after that. The
-// error says which rule the input breaks.
+// New makes a cell from an adjacency matrix (matrix[i][j] is 1 for an edge i → j) and the operations of all vertices
+// by their official names, "input" first and "output" last. As in the official code, vertices that are not on a path
+// from input to output are pruned, and edges are counted after that. The error says which rule the input breaks.
 func New(matrix [][]int, ops []string) (Cell, error) {
 	n := len(matrix)
 	if n < 2 || n > MaxVertices {
@@ -108,10 +103,9 @@ func New(matrix [][]int, ops []string) (Cell, error) {
 	return prune(out, interior)
 }
 
-// Parse reads the text form "edges:ops" of a cell: the row-major upper triangle
-// of the adjacency matrix as 0s and 1s, and one letter for each interior vertex, A
-// for conv3x3-bn-relu, B for conv1x1-bn-relu, M for maxpool3x3. The cell input →
-// conv3x3 → output is "101:A". Parse prunes and checks as [New] does.
+// Parse reads the text form "edges:ops" of a cell: the row-major upper triangle of the adjacency matrix as 0s and 1s,
+// and one letter for each interior vertex, A for conv3x3-bn-relu, B for conv1x1-bn-relu, M for maxpool3x3. The cell
+// input → conv3x3 → output is "101:A". Parse prunes and checks as [New] does.
 func Parse(text string) (Cell, error) {
 	edges, letters, ok := strings.Cut(text, ":")
 	if !ok {
@@ -216,8 +210,8 @@ func (c Cell) Graph() space.Graph {
 	return g
 }
 
-// Code packs the cell into 34 bits, for compact tables: 3 bits for N(), 2 for each
-// of five operations, 21 for the edges.
+// Code packs the cell into 34 bits, for compact tables: 3 bits for N(), 2 for each of five operations, 21 for the
+// edges.
 func (c Cell) Code() uint64 {
 	code := uint64(c.out.code(c.N()))
 	for _, op := range c.ops {
@@ -226,8 +220,7 @@ func (c Cell) Code() uint64 {
 	return code<<3 | uint64(c.n)
 }
 
-// FromCode unpacks what [Cell.Code] packed. The error says that no cell has this
-// code.
+// FromCode unpacks what [Cell.Code] packed. The error says that no cell has this code.
 func FromCode(code uint64) (Cell, error) {
 	n := int(code & 7)
 	if n >= 2 {

@@ -9,8 +9,8 @@ import (
 // The colours of a drawing: blue for convolutions, orange for pooling.
 var opColours = [numOps]string{Conv3x3: "#4c78a8", Conv1x1: "#9ecae9", MaxPool: "#f58518"}
 
-// SVG draws the cell from top to bottom: one box for each vertex, straight
-// arrows between neighbours, arcs for the edges that skip vertices.
+// SVG draws the cell from top to bottom: one box for each vertex, straight arrows between neighbours, arcs for the
+// edges that skip vertices.
 func (c Cell) SVG() string {
 	const boxWidth, margin, bend = 104, 8, 21
 	longest := [2]int{} // arc on the right and on the left, in vertices

@@ -9,14 +9,12 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
-// Enumerate lists all [NumCells] cells of the space, one of each isomorphism
-// class, in a fixed order: by number of vertices, then by graph, then by
-// operations. The slice is shared between callers: do not change it.
+// Enumerate lists all [NumCells] cells of the space, one of each isomorphism class, in a fixed order: by number of
+// vertices, then by graph, then by operations. The slice is shared between callers: do not change it.
 //
-// Two cells are isomorphic if a renumbering of their interior vertices maps one
-// to the other. So Enumerate keeps a graph if no renumbering gives a smaller
-// one, and a choice of operations if no renumbering that keeps the graph gives a
-// smaller choice: no hashes are needed, and it takes well under a second.
+// Two cells are isomorphic if a renumbering of their interior vertices maps one to the other. So Enumerate keeps a
+// graph if no renumbering gives a smaller one, and a choice of operations if no renumbering that keeps the graph
+// gives a smaller choice: no hashes are needed, and it takes well under a second.
 func Enumerate() []Cell { return enumerated() }
 
 var enumerated = sync.OnceValue(func() []Cell {
@@ -66,9 +64,8 @@ func renumberings(n int) [][]int {
 	return all
 }
 
-// everyVertexUsed says whether every vertex lies on a path from input to output.
-// As all edges go forwards, it is enough that each vertex but the output has an
-// edge out, and each but the input an edge in.
+// everyVertexUsed says whether every vertex lies on a path from input to output. As all edges go forwards, it is
+// enough that each vertex but the output has an edge out, and each but the input an edge in.
 func everyVertexUsed(g graph, n int) bool {
 	var targets uint8
 	for v := range n - 1 {
@@ -80,9 +77,8 @@ func everyVertexUsed(g graph, n int) bool {
 	return targets == 1<<n-2
 }
 
-// symmetriesOf returns the renumberings that map the graph to itself, and
-// whether no renumbering maps it to a graph with a smaller code. Only renumberings
-// under which all edges still go forwards count.
+// symmetriesOf returns the renumberings that map the graph to itself, and whether no renumbering maps it to a graph
+// with a smaller code. Only renumberings under which all edges still go forwards count.
 func symmetriesOf(g graph, code uint32, n int, renumberings [][]int) (symmetries [][]int, smallest bool) {
 	for _, p := range renumberings {
 		image, forwards := renumber(g, p)
@@ -109,8 +105,7 @@ func renumber(g graph, p []int) (image graph, forwards bool) {
 	return image, true
 }
 
-// appendLabelled appends a cell for each choice of operations that is the
-// smallest of those its symmetries map it to.
+// appendLabelled appends a cell for each choice of operations that is the smallest of those its symmetries map it to.
 func appendLabelled(cells []Cell, g graph, n int, symmetries [][]int) []Cell {
 	c := Cell{n: uint8(n), out: g}
 	choices := 1

@@ -41,8 +41,8 @@ func (g graph) edges() iter.Seq2[int, int] {
 	}
 }
 
-// checkOrder reports an edge that does not go from an earlier to a later vertex,
-// and says whether the graph has a cycle or is only badly ordered.
+// checkOrder reports an edge that does not go from an earlier to a later vertex, and says whether the graph has a
+// cycle or is only badly ordered.
 func (g graph) checkOrder(n int) error {
 	for i, j := range g.edges() {
 		switch {
@@ -72,8 +72,8 @@ func (g graph) hasCycle(n int) bool {
 	return false
 }
 
-// prune drops every vertex that is not on a path from input to output, and
-// checks what is left. The edges of g all go forwards, from lower to higher.
+// prune drops every vertex that is not on a path from input to output, and checks what is left. The edges of g all go
+// forwards, from lower to higher.
 func prune(g graph, ops []Op) (Cell, error) {
 	n := len(ops) + 2
 	fromInput, toOutput := uint8(1), uint8(1)<<(n-1)

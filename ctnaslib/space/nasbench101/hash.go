@@ -8,12 +8,11 @@ import (
 	"slices"
 )
 
-// Hash returns the official module hash, which is the same for isomorphic cells and
-// different for all others (google-research/nasbench, lib/graph_util.py,
-// hash_module). Each vertex starts from the MD5 of its out-degree, in-degree and
-// label, printed as a Python tuple; N() times, each vertex's hash becomes the MD5
-// of its sorted predecessors' hashes, its sorted successors' and its own; the
-// cell's hash is the MD5 of the sorted vertices' hashes, printed as a Python list.
+// Hash returns the official module hash, which is the same for isomorphic cells and different for all others
+// (google-research/nasbench, lib/graph_util.py, hash_module). Each vertex starts from the MD5 of its out-degree,
+// in-degree and label, printed as a Python tuple; N() times, each vertex's hash becomes the MD5 of its sorted
+// predecessors' hashes, its sorted successors' and its own; the cell's hash is the MD5 of the sorted vertices'
+// hashes, printed as a Python list.
 func (c Cell) Hash() [md5.Size]byte {
 	n := c.N()
 	var in, out [MaxVertices][]int // predecessors and successors of each vertex

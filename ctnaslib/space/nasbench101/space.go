@@ -42,51 +42,47 @@ const (
 	kindOp           // an operation
 )
 
-// decisionSteps is the length of every sequence: for a cell of k interior
-// vertices, 1 for k, 2k for each vertex's predecessor and operation, 1 for the
-// output's predecessor, and 2 for each of the 9-(k+1) remaining edges.
+// decisionSteps is the length of every sequence: for a cell of k interior vertices, 1 for k, 2k for each vertex's
+// predecessor and operation, 1 for the output's predecessor, and 2 for each of the 9-(k+1) remaining edges.
 const decisionSteps = 1 + 2*(MaxEdges-1) + 1
 
-// Decisions describes a cell as the authors' controller writes it (their
-// released code; the paper leaves it to the supplementary): the number k of
-// interior vertices; for each in turn, a predecessor among the vertices before it
-// and an operation; the output's predecessor; then the remaining 9-(k+1) edges as
-// pairs of any two vertices. Every sequence has 18 decisions.
+// Decisions describes a cell as the authors' controller writes it (their released code; the paper leaves it to the
+// supplementary): the number k of interior vertices; for each in turn, a predecessor among the vertices before it and
+// an operation; the output's predecessor; then the remaining 9-(k+1) edges as pairs of any two vertices. Every
+// sequence has 18 decisions.
 func (Space) Decisions() *space.Decisions { return decisions }
 
 var decisions = newDecisions()
 
 func newDecisions() *space.Decisions {
+	// State 0 chooses k; the decisions 1 to 17 for k = 1 follow, then those for k = 2, and so on.
+	const rest = decisionSteps - 1
 	d := &space.Decisions{
 		Kinds: []space.Kind{
 			kindCount: {Name: "number of interior vertices", Choices: MaxVertices - 2},
 			kindNode:  {Name: "vertex", Choices: MaxVertices, Pointer: true},
 			kindOp:    {Name: "operation", Choices: int(numOps)},
 		},
-		Steps: decisionSteps,
+		Steps:  decisionSteps,
+		States: []space.State{{Kind: kindCount}},
 	}
-	// State 0 chooses k; the decisions 1 to 17 for k interior vertices follow as
-	// the states 1+17(k-1) to 17k.
-	const rest = decisionSteps - 1
-	d.States = make([]space.State, 1+rest*(MaxVertices-2))
-	end := len(d.States)
-	d.States[0] = space.State{Kind: kindCount, Next: make([]int, MaxVertices-2)}
 	for k := 1; k <= MaxVertices-2; k++ {
-		first := 1 + rest*(k-1)
-		d.States[0].Next[k-1] = first
+		d.States[0].Next = append(d.States[0].Next, len(d.States))
 		for step := range rest {
-			next := first + step + 1
+			next := len(d.States) + 1
 			if step == rest-1 {
-				next = end
+				next = 1 + rest*(MaxVertices-2) // the end
 			}
+			var state space.State
 			switch {
 			case step < 2*k && step%2 == 1: // operation of vertex (step+1)/2
-				d.States[first+step] = allow(kindOp, int(numOps), int(numOps), next)
+				state = allow(kindOp, int(numOps), int(numOps), next)
 			case step <= 2*k: // predecessor of vertex step/2+1
-				d.States[first+step] = allow(kindNode, step/2+1, MaxVertices, next)
+				state = allow(kindNode, step/2+1, MaxVertices, next)
 			default: // one end of a remaining edge
-				d.States[first+step] = allow(kindNode, k+2, MaxVertices, next)
+				state = allow(kindNode, k+2, MaxVertices, next)
 			}
+			d.States = append(d.States, state)
 		}
 	}
 	return d
@@ -104,9 +100,8 @@ func allow(kind, choices, all, next int) space.State {
 	return s
 }
 
-// Decode turns a sequence of decisions into its [Cell]. A remaining edge from a
-// vertex to itself is dropped, one that goes backwards is turned round, and
-// vertices that do not reach the output are pruned, as in the authors' code.
+// Decode turns a sequence of decisions into its [Cell]. A remaining edge from a vertex to itself is dropped, one that
+// goes backwards is turned round, and vertices that do not reach the output are pruned, as in the authors' code.
 func (s Space) Decode(sequence []int) (space.Arch, error) {
 	if err := decisions.Check(sequence); err != nil {
 		return nil, err
