@@ -3,7 +3,6 @@
 package metric
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -30,26 +29,22 @@ func KendallTau(x, y []float64) (float64, error) {
 	if n < 2 {
 		return 0, fmt.Errorf("metric: Kendall's tau needs at least two items, got %d", n)
 	}
-	order := make([]int, n)
-	for i := range order {
-		order[i] = i
+	items := make([][2]float64, n)
+	for i := range items {
 		if math.IsNaN(x[i]) || math.IsNaN(y[i]) {
 			return 0, fmt.Errorf("metric: item %d is not a number", i)
 		}
+		items[i] = [2]float64{x[i], y[i]}
 	}
-	slices.SortFunc(order, func(i, j int) int {
-		return cmp.Or(cmp.Compare(x[i], x[j]), cmp.Compare(y[i], y[j]))
-	})
-	sortedX, sortedY := make([]float64, n), make([]float64, n)
-	both := make([][2]float64, n)
-	for k, i := range order {
-		sortedX[k], sortedY[k] = x[i], y[i]
-		both[k] = [2]float64{x[i], y[i]}
+	slices.SortFunc(items, func(a, b [2]float64) int { return slices.Compare(a[:], b[:]) })
+	xs, ys := make([]float64, n), make([]float64, n)
+	for i, item := range items {
+		xs[i], ys[i] = item[0], item[1]
 	}
 	pairs := n * (n - 1) / 2
-	tiedX, tiedBoth := tiedPairs(sortedX), tiedPairs(both)
-	discordant := sortCountingSwaps(sortedY, make([]float64, n))
-	tiedY := tiedPairs(sortedY) // sorted now
+	tiedX, tiedBoth := tiedPairs(xs), tiedPairs(items)
+	discordant := sortCountingSwaps(ys, make([]float64, n))
+	tiedY := tiedPairs(ys) // sorted now
 	if tiedX == pairs || tiedY == pairs {
 		return 0, errors.New("metric: Kendall's tau is undefined, as all items are tied")
 	}

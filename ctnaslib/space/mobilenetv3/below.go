@@ -1,7 +1,9 @@
 package mobilenetv3
 
 import (
+	"cmp"
 	"math/rand/v2"
+	"slices"
 	"sync"
 )
 
@@ -93,13 +95,10 @@ func newBelow(s Space, c choices) *below {
 	return b
 }
 
-// fromCheapest makes what the options of a place cost relative to the cheapest of them, which it returns.
+// fromCheapest makes what the options of a block cost relative to the cheapest of them, which it returns.
 func (b *below) fromCheapest(unit, i int) int64 {
 	options := b.blocks[unit][i]
-	cheapest := options[0].above
-	for _, o := range options {
-		cheapest = min(cheapest, o.above)
-	}
+	cheapest := slices.MinFunc(options, func(a, b option) int { return cmp.Compare(a.above, b.above) }).above
 	for k := range options {
 		options[k].above -= cheapest
 	}
