@@ -141,11 +141,7 @@ func distance(ticks int) int { return max(ticks-goodTicks, goodTicks-ticks) }
 
 // multiples returns the first and the last number whose product with step · 10^exponent lies between low and high.
 func multiples(low, high *big.Rat, step int64, exponent int) (first, last int64) {
-	size := new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(max(exponent, -exponent))), nil))
-	if exponent < 0 {
-		size.Inv(size)
-	}
-	size.Mul(size, new(big.Rat).SetInt64(step))
+	size, _ := new(big.Rat).SetString(fmt.Sprintf("%de%d", step, exponent))
 	floor := func(x *big.Rat) int64 {
 		x = new(big.Rat).Quo(x, size)
 		return new(big.Int).Div(x.Num(), x.Denom()).Int64() // which rounds down, as a denominator is positive
@@ -158,29 +154,25 @@ func multiples(low, high *big.Rat, step int64, exponent int) (first, last int64)
 func (a axis) logTicks() []decimal {
 	within := func(d decimal) bool { return a.min <= d.value() && d.value() <= a.max }
 	from, to := int(math.Floor(math.Log10(a.min)))-1, int(math.Ceil(math.Log10(a.max)))+1 // with a decade to spare at either end
-	var powers, mantissas []decimal
+	var round []decimal
 	for exponent := from; exponent <= to; exponent++ {
-		if power := (decimal{1, exponent}); within(power) {
-			powers = append(powers, power)
-		}
-	}
-	if len(powers) >= fewestTicks {
-		for _, step := range []int{1, 2, 5, 10, 20, 50, 100, 200} {
-			some := slices.DeleteFunc(slices.Clone(powers), func(p decimal) bool { return p.exponent%step != 0 })
-			if len(some) <= mostTicks {
-				return some
+		for _, number := range []int64{1, 2, 5} {
+			if d := (decimal{number, exponent}); within(d) {
+				round = append(round, d)
 			}
 		}
 	}
-	for exponent := from; exponent <= to; exponent++ {
-		for _, mantissa := range []int64{1, 2, 5} {
-			if d := (decimal{mantissa, exponent}); within(d) {
-				mantissas = append(mantissas, d)
-			}
+	for _, step := range []int{1, 2, 5, 10, 20, 50, 100, 200} {
+		powers := slices.DeleteFunc(slices.Clone(round), func(d decimal) bool { return d.number != 1 || d.exponent%step != 0 })
+		if len(powers) < fewestTicks {
+			break
+		}
+		if len(powers) <= mostTicks {
+			return powers
 		}
 	}
-	if len(mantissas) >= fewestTicks {
-		return mantissas
+	if len(round) >= fewestTicks {
+		return round
 	}
 	return a.linearTicks(true)
 }

@@ -7,27 +7,28 @@ import (
 	"sync"
 )
 
-// choices are a random network: the depth of each unit and the block of each place are drawn independently of each
-// other.
+// choices describe random networks, whose depths and blocks are drawn independently of each other.
 type choices struct {
 	depths [Units][MaxDepth + 1]float64 // probability of each depth
 	blocks [Units][MaxDepth][]option
 }
 
-// option is a block that a place may get.
+// option is one of the blocks that a network may have at some point.
 type option struct {
 	block       Block
 	probability float64
-	above       int64 // multiply-adds above the cheapest option of the place
+	above       int64 // multiply-adds above the cheapest option at that point
 }
 
-// below draws networks from choices, given that they keep to a limit. It adds up multiply-adds above the smallest
-// network, in grains, each rounded down. So it never misses a network that fits, but proposes some that do not, which
-// draw refuses.
+// below draws networks from choices, given that they keep to the limit of a space. It adds up multiply-adds above the
+// smallest network, in grains, each choice rounded down. So it never misses a network that fits, but proposes some
+// that do not, which draw refuses.
 //
-// They are few: as a network of the space makes at most 25 choices, one that is proposed without need makes one that
-// costs more than 1/25 of the room, which all roundings together are far from. With the cheapest in its place it
-// fits, and at most 170 come from one network in this way, each no more likely than that one.
+// Those are few. A network makes at most 25 choices, so one that does not fit makes a choice that costs more than 1/25
+// of the room that the limit leaves, far more than all roundings together. With the cheapest option instead it fits,
+// and at most 170 networks become the same one in this way, each no more likely than that one.
+//
+// It does not change once it is made, and is safe for concurrent use.
 type below struct {
 	choices
 	space       Space
@@ -44,7 +45,7 @@ type below struct {
 // grains is how finely what a limit leaves above the smallest network is counted.
 const grains = 4096
 
-// newBelow is nil if none of the choices keeps to the limit.
+// newBelow returns nil if none of the choices keeps to the limit.
 func newBelow(s Space, c choices) *below {
 	b := &below{choices: c, space: s}
 	smallest := s.fixed().MAdds

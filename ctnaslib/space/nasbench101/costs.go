@@ -11,17 +11,17 @@ const (
 	imageSide     = 32
 )
 
-// position is where a cell stands in the network.
-type position struct {
+// cellShape is the shape of what enters and leaves a cell of the network.
+type cellShape struct {
 	in, out int // channels
 	side    int // of the image
 }
 
-var positions = func() (all []position) {
+var cellShapes = func() (all []cellShape) {
 	in := stemChannels
 	for stack := range stacks {
 		for range cellsPerStack {
-			all = append(all, position{in, stemChannels << stack, imageSide >> stack})
+			all = append(all, cellShape{in, stemChannels << stack, imageSide >> stack})
 			in = stemChannels << stack
 		}
 	}
@@ -32,7 +32,7 @@ var positions = func() (all []position) {
 // each cell of the benchmark.
 func (c Cell) Params() int {
 	params := convParams(3, 3, stemChannels) + stemChannels<<(stacks-1)*classes + classes
-	for _, at := range positions {
+	for _, at := range cellShapes {
 		_, cell := c.cellCosts(at.in, at.out)
 		for _, p := range cell {
 			params += p
@@ -47,7 +47,7 @@ func (c Cell) Params() int {
 // it; a multiplication with an addition is two operations, a comparison in pooling one, and batch norm and ReLU are
 // left out. So Guo et al. count, too (Generalized Global Ranking-Aware Neural Architecture Ranker, CVPRW 2022).
 func (c Cell) Costs() (flops, params [][]int) {
-	for _, at := range positions {
+	for _, at := range cellShapes {
 		f, p := c.cellCosts(at.in, at.out)
 		for v := range f {
 			f[v] *= at.side * at.side
