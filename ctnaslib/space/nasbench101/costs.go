@@ -60,11 +60,11 @@ func (c Cell) Costs() (flops, params [][]int) {
 // convParams counts a k×k convolution without bias and the scale and shift of its batch norm.
 func convParams(k, in, out int) int { return k*k*in*out + 2*out }
 
-// convFLOPs counts the operations of a k×k convolution for each place of its output.
+// convFLOPs counts the operations of a k×k convolution for each pixel of its output.
 func convFLOPs(k, in, out int) int { return 2 * k * k * in * out }
 
 // cellCosts counts the vertices of one cell with the given numbers of input and output channels: operations for each
-// place of the image, and parameters.
+// pixel of the image, and parameters.
 func (c Cell) cellCosts(in, out int) (flops, params [MaxVertices]int) {
 	channels := c.Channels(in, out)
 	for v := 1; v < c.N(); v++ {
