@@ -47,11 +47,11 @@ var _ Space = (*Choices)(nil)
 // NewChoices makes a space of choices in a row. The error says what is wrong with the configuration: with the
 // options, with the text, which must be readable, or with the graph, which is tried with each option of each choice.
 func NewChoices(config ChoicesConfig) (*Choices, error) {
-	s := &Choices{config: config, text: strings.Split(config.Text, "%s")}
 	n := len(config.Choices)
-	if config.Text == "" && n > 0 {
-		s.text = append(append([]string{""}, slices.Repeat([]string{","}, n-1)...), "")
+	if config.Text == "" {
+		config.Text = strings.TrimPrefix(strings.Repeat(",%s", n), ",")
 	}
+	s := &Choices{config: config, text: strings.Split(config.Text, "%s")}
 	switch {
 	case config.Name == "":
 		return nil, errors.New("space: a space of choices needs a name")
@@ -60,22 +60,11 @@ func NewChoices(config ChoicesConfig) (*Choices, error) {
 	case len(s.text) != n+1:
 		return nil, fmt.Errorf("space: the text %q of the space %s has %d times %%s for %d choices", config.Text, config.Name, len(s.text)-1, n)
 	}
-	kinds, err := kindsOf(config.Choices)
-	if err != nil {
+	if err := s.decide(); err != nil {
 		return nil, fmt.Errorf("space: the space %s: %w", config.Name, err)
 	}
-	s.decisions = &Decisions{Steps: n}
-	ops := chainOps
-	for _, k := range kinds {
-		s.decisions.Kinds = append(s.decisions.Kinds, k.Kind)
-		ops += k.Choices
-	}
-	for i, c := range config.Choices {
-		kind := slices.IndexFunc(kinds, func(k choiceKind) bool { return k.Name == c.Name })
-		s.decisions.States = append(s.decisions.States, State{Kind: kind, Next: slices.Repeat([]int{i + 1}, len(c.Options))})
-	}
 	if config.Graph == nil {
-		s.config.Graph, s.config.Nodes, s.config.Ops = s.chain(kinds), n+2, ops
+		s.chain()
 	}
 	if err := s.check(); err != nil {
 		return nil, err
@@ -83,48 +72,44 @@ func NewChoices(config ChoicesConfig) (*Choices, error) {
 	return s, nil
 }
 
-// choiceKind is a [Kind] with its options, and the first of their operations in a chain.
-type choiceKind struct {
-	Kind
-	options []string
-	firstOp int
-}
-
-// The operations of a chain before those of the options.
-const (
-	chainInput  = 1
-	chainOutput = 2
-	chainOps    = 3 // padding, input and output
-)
-
-// kindsOf returns the kinds of the choices, in the order of their first choices. The error is a part of a sentence.
-func kindsOf(choices []Choice) ([]choiceKind, error) {
-	var kinds []choiceKind
-	op := chainOps
-	for i, c := range choices {
-		at := slices.IndexFunc(kinds, func(k choiceKind) bool { return k.Name == c.Name })
-		switch {
-		case len(c.Options) < 2 || len(c.Options) > 256:
-			return nil, fmt.Errorf("choice %d (%s) has %d options; give it 2 to 256", i+1, c.Name, len(c.Options))
-		case at >= 0 && !slices.Equal(kinds[at].options, c.Options):
-			return nil, fmt.Errorf("two choices named %q have different options; give them different names", c.Name)
-		case at < 0:
-			kinds = append(kinds, choiceKind{Kind{Name: c.Name, Choices: len(c.Options)}, c.Options, op})
-			op += len(c.Options)
+// decide makes the decisions. The error is a part of a sentence.
+func (s *Choices) decide() error {
+	d := &Decisions{Steps: len(s.config.Choices)}
+	for i, c := range s.config.Choices {
+		if len(c.Options) < 2 || len(c.Options) > 256 {
+			return fmt.Errorf("choice %d (%s) has %d options; give it 2 to 256", i+1, c.Name, len(c.Options))
 		}
+		first := slices.IndexFunc(s.config.Choices, func(other Choice) bool { return other.Name == c.Name })
+		if !slices.Equal(s.config.Choices[first].Options, c.Options) {
+			return fmt.Errorf("two choices named %q have different options; give them different names", c.Name)
+		}
+		if first == i {
+			d.Kinds = append(d.Kinds, Kind{Name: c.Name, Choices: len(c.Options)})
+		}
+		kind := slices.IndexFunc(d.Kinds, func(k Kind) bool { return k.Name == c.Name })
+		d.States = append(d.States, State{Kind: kind, Next: slices.Repeat([]int{i + 1}, len(c.Options))})
 	}
-	return kinds, nil
+	s.decisions = d
+	return nil
 }
 
-// chain returns the function that makes the chain of an architecture.
-func (s *Choices) chain(kinds []choiceKind) func(chosen []int) Graph {
-	return func(chosen []int) Graph {
-		g := Graph{Ops: []int{chainInput}}
+// chain makes the graphs chains: the operations are those of the input and the output, then each kind's options.
+func (s *Choices) chain() {
+	const input, output = 1, 2
+	ops := 3
+	var firstOps []int
+	for _, k := range s.decisions.Kinds {
+		firstOps = append(firstOps, ops)
+		ops += k.Choices
+	}
+	s.config.Nodes, s.config.Ops = len(s.config.Choices)+2, ops
+	s.config.Graph = func(chosen []int) Graph {
+		g := Graph{Ops: []int{input}}
 		for i, option := range chosen {
-			g.Ops = append(g.Ops, kinds[s.decisions.States[i].Kind].firstOp+option)
+			g.Ops = append(g.Ops, firstOps[s.decisions.States[i].Kind]+option)
 			g.Edges = append(g.Edges, [2]int{i, i + 1})
 		}
-		g.Ops = append(g.Ops, chainOutput)
+		g.Ops = append(g.Ops, output)
 		g.Edges = append(g.Edges, [2]int{len(chosen), len(chosen) + 1})
 		return g
 	}
