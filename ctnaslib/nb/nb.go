@@ -8,6 +8,7 @@
 package nb
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"html"
@@ -127,21 +128,11 @@ func Progress(what string) rundir.Watch {
 	return func(p rundir.Progress) {
 		s := stages[p.Stage]
 		if s == nil || p.Total != s.total || p.Done < s.done {
-			s = newStage(p)
+			s = &stage{total: p.Total, start: time.Now(), first: p.Done - 1, last: make(map[string]float64)}
 			stages[p.Stage] = s
 		}
-		text, whole := s.step(p)
-		name := what
-		if p.Stage != "" {
-			name = p.Stage
-			whole = false // more is to come
-		}
-		text = name + " " + text
-		if whole {
-			line.show(text, int64(p.Done), int64(p.Total))
-		} else {
-			line.show(text, int64(p.Done), int64(p.Total)+1)
-		}
+		whole := p.Stage == "" && p.Done == p.Total // more comes after a stage
+		line.show(cmp.Or(p.Stage, what)+" "+s.step(p), int64(p.Done), int64(p.Total), whole)
 	}
 }
 
@@ -149,23 +140,20 @@ func Progress(what string) rundir.Watch {
 type stage struct {
 	total, done int
 	start       time.Time
-	first       int // steps that were done before this process
-	last        map[string]float64
+	first       int                // steps that were done before this process
+	last        map[string]float64 // of each metric
 }
 
-func newStage(p rundir.Progress) *stage {
-	return &stage{total: p.Total, start: time.Now(), first: p.Done - 1, last: make(map[string]float64)}
-}
-
-// step returns the text that a step adds to the name of its stage, and whether it was the last.
-func (s *stage) step(p rundir.Progress) (text string, whole bool) {
+// step returns the text that a step adds to the name of its stage.
+func (s *stage) step(p rundir.Progress) string {
 	maps.Copy(s.last, p.Values)
 	s.done = p.Done
+	elapsed := time.Since(s.start)
 	if p.Done == p.Total {
-		return fmt.Sprintf("%d/%d in %s%s", p.Done, p.Total, time.Since(s.start).Round(time.Second), listed(s.last)), true
+		return fmt.Sprintf("%d/%d in %s%s", p.Done, p.Total, elapsed.Round(time.Second), listed(s.last))
 	}
-	each := time.Since(s.start) / time.Duration(p.Done-s.first)
-	return fmt.Sprintf("%d/%d, %s left%s", p.Done, p.Total, (each * time.Duration(p.Total-p.Done)).Round(time.Second), listed(s.last)), false
+	left := elapsed / time.Duration(p.Done-s.first) * time.Duration(p.Total-p.Done)
+	return fmt.Sprintf("%d/%d, %s left%s", p.Done, p.Total, left.Round(time.Second), listed(s.last))
 }
 
 // DataProgress shows how far a download, or the first opening of a table, is.
@@ -175,7 +163,7 @@ func DataProgress() datasets.Option {
 		if lines[p.Step] == nil {
 			lines[p.Step] = newLine()
 		}
-		lines[p.Step].show(fmt.Sprintf("%s %s", p.Step, p.Name), p.Done, p.Total)
+		lines[p.Step].show(fmt.Sprintf("%s %s", p.Step, p.Name), p.Done, p.Total, p.Done == p.Total)
 	})
 }
 
@@ -187,21 +175,20 @@ type line struct {
 
 func newLine() *line { return &line{id: gonbui.UniqueId()} }
 
-// show shows the text, unless it did so a moment ago and there is more to come. The last text, when done is total,
-// stays.
-func (l *line) show(text string, done, total int64) {
+// show shows the text, unless it did so a moment ago and this is not the last. The last text stays.
+func (l *line) show(text string, done, total int64, last bool) {
 	pause := 10 * time.Second
 	if gonbui.IsNotebook {
 		pause = 300 * time.Millisecond
 	}
-	if done != total && time.Since(l.shown) < pause {
+	if !last && time.Since(l.shown) < pause {
 		return
 	}
 	l.shown = time.Now()
 	switch {
 	case !gonbui.IsNotebook:
 		fmt.Fprintln(os.Stderr, text)
-	case done == total:
+	case last:
 		gonbui.UpdateHTML(l.id, "")
 		gonbui.DisplayHTML("<code>" + html.EscapeString(text) + "</code>")
 		gonbui.Sync()
