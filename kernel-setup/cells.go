@@ -46,7 +46,7 @@ func find() (*search.Found, error) {
 var timedCells = []struct{ name, source string }{
 	{"prints a line", "%%%%\nfmt.Println(%d)"},
 	{"draws a cell", "%%%%\nnb.Pictures(nb.Picture{SVG: sample(%d).SVG()})"},
-	{"draws a chart, and one to zoom into", "%%%%\nchart := report.Chart{Title: \"t\", Series: []report.Series{{X: []float64{0, 1}, Y: []float64{0, %d}}}}\nnb.Charts(chart)\nnb.Explore(chart)"},
+	{"draws a chart, and one to zoom into", "%%%%\nchart := report.Chart{Title: \"t\", Series: []report.Series{{X: []float64{0, 1}, Y: []float64{0, %d}}}}\nnb.Charts(chart)\nnb.InteractiveChart(chart)"},
 	{"opens the table", "%%%%\nfmt.Println(%d, table().Report().Len())"},
 	{"makes a comparator and asks it", "%%%%\nnac := nb.Must(comparator.New(nb.Must(engine.Open()), nasbench101.Space{}, comparator.Quick()))\nfmt.Println(nac.Compare(sample(%d), sample(0)))"},
 }

@@ -148,7 +148,7 @@ var darts = Entry{
 	},
 	Settings: settingsOf(DARTS),
 	Columns: []report.Column{
-		{Header: "validation accuracy", Unit: "%", Value: "accuracy_mean", Spread: "accuracy_std", Digits: 3},
+		{Header: "validation accuracy", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 3},
 		{Header: "best", Unit: "%", Value: "accuracy_best", Digits: 3},
 		report.KTau, report.Queries, report.MAdds, report.Top1, report.Top5,
 	},

@@ -233,7 +233,7 @@ func onOFA(make func(Preset) Experiment) func(context.Context, string, compute.B
 }
 
 // byPredictor is what OFA's predictor says, a column of its own.
-var byPredictor = report.Column{Header: "accuracy by the predictor", Unit: "%", Value: "accuracy_mean", Spread: "accuracy_std", Digits: 2}
+var byPredictor = report.Column{Header: "accuracy by the predictor", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 2}
 
 var table2 = Entry{
 	Run:      onOFA(Table2),

@@ -316,8 +316,8 @@ func entropy(eta float64) float64 {
 
 // Proposition1Columns are the columns of the result's table.
 var Proposition1Columns = []report.Column{
-	{Header: "cross-entropy", Unit: "nats", Value: "bce_risk_mean", Spread: "bce_risk_std", Digits: 3},
-	{Header: "pairs in the wrong order", Unit: "%", Value: "ranking_risk_mean", Spread: "ranking_risk_std", Digits: 2},
+	{Header: "cross-entropy", Unit: "nats", Value: "bce_risk_mean", StdDev: "bce_risk_std", Digits: 3},
+	{Header: "pairs in the wrong order", Unit: "%", Value: "ranking_risk_mean", StdDev: "ranking_risk_std", Digits: 2},
 	report.KTau,
 }
 

@@ -1,29 +1,26 @@
-// Package metric holds the measures that the paper reports and that gonum lacks, a
-// test whether two methods differ, and the bins of reliability diagrams. For means
-// and standard deviations use gonum.org/v1/gonum/stat.
+// Package metric holds the measures that the paper reports and that gonum lacks, a test whether two methods differ,
+// and the bins of reliability diagrams. For means and standard deviations use gonum.org/v1/gonum/stat.
 package metric
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
 )
 
-// KendallTau is Kendall's rank correlation τ-b of two rankings of the same items
-// (the KTau of the paper's Table 1):
+// KendallTau returns Kendall's rank correlation τ-b of two rankings of the same items (the KTau of the paper's Table
+// 1):
 //
 //	τ = (C − D) / √((P − X)(P − Y))
 //
-// with C and D the numbers of pairs that x and y order the same way and opposite
-// ways, P = n(n−1)/2, and X and Y the numbers of pairs that are tied in x and in y.
-// Without ties it is (C − D)/P. It takes O(n log n) time (Knight, 1966), so the
-// whole of NAS-Bench-101 takes a second; gonum's stat.Kendall takes O(n²) and
-// counts ties by the order of the items.
+// with C and D the numbers of pairs that x and y order the same way and opposite ways, P = n(n−1)/2, and X and Y the
+// numbers of pairs that are tied in x and in y. Without ties it is (C − D)/P. It takes O(n log n) time (Knight,
+// 1966), so the whole of NAS-Bench-101 takes a second; gonum's stat.Kendall takes O(n²) and counts ties by the order
+// of the items.
 //
-// The error says that the slices differ in length, have fewer than two items, hold
-// a NaN, or that all items are tied in one of them, which leaves τ undefined.
+// The error says that the slices differ in length, have fewer than two items, hold a NaN, or that all items are tied
+// in one of them, which leaves τ undefined.
 func KendallTau(x, y []float64) (float64, error) {
 	n := len(x)
 	if len(y) != n {
@@ -32,26 +29,22 @@ func KendallTau(x, y []float64) (float64, error) {
 	if n < 2 {
 		return 0, fmt.Errorf("metric: Kendall's tau needs at least two items, got %d", n)
 	}
-	order := make([]int, n)
-	for i := range order {
-		order[i] = i
+	items := make([][2]float64, n)
+	for i := range items {
 		if math.IsNaN(x[i]) || math.IsNaN(y[i]) {
 			return 0, fmt.Errorf("metric: item %d is not a number", i)
 		}
+		items[i] = [2]float64{x[i], y[i]}
 	}
-	slices.SortFunc(order, func(i, j int) int {
-		return cmp.Or(cmp.Compare(x[i], x[j]), cmp.Compare(y[i], y[j]))
-	})
-	sortedX, sortedY := make([]float64, n), make([]float64, n)
-	both := make([][2]float64, n)
-	for k, i := range order {
-		sortedX[k], sortedY[k] = x[i], y[i]
-		both[k] = [2]float64{x[i], y[i]}
+	slices.SortFunc(items, func(a, b [2]float64) int { return slices.Compare(a[:], b[:]) })
+	xs, ys := make([]float64, n), make([]float64, n)
+	for i, item := range items {
+		xs[i], ys[i] = item[0], item[1]
 	}
 	pairs := n * (n - 1) / 2
-	tiedX, tiedBoth := tiedPairs(sortedX), tiedPairs(both)
-	discordant := sortCountingSwaps(sortedY, make([]float64, n))
-	tiedY := tiedPairs(sortedY) // sorted now
+	tiedX, tiedBoth := tiedPairs(xs), tiedPairs(items)
+	discordant := sortCountingSwaps(ys, make([]float64, n))
+	tiedY := tiedPairs(ys) // sorted now
 	if tiedX == pairs || tiedY == pairs {
 		return 0, errors.New("metric: Kendall's tau is undefined, as all items are tied")
 	}
@@ -59,8 +52,7 @@ func KendallTau(x, y []float64) (float64, error) {
 	return float64(concordant-discordant) / math.Sqrt(float64(pairs-tiedX)) / math.Sqrt(float64(pairs-tiedY)), nil
 }
 
-// tiedPairs counts the pairs of equal values in a slice whose equal values are
-// neighbours.
+// tiedPairs counts the pairs of equal values in a slice whose equal values are neighbours.
 func tiedPairs[T comparable](values []T) int {
 	pairs, run := 0, 0
 	for i := 1; i < len(values); i++ {

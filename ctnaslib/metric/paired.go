@@ -17,13 +17,12 @@ type PairedTest struct {
 	P          float64 // two-sided: how likely so large a difference is by chance alone
 }
 
-// Paired is the paired t-test of two methods that were run with the same seeds: a[i]
-// and b[i] are what they reached with seed i. It takes the differences to be normal.
-// If all of them are the same, the interval has no width, and P is 1 for no
-// difference and 0 for any other.
+// Paired returns the paired t-test of two methods that were run with the same seeds: a[i] and b[i] are what they
+// reached with seed i. It takes the differences to be normal. If all of them are the same, the interval has no width,
+// and P is 1 for no difference and 0 for any other.
 //
-// The error says that the slices differ in length, have fewer than two values, or
-// hold one that is not finite or differs too much from another to compute with.
+// The error says that the slices differ in length, have fewer than two values, or hold one that is not finite or
+// differs too much from another to compute with.
 func Paired(a, b []float64) (PairedTest, error) {
 	n := len(a)
 	if len(b) != n {
@@ -59,14 +58,12 @@ func Paired(a, b []float64) (PairedTest, error) {
 	}, nil
 }
 
-// Holm adjusts the p-values of several tests by Holm's step-down method (1979), so that
-// the chance of any false finding among those with an adjusted value of at most 0.05 is
-// at most 0.05, however the tests depend on one another. The smallest of n values is
-// multiplied by n, the next by n − 1, and so on; no adjusted value is above 1, or below
-// that of a smaller value. They are in the order of p.
+// Holm adjusts the p-values of several tests by Holm's step-down method (1979), so that the chance of any false
+// finding among those with an adjusted value of at most 0.05 is at most 0.05, however the tests depend on one
+// another. The smallest of n values is multiplied by n, the next by n − 1, and so on; no adjusted value is above 1,
+// or below that of a smaller value. They are in the order of p.
 //
-// A value that is not a probability, such as NaN, counts as a test that found nothing,
-// and its adjusted value is NaN.
+// A value that is not a probability, such as NaN, counts as a test that found nothing, and its adjusted value is NaN.
 func Holm(p []float64) []float64 {
 	order := make([]int, len(p))
 	for i := range order {

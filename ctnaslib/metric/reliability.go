@@ -9,12 +9,11 @@ type Bin struct {
 	Count     int     // predictions in the bin
 }
 
-// Reliability sorts predicted probabilities into bins of equal width over [0, 1] and
-// counts in each how often the event happened: happened[i] belongs to p[i]. For a
-// calibrated prediction Observed is near Predicted in each. Empty bins are left out.
+// Reliability sorts predicted probabilities into bins of equal width over [0, 1] and counts in each how often the
+// event happened: happened[i] belongs to p[i]. For a calibrated prediction Observed is near Predicted in each. Empty
+// bins are left out.
 //
-// The error says that the slices differ in length, that there is no bin, or which
-// value is not a probability.
+// The error says that the slices differ in length, that there is no bin, or which value is not a probability.
 func Reliability(p []float64, happened []bool, bins int) ([]Bin, error) {
 	if len(happened) != len(p) {
 		return nil, fmt.Errorf("metric: reliability needs an outcome for each prediction, got %d and %d", len(happened), len(p))

@@ -11,17 +11,17 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 )
 
-// Live is [Progress] with a curve of each named metric, drawn again while the run
-// goes on. The curves begin with the steps of this process; those of the whole run
-// are in its metrics. Values that are not finite, such as a loss that is NaN, have no
-// place on a curve and are left out. In a terminal it shows the progress alone.
+// Live returns a watch like that of [Progress], with a curve of each named metric, drawn again while the run goes on.
+// The curves begin with the steps of this process; those of the whole run are in its metrics. Values that are not
+// finite, such as a loss that is NaN, have no place on a curve and are left out. In a terminal it shows the progress
+// alone.
 func Live(what string, names ...string) rundir.Watch {
 	progress := Progress(what)
 	if !gonbui.IsNotebook {
 		return progress
 	}
 	curves := make([]report.Series, len(names))
-	id := gonbui.UniqueID()
+	id := gonbui.UniqueId()
 	var shown time.Time
 	return func(p rundir.Progress) {
 		progress(p)
@@ -44,7 +44,7 @@ func Live(what string, names ...string) rundir.Watch {
 	}
 }
 
-// extended is the curve with one more point, if that is finite.
+// extended returns the curve with one more point, if that is finite.
 func extended(curve report.Series, x, y float64) report.Series {
 	if math.IsNaN(y) || math.IsInf(y, 0) {
 		return curve

@@ -1,6 +1,6 @@
-// Package nb is the notebook's side of the library: it shows what package report
-// made and what a run is doing, in a GoNB cell, and does the same in a terminal as
-// far as a terminal can. It is the only package that knows GoNB.
+// Package nb is the notebook's side of the library: it shows what package report made and what a run is doing, in a
+// GoNB cell, and does the same in a terminal as far as a terminal can. It is the only package that knows GoNB. What
+// goes wrong ends the cell with one sentence, so that cells need no error handling: see [Must].
 //
 //	%%
 //	table := nb.Must(datasets.OpenNASBench101(nb.Context(), "", nb.DataProgress()))
@@ -8,6 +8,7 @@
 package nb
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"html"
@@ -43,17 +44,17 @@ func Check(err error) {
 	os.Exit(1)
 }
 
-// Context is cancelled by the notebook's interrupt button, and by Ctrl-C in a
-// terminal, so that a run stops cleanly and keeps its checkpoint. The second
-// interrupt ends the process at once.
-var Context = sync.OnceValue(func() context.Context {
+// Context is cancelled by the notebook's interrupt button, and by Ctrl-C in a terminal, so that a run stops cleanly
+// and keeps its checkpoint. The second interrupt ends the process at once.
+func Context() context.Context { return interrupted() }
+
+var interrupted = sync.OnceValue(func() context.Context {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	return ctx
 })
 
-// Runs is the folder of the run directories: $CTNAS_RUNS, or "runs" beside the
-// notebook.
+// Runs returns the folder of the run directories: $CTNAS_RUNS, or "runs" beside the notebook.
 func Runs() string {
 	if dir := os.Getenv("CTNAS_RUNS"); dir != "" {
 		return dir
@@ -117,32 +118,21 @@ func Charts(charts ...report.Chart) {
 	Pictures(pictures...)
 }
 
-// Progress shows how far a run is, with the last values of its metrics and an
-// estimate of the time left: as one line that changes in place in a notebook, as
-// a line every ten seconds in a terminal. The stages of a run, such as the training of a
-// comparator before a search, are shown in the same line under their names, also of several that
-// are under way at a time. The steps of the run itself are called what.
+// Progress shows how far a run is, with the last values of its metrics and an estimate of the time left: as one line
+// that changes in place in a notebook, as a line every ten seconds in a terminal. The stages of a run, such as the
+// training of a comparator before a search, are shown in the same line under their names, also of several that are
+// under way at a time. The steps of the run itself are called what. The watch is for one run at a time.
 func Progress(what string) rundir.Watch {
 	line := newLine()
 	stages := make(map[string]*stage)
 	return func(p rundir.Progress) {
 		s := stages[p.Stage]
 		if s == nil || p.Total != s.total || p.Done < s.done {
-			s = newStage(p)
+			s = &stage{total: p.Total, start: time.Now(), first: p.Done - 1, last: make(map[string]float64)}
 			stages[p.Stage] = s
 		}
-		text, whole := s.step(p)
-		name := what
-		if p.Stage != "" {
-			name = p.Stage
-			whole = false // more is to come
-		}
-		text = name + " " + text
-		if whole {
-			line.show(text, int64(p.Done), int64(p.Total))
-		} else {
-			line.show(text, int64(p.Done), int64(p.Total)+1)
-		}
+		whole := p.Stage == "" && p.Done == p.Total // more comes after a stage
+		line.show(cmp.Or(p.Stage, what)+" "+s.step(p), int64(p.Done), int64(p.Total), whole)
 	}
 }
 
@@ -150,23 +140,20 @@ func Progress(what string) rundir.Watch {
 type stage struct {
 	total, done int
 	start       time.Time
-	first       int // steps that were done before this process
-	last        map[string]float64
+	first       int                // steps that were done before this process
+	last        map[string]float64 // of each metric
 }
 
-func newStage(p rundir.Progress) *stage {
-	return &stage{total: p.Total, start: time.Now(), first: p.Done - 1, last: make(map[string]float64)}
-}
-
-// step is the text that a step adds to the name of its stage, and whether it was the last.
-func (s *stage) step(p rundir.Progress) (text string, whole bool) {
+// step returns the text that a step adds to the name of its stage.
+func (s *stage) step(p rundir.Progress) string {
 	maps.Copy(s.last, p.Values)
 	s.done = p.Done
+	elapsed := time.Since(s.start)
 	if p.Done == p.Total {
-		return fmt.Sprintf("%d/%d in %s%s", p.Done, p.Total, time.Since(s.start).Round(time.Second), listed(s.last)), true
+		return fmt.Sprintf("%d/%d in %s%s", p.Done, p.Total, elapsed.Round(time.Second), listed(s.last))
 	}
-	each := time.Since(s.start) / time.Duration(p.Done-s.first)
-	return fmt.Sprintf("%d/%d, %s left%s", p.Done, p.Total, (each * time.Duration(p.Total-p.Done)).Round(time.Second), listed(s.last)), false
+	left := elapsed / time.Duration(p.Done-s.first) * time.Duration(p.Total-p.Done)
+	return fmt.Sprintf("%d/%d, %s left%s", p.Done, p.Total, left.Round(time.Second), listed(s.last))
 }
 
 // DataProgress shows how far a download, or the first opening of a table, is.
@@ -176,7 +163,7 @@ func DataProgress() datasets.Option {
 		if lines[p.Step] == nil {
 			lines[p.Step] = newLine()
 		}
-		lines[p.Step].show(fmt.Sprintf("%s %s", p.Step, p.Name), p.Done, p.Total)
+		lines[p.Step].show(fmt.Sprintf("%s %s", p.Step, p.Name), p.Done, p.Total, p.Done == p.Total)
 	})
 }
 
@@ -186,23 +173,22 @@ type line struct {
 	shown time.Time
 }
 
-func newLine() *line { return &line{id: gonbui.UniqueID()} }
+func newLine() *line { return &line{id: gonbui.UniqueId()} }
 
-// show shows the text, unless it did so a moment ago and there is more to come. The
-// last text, when done is total, stays.
-func (l *line) show(text string, done, total int64) {
+// show shows the text, unless it did so a moment ago and this is not the last. The last text stays.
+func (l *line) show(text string, done, total int64, last bool) {
 	pause := 10 * time.Second
 	if gonbui.IsNotebook {
 		pause = 300 * time.Millisecond
 	}
-	if done != total && time.Since(l.shown) < pause {
+	if !last && time.Since(l.shown) < pause {
 		return
 	}
 	l.shown = time.Now()
 	switch {
 	case !gonbui.IsNotebook:
 		fmt.Fprintln(os.Stderr, text)
-	case done == total:
+	case last:
 		gonbui.UpdateHTML(l.id, "")
 		gonbui.DisplayHTML("<code>" + html.EscapeString(text) + "</code>")
 		gonbui.Sync()

@@ -11,10 +11,9 @@ import (
 	"gonum.org/v1/plot"
 )
 
-// The scales and ticks of gonum/plot fail on many ranges: ticks at 93.52 and 93.54 are both
-// labelled "94", a logarithmic axis within a decade has no label, and where values are large
-// or close together, they panic or do not end. So a chart gives gonum/plot positions between
-// 0 and 1, and ticks at such positions.
+// The scales and ticks of gonum/plot fail on many ranges: ticks at 93.52 and 93.54 are both labelled "94", a
+// logarithmic axis within a decade has no label, and where values are large or close together, they panic or do not
+// end. So a chart gives gonum/plot positions between 0 and 1, and ticks at such positions.
 
 // axis is an axis of numbers, from one value to a larger one, both finite.
 type axis struct {
@@ -25,9 +24,9 @@ type axis struct {
 // letters is how many letters of tick labels fit side by side under a chart.
 const letters = 56
 
-// newAxis makes the axis that shows all the values, which are finite and, if it is
-// logarithmic, positive. It widens a range without extent, or so narrow that there are not
-// enough floating point numbers in it for ticks. There is at least one value.
+// newAxis makes the axis that shows all the values, which are finite and, if it is logarithmic, positive. It widens a
+// range without extent, or so narrow that there are not enough floating point numbers in it for ticks. There is at
+// least one value.
 func newAxis(values []float64, log bool) axis {
 	a := axis{min: slices.Min(values), max: slices.Max(values), log: log}
 	lowest, highest := -math.MaxFloat64, math.MaxFloat64
@@ -54,14 +53,13 @@ func newAxis(values []float64, log bool) axis {
 	return a
 }
 
-// extend makes the axis longer at its upper end by a share of its length, as far as there
-// are numbers.
+// extend makes the axis longer at its upper end by a share of its length, as far as there are numbers.
 func (a axis) extend(share float64) axis {
 	a.max = min(a.max+share*min(a.max-a.min, math.MaxFloat64), math.MaxFloat64)
 	return a
 }
 
-// at is the position of a value: 0 at the lower end of the axis, 1 at the upper.
+// at returns the position of a value: 0 at the lower end of the axis, 1 at the upper.
 func (a axis) at(x float64) float64 {
 	if a.log {
 		return min(logarithm(x, a.min)/logarithm(a.max, a.min), 1)
@@ -72,7 +70,7 @@ func (a axis) at(x float64) float64 {
 	return (x/2 - a.min/2) / (a.max/2 - a.min/2)
 }
 
-// logarithm is that of x/base, for x of at least the base: exact where the two are close, and where
+// logarithm returns the logarithm of x/base, for x of at least the base: exact where the two are close, and where
 // their ratio is beyond the largest number or they are below the smallest normal one.
 func logarithm(x, base float64) float64 {
 	if x/2 <= base {
@@ -83,8 +81,8 @@ func logarithm(x, base float64) float64 {
 	return math.Log(fraction/baseFraction) + math.Ln2*float64(exponent-baseExponent)
 }
 
-// ticks are 3 to 8 ticks at round values. If the labels have to fit side by side, as under a
-// chart, there are no more than fit, but at least 3.
+// ticks returns 3 to 8 ticks at round values. If the labels have to fit side by side, as under a chart, there are no
+// more than fit, but at least 3.
 func (a axis) ticks(sideBySide bool) []plot.Tick {
 	var at []decimal
 	if a.log {
@@ -102,9 +100,8 @@ func (a axis) ticks(sideBySide bool) []plot.Tick {
 // The number of ticks of an axis: at least, at most, and at best.
 const fewestTicks, mostTicks, goodTicks = 3, 8, 5
 
-// linearTicks are the multiples of a step of 1, 2 or 5 times a power of ten. Of two such
-// steps the larger is at most 2.5 times the other, so there always is one with 3 to 8 multiples
-// on an axis: the largest with at least 3.
+// linearTicks returns the multiples of a step of 1, 2 or 5 times a power of ten. Of two such steps the larger is at
+// most 2.5 times the other, so there always is one with 3 to 8 multiples on an axis: the largest with at least 3.
 func (a axis) linearTicks(sideBySide bool) []decimal {
 	low, high := shortest(a.min), shortest(a.max)
 	var best []decimal
@@ -129,8 +126,8 @@ func (a axis) linearTicks(sideBySide bool) []decimal {
 	}
 }
 
-// shortest is the shortest decimal that stands for a floating point number: 93.51, where the number itself
-// is a little more. So a tick at 93.51 is on an axis from 93.51 on.
+// shortest returns the shortest decimal that stands for a floating point number: 93.51, where the number itself is a
+// little more. So a tick at 93.51 is on an axis from 93.51 on.
 func shortest(x float64) *big.Rat {
 	exact, ok := new(big.Rat).SetString(strconv.FormatFloat(x, 'e', -1, 64))
 	if !ok {
@@ -139,17 +136,12 @@ func shortest(x float64) *big.Rat {
 	return exact
 }
 
-// distance is how far a number of ticks is from a good one.
+// distance returns the difference between a number of ticks and a good one.
 func distance(ticks int) int { return max(ticks-goodTicks, goodTicks-ticks) }
 
-// multiples are the first and the last number whose product with step · 10^exponent lies
-// between low and high.
+// multiples returns the first and the last number whose product with step · 10^exponent lies between low and high.
 func multiples(low, high *big.Rat, step int64, exponent int) (first, last int64) {
-	size := new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(max(exponent, -exponent))), nil))
-	if exponent < 0 {
-		size.Inv(size)
-	}
-	size.Mul(size, new(big.Rat).SetInt64(step))
+	size, _ := new(big.Rat).SetString(fmt.Sprintf("%de%d", step, exponent))
 	floor := func(x *big.Rat) int64 {
 		x = new(big.Rat).Quo(x, size)
 		return new(big.Int).Div(x.Num(), x.Denom()).Int64() // which rounds down, as a denominator is positive
@@ -157,41 +149,36 @@ func multiples(low, high *big.Rat, step int64, exponent int) (first, last int64)
 	return -floor(new(big.Rat).Neg(low)), floor(high)
 }
 
-// logTicks are powers of ten, all or every second, fifth, tenth and so on; or if they are less
-// than three, 1, 2 and 5 times the powers of ten; or if they are as well, round values at equal
-// distances.
+// logTicks returns powers of ten, all or every second, fifth, tenth and so on; or if they are less than three, 1, 2
+// and 5 times the powers of ten; or if they are as well, round values at equal distances.
 func (a axis) logTicks() []decimal {
 	within := func(d decimal) bool { return a.min <= d.value() && d.value() <= a.max }
 	from, to := int(math.Floor(math.Log10(a.min)))-1, int(math.Ceil(math.Log10(a.max)))+1 // with a decade to spare at either end
-	var powers, mantissas []decimal
+	var round []decimal
 	for exponent := from; exponent <= to; exponent++ {
-		if power := (decimal{1, exponent}); within(power) {
-			powers = append(powers, power)
-		}
-	}
-	if len(powers) >= fewestTicks {
-		for _, step := range []int{1, 2, 5, 10, 20, 50, 100, 200} {
-			some := slices.DeleteFunc(slices.Clone(powers), func(p decimal) bool { return p.exponent%step != 0 })
-			if len(some) <= mostTicks {
-				return some
+		for _, number := range []int64{1, 2, 5} {
+			if d := (decimal{number, exponent}); within(d) {
+				round = append(round, d)
 			}
 		}
 	}
-	for exponent := from; exponent <= to; exponent++ {
-		for _, mantissa := range []int64{1, 2, 5} {
-			if d := (decimal{mantissa, exponent}); within(d) {
-				mantissas = append(mantissas, d)
-			}
+	for _, step := range []int{1, 2, 5, 10, 20, 50, 100, 200} {
+		powers := slices.DeleteFunc(slices.Clone(round), func(d decimal) bool { return d.number != 1 || d.exponent%step != 0 })
+		if len(powers) < fewestTicks {
+			break
+		}
+		if len(powers) <= mostTicks {
+			return powers
 		}
 	}
-	if len(mantissas) >= fewestTicks {
-		return mantissas
+	if len(round) >= fewestTicks {
+		return round
 	}
 	return a.linearTicks(true)
 }
 
-// marked are ticks at the values themselves, if those are as few as ticks are and their labels
-// have room; else nil.
+// marked returns ticks at the values themselves, if those are as few as ticks are and their labels have room; else
+// nil.
 func (a axis) marked(values []float64) []plot.Tick {
 	values = slices.Clone(values)
 	slices.Sort(values)
@@ -215,55 +202,34 @@ type decimal struct {
 	exponent int
 }
 
-// value is the nearest floating point number, which is infinite beyond the largest.
+// value returns the nearest floating point number, which is infinite beyond the largest.
 func (d decimal) value() float64 {
 	value, _ := strconv.ParseFloat(fmt.Sprintf("%de%d", d.number, d.exponent), 64)
 	return value
 }
 
-// split is the sign and the digits of the number.
-func (d decimal) split() (sign, digits string) {
-	digits = strconv.FormatInt(d.number, 10)
-	if d.number < 0 {
-		return "-", digits[1:]
+// text returns the decimal as [big.Float.Text] writes it. The 128 bits hold all digits of a label that is not too long.
+func (d decimal) text(format byte, digits int) string {
+	x, _, err := big.ParseFloat(fmt.Sprintf("%de%d", d.number, d.exponent), 10, 128, big.ToNearestEven)
+	if err != nil {
+		return ""
 	}
-	return "", digits
+	return x.Text(format, digits)
 }
 
-// plain is the decimal written out, such as "93.50".
-func (d decimal) plain() string {
-	sign, digits := d.split()
-	if d.exponent >= 0 {
-		if d.number == 0 {
-			return "0"
-		}
-		return sign + digits + strings.Repeat("0", d.exponent)
-	}
-	if missing := 1 - d.exponent - len(digits); missing > 0 {
-		digits = strings.Repeat("0", missing) + digits
-	}
-	point := len(digits) + d.exponent
-	return sign + digits[:point] + "." + digits[point:]
-}
+// plain returns the decimal written out, such as "93.50".
+func (d decimal) plain() string { return d.text('f', max(0, -d.exponent)) }
 
-// scientific is the decimal with an exponent, such as "9.35e+01".
+// scientific returns the decimal with an exponent, such as "9.35e+01".
 func (d decimal) scientific() string {
 	if d.number == 0 {
 		return "0"
 	}
-	sign, digits := d.split()
-	exponent := len(digits) - 1 + d.exponent
-	digits = strings.TrimRight(digits, "0")
-	if len(digits) > 1 {
-		digits = digits[:1] + "." + digits[1:]
-	}
-	if exponent == 0 {
-		return sign + digits
-	}
-	return fmt.Sprintf("%s%se%+03d", sign, digits, exponent)
+	digits := strings.TrimRight(strconv.FormatInt(max(d.number, -d.number), 10), "0")
+	return strings.TrimSuffix(d.text('e', len(digits)-1), "e+00")
 }
 
-// labels are the decimals as text: all written out, or if that is long, all with an exponent.
+// labels returns the decimals as text: all written out, or if that is long, all with an exponent.
 func labels(of []decimal) []string {
 	plain, scientific := make([]string, len(of)), make([]string, len(of))
 	for i, d := range of {
@@ -276,7 +242,7 @@ func labels(of []decimal) []string {
 	return plain
 }
 
-// longest is the number of letters of the longest label.
+// longest returns the number of letters of the longest label.
 func longest(labels []string) int {
 	most := 0
 	for _, label := range labels {

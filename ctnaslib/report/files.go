@@ -15,10 +15,9 @@ type Figure struct {
 	Chart Chart
 }
 
-// WriteFiles writes what figures/<id> holds of an experiment: result.json, table.md,
-// and an SVG of each figure. It makes the folder if need be. Each file is written
-// whole or not at all, and result.json last. The error says what is wrong in the
-// result ([Result.Check]) or a figure, or which file cannot be written.
+// WriteFiles writes what figures/<id> holds of an experiment: result.json, table.md, and an SVG of each figure. It
+// makes the folder if need be. Each file is written whole or not at all, and result.json last. The error says what is
+// wrong in the result ([Result.Check]) or a figure, or which file cannot be written.
 func (r Result) WriteFiles(dir string, table Table, figures ...Figure) error {
 	if err := r.Check(); err != nil {
 		return err

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A result that was read can be shown; what is none is an error.
+// A result that was read can be shown; any other text gives an error.
 func FuzzReadResult(f *testing.F) {
 	paths, err := filepath.Glob("../../figures/table*/result.json")
 	if err != nil || len(paths) == 0 {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,9 +27,9 @@ type Result struct {
 	Elapsed   float64 `json:"elapsed_s"` // seconds for all of it
 	Config    any     `json:"config"`    // what was run
 
-	// With the configuration, what the result is a function of: the data, with its digest; the
-	// versions of "go", "gomlx", the "backend" and of this module, "ctnas"; those of the algorithms.
-	// Results of before there were versions have none.
+	// With the configuration, what the result is a function of: the data, with its digest; the versions of "go",
+	// "gomlx", the "backend" and of this module, "ctnas"; those of the algorithms. Results of before there were
+	// versions have none.
 	Data       string            `json:"data,omitempty"`
 	Versions   map[string]string `json:"versions,omitempty"`
 	Algorithms map[string]int    `json:"algorithms,omitempty"`
@@ -37,8 +38,7 @@ type Result struct {
 	Tests []Comparison `json:"tests,omitempty"`
 }
 
-// Row is a method and its numbers. A method that was not run here has no Metrics,
-// only the paper's.
+// Row is a method and its numbers. A method that was not run here has no Metrics, only the paper's.
 type Row struct {
 	Method  string               `json:"method"`
 	Source  string               `json:"source,omitempty"`  // if it is not the result's
@@ -62,8 +62,7 @@ type Comparison struct {
 	P          float64 `json:"p"`
 }
 
-// measured are the metrics that are measured for each seed. In [Row.Metrics] they
-// have the endings _mean and _std.
+// measured are the metrics that are measured for each seed. In [Row.Metrics] they have the endings _mean and _std.
 var measured = []string{
 	"ktau",         // Kendall's τ of the ranking of held-out architectures
 	"accuracy",     // test accuracy, in percent; also with the ending _best
@@ -95,9 +94,8 @@ func known(name string) bool {
 	return base != name && slices.Contains(measured, base)
 }
 
-// NewRow makes the row of a method from what it reached with each seed: of every
-// metric the mean, the sample standard deviation (with n−1, from two seeds on), and
-// of "accuracy" the best.
+// NewRow makes the row of a method from what it reached with each seed: of every metric the mean, the sample standard
+// deviation (with n−1, from two seeds on), and of "accuracy" the best.
 func NewRow(method string, perSeed map[string][]float64) Row {
 	return Row{Method: method, Metrics: summary(perSeed), PerSeed: perSeed}
 }
@@ -119,8 +117,7 @@ func summary(perSeed map[string][]float64) map[string]float64 {
 	return metrics
 }
 
-// ReadResult reads and checks the result.json that [Result.WriteFiles] wrote. The
-// error names the file.
+// ReadResult reads and checks the result.json that [Result.WriteFiles] wrote. The error names the file.
 func ReadResult(path string) (Result, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -139,8 +136,8 @@ func ReadResult(path string) (Result, error) {
 // tolerance is by how much a stored mean may differ from that of the stored values.
 const tolerance = 1e-6
 
-// Check says what keeps a result from being shown: a number without its source, a
-// metric that nobody knows, a mean that is not that of its values.
+// Check says what keeps a result from being shown: a number without its source, an unknown metric, a mean that
+// differs from that of its values.
 func (r Result) Check() error {
 	switch config, err := json.Marshal(r.Config); {
 	case r.ID == "":
@@ -221,23 +218,12 @@ func (r Result) checkRow(row Row) error {
 	return nil
 }
 
-func (r Result) sourceOf(row Row) string {
-	if row.Source != "" {
-		return row.Source
-	}
-	return r.Source
-}
+func (r Result) sourceOf(row Row) string { return cmp.Or(row.Source, r.Source) }
 
-func (r Result) seedsOf(row Row) int {
-	if row.Seeds != 0 {
-		return row.Seeds
-	}
-	return r.Seeds
-}
+func (r Result) seedsOf(row Row) int { return cmp.Or(row.Seeds, r.Seeds) }
 
-// Compare tests whether two methods of the result differ in a metric, seed by seed.
-// The error says that a method or its values are not there, or that the two were
-// not measured on the same source.
+// Compare tests whether two methods of the result differ in a metric, seed by seed. The error says that a method or
+// its values are not there, or that the two were not measured on the same source.
 func (r Result) Compare(first, second, metricName string) (Comparison, error) {
 	var values [2][]float64
 	var sources [2]string
@@ -261,8 +247,8 @@ func (r Result) Compare(first, second, metricName string) (Comparison, error) {
 	}, nil
 }
 
-// Holm are the p-values of [Result.Tests], in their order, adjusted by [metric.Holm] for all the tests of the
-// same metric in the result. Whether a difference is significant is to be read from these.
+// Holm returns the p-values of [Result.Tests], in their order, adjusted by [metric.Holm] for all the tests of the
+// same metric in the result. These say whether a difference is significant.
 func (r Result) Holm() []float64 {
 	families := make(map[string][]float64)
 	for _, c := range r.Tests {
@@ -278,14 +264,14 @@ func (r Result) Holm() []float64 {
 	return adjusted
 }
 
-// Outside says, in a sentence for each row, where what was measured in a column lies
-// further than two of the paper's standard deviations from the paper's mean.
-func (r Result) Outside(c Column) []string {
+// OutsideTwoSigma says, in a sentence for each row, where what was measured in a column lies further than two of the
+// paper's standard deviations from the paper's mean.
+func (r Result) OutsideTwoSigma(c Column) []string {
 	var sentences []string
 	for _, row := range r.Rows {
 		ours, measured := row.Metrics[c.Value]
 		paper, given := row.Paper[c.Value]
-		spread := row.Paper[c.Spread]
+		spread := row.Paper[c.StdDev]
 		if !measured || !given || spread == 0 || math.Abs(ours-paper) <= 2*spread {
 			continue
 		}
@@ -297,4 +283,36 @@ func (r Result) Outside(c Column) []string {
 			row.Method, c.Header, c.Digits, ours, c.Unit, side, c.Digits, paper, c.Digits, spread))
 	}
 	return sentences
+}
+
+// Chart draws a column of the result's table: the methods on the x axis, what was measured and the paper's number
+// side by side, with standard deviations as error bars.
+func (r Result) Chart(column Column) Chart {
+	c := Chart{Title: r.ID, Y: column.title()}
+	ours, papers := Series{Name: "measured", Points: true}, Series{Name: "paper", Points: true, Reference: true}
+	add := func(s *Series, numbers map[string]float64) {
+		if value, ok := numbers[column.Value]; ok {
+			s.X, s.Y = append(s.X, float64(len(c.Categories))), append(s.Y, value)
+			s.Err = append(s.Err, numbers[column.StdDev])
+		}
+	}
+	for _, row := range r.Rows {
+		_, measured := row.Metrics[column.Value]
+		if _, reported := row.Paper[column.Value]; !measured && !reported {
+			continue
+		}
+		add(&ours, row.Metrics)
+		add(&papers, row.Paper)
+		c.Categories = append(c.Categories, row.Method)
+	}
+	for _, s := range []Series{ours, papers} {
+		if len(s.X) == 0 {
+			continue
+		}
+		if column.StdDev == "" {
+			s.Err = nil
+		}
+		c.Series = append(c.Series, s)
+	}
+	return c
 }

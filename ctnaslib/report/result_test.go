@@ -280,7 +280,7 @@ func TestReadResultErrors(t *testing.T) {
 	}
 }
 
-func TestOutside(t *testing.T) {
+func TestOutsideTwoSigma(t *testing.T) {
 	row := func(method string, ours, paper, spread float64) Row {
 		r := Row{Method: method, Paper: map[string]float64{"accuracy_mean": paper, "accuracy_std": spread}}
 		if ours != 0 {
@@ -295,7 +295,7 @@ func TestOutside(t *testing.T) {
 		row("not run", 0, 93.92, 0.18),
 		row("no spread", 50, 93.92, 0),
 	}}
-	got := strings.Join(r.Outside(Accuracy), "\n")
+	got := strings.Join(r.OutsideTwoSigma(Accuracy), "\n")
 	want := "below: the test accuracy of 93.50 % is below the paper's 93.92 ± 2 · 0.18.\n" +
 		"above: the test accuracy of 94.30 % is above the paper's 93.92 ± 2 · 0.18."
 	if got != want {

@@ -1,8 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"html"
+	"html/template"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,25 +17,25 @@ type Column struct {
 	Header      string // such as "accuracy"
 	Unit        string // such as "%"; may be empty
 	Value       string // a name of [Row.Metrics]
-	Spread      string // another, shown after ±; may be empty
+	StdDev      string // of its standard deviation, shown after ±; may be empty
 	Digits      int    // after the decimal point
 	PaperDigits int    // of the paper's numbers, if not Digits
 }
 
 // The columns of the paper's tables.
 var (
-	KTau     = Column{Header: "KTau", Value: "ktau_mean", Spread: "ktau_std", Digits: 3}
-	Accuracy = Column{Header: "test accuracy", Unit: "%", Value: "accuracy_mean", Spread: "accuracy_std", Digits: 2}
+	KTau     = Column{Header: "KTau", Value: "ktau_mean", StdDev: "ktau_std", Digits: 3}
+	Accuracy = Column{Header: "test accuracy", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 2}
 	Best     = Column{Header: "best", Unit: "%", Value: "accuracy_best", Digits: 2}
 	Rank     = Column{Header: "best rank", Unit: "%", Value: "best_rank_percent", Digits: 4, PaperDigits: 2}
 	Queries  = Column{Header: "queries", Value: "queries"}
 	TimeMS   = Column{Header: "time", Unit: "ms", Value: "time_ms", Digits: 1}
 	Speedup  = Column{Header: "speed-up", Value: "speedup", Digits: 1}
-	Network  = Column{Header: "network", Unit: "%", Value: "network_mean", Spread: "network_std", Digits: 1}
+	Network  = Column{Header: "network", Unit: "%", Value: "network_mean", StdDev: "network_std", Digits: 1}
 	Images   = Column{Header: "images/s", Value: "images_per_s"}
 	MAdds    = Column{Header: "multiply-adds", Unit: "M", Value: "madds_m"}
-	Top1     = Column{Header: "top-1", Unit: "%", Value: "top1_mean", Spread: "top1_std", Digits: 1}
-	Top5     = Column{Header: "top-5", Unit: "%", Value: "top5_mean", Spread: "top5_std", Digits: 1}
+	Top1     = Column{Header: "top-1", Unit: "%", Value: "top1_mean", StdDev: "top1_std", Digits: 1}
+	Top5     = Column{Header: "top-5", Unit: "%", Value: "top5_mean", StdDev: "top5_std", Digits: 1}
 	Peak     = Column{Header: "of peak", Unit: "%", Value: "peak_percent", Digits: 1}
 )
 
@@ -56,7 +58,7 @@ func (c Column) text(numbers map[string]float64, digits int) string {
 	if value != 0 && strings.Trim(text, "-0.") == "" {
 		text = strconv.FormatFloat(value, 'g', 2, 64) // small, but not zero
 	}
-	if spread, ok := numbers[c.Spread]; ok {
+	if spread, ok := numbers[c.StdDev]; ok {
 		text += " ± " + strconv.FormatFloat(spread, 'f', digits, 64)
 	}
 	return text
@@ -71,58 +73,45 @@ type Table struct {
 	Notes   []string // sentences below it
 }
 
-// Table lays out the result: a row for each method; for each column what was
-// measured, if anything was, and beside it, in a column of its own, the paper's number,
-// if the paper has one for any row; then on what the row was measured and with how many seeds.
-// The caption says the same of the whole, the notes hold the rows' notes, the tests with
+// Table lays out the result: a row for each method; for each column what was measured, if anything was, and beside
+// it, in a column of its own, the paper's number, if the paper has one for any row; then on what the row was measured
+// and with how many seeds. The caption says the same of the whole, the notes hold the rows' notes, the tests with
 // their p-values before and after [Result.Holm], and a sentence on what that corrects for.
 func (r Result) Table(columns ...Column) Table {
-	t := Table{Caption: r.caption(), Header: []string{"method"}}
-	type shown struct {
-		Column
-		paper bool
+	t := Table{Caption: r.caption(), Rows: make([][]string, len(r.Rows))}
+	add := func(header string, cell func(Row) string) {
+		t.Header = append(t.Header, header)
+		for i, row := range r.Rows {
+			t.Rows[i] = append(t.Rows[i], cell(row))
+		}
 	}
-	var all []shown
+	measured := func(row Row, text string) string {
+		if len(row.Metrics) == 0 {
+			return missing
+		}
+		return text
+	}
+	add("method", func(row Row) string { return row.Method })
 	for _, c := range columns {
 		inPaper := slices.ContainsFunc(r.Rows, func(row Row) bool { _, ok := row.Paper[c.Value]; return ok })
 		if !inPaper || slices.ContainsFunc(r.Rows, func(row Row) bool { _, ok := row.Metrics[c.Value]; return ok }) {
-			all = append(all, shown{c, false})
-			t.Header = append(t.Header, c.title())
+			add(c.title(), func(row Row) string { return c.text(row.Metrics, c.Digits) })
 		}
 		if inPaper {
-			all = append(all, shown{c, true})
-			t.Header = append(t.Header, "paper: "+c.title())
+			add("paper: "+c.title(), func(row Row) string { return c.text(row.Paper, cmp.Or(c.PaperDigits, c.Digits)) })
 		}
 	}
-	severalBackends := slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Backend != "" })
-	t.Header = append(t.Header, "source", "seeds")
-	if severalBackends {
-		t.Header = append(t.Header, "backend")
+	add("source", func(row Row) string {
+		if len(row.Metrics) == 0 {
+			return "paper only"
+		}
+		return r.sourceOf(row)
+	})
+	add("seeds", func(row Row) string { return measured(row, strconv.Itoa(r.seedsOf(row))) })
+	if slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Backend != "" }) {
+		add("backend", func(row Row) string { return measured(row, cmp.Or(row.Backend, r.Backend)) })
 	}
 	for _, row := range r.Rows {
-		cells := []string{row.Method}
-		for _, c := range all {
-			switch {
-			case !c.paper:
-				cells = append(cells, c.text(row.Metrics, c.Digits))
-			case c.PaperDigits != 0:
-				cells = append(cells, c.text(row.Paper, c.PaperDigits))
-			default:
-				cells = append(cells, c.text(row.Paper, c.Digits))
-			}
-		}
-		source, seeds, backend := "paper only", missing, missing
-		if len(row.Metrics) > 0 {
-			source, seeds, backend = r.sourceOf(row), strconv.Itoa(r.seedsOf(row)), r.Backend
-			if row.Backend != "" {
-				backend = row.Backend
-			}
-		}
-		cells = append(cells, source, seeds)
-		if severalBackends {
-			cells = append(cells, backend)
-		}
-		t.Rows = append(t.Rows, cells)
 		if row.Note != "" {
 			t.Notes = append(t.Notes, row.Method+": "+row.Note)
 		}
@@ -136,7 +125,7 @@ func (r Result) Table(columns ...Column) Table {
 	return t
 }
 
-// families is a sentence on what Holm's method corrects the tests for.
+// families returns a sentence on what Holm's method corrects the tests for.
 func (r Result) families() string {
 	var metrics []string
 	tests := make(map[string]int)
@@ -165,15 +154,14 @@ func (r Result) caption() string {
 	return fmt.Sprintf("%s: %s (%s), backend %s, %s, %s in all.", r.ID, r.Benchmark, r.Source, r.Backend, seeds, elapsed)
 }
 
-// String is a sentence such as "A − B, accuracy: +0.39 (95 % interval 0.20 to 0.58,
-// p = 0.003, paired t-test over the seeds)".
-// It is of this one test: where there are several, [Result.Holm] has their p-values.
+// String returns a sentence such as "A − B, accuracy: +0.39 (95 % interval 0.20 to 0.58, p = 0.003, paired t-test
+// over the seeds)". It is of this one test: where there are several, [Result.Holm] has their p-values.
 func (c Comparison) String() string {
 	return fmt.Sprintf("%s − %s, %s: %+.3g (95 %% interval %.3g to %.3g, %s, paired t-test over the seeds)",
 		c.First, c.Second, c.Metric, c.Difference, c.Low, c.High, probability(c.P))
 }
 
-// probability is a p-value in a sentence, such as "p = 0.003".
+// probability returns a p-value in a sentence, such as "p = 0.003".
 func probability(p float64) string {
 	if p < 0.001 {
 		return "p < 0.001"
@@ -184,7 +172,7 @@ func probability(p float64) string {
 // markup is what Markdown would not show as it is.
 var markup = regexp.MustCompile(`[\\` + "`" + `*$~\[\]]|\b_+|_+\b|<[A-Za-z/!?]|&[A-Za-z#]`)
 
-// escaped is text with a backslash before each piece of markup.
+// escaped returns text with a backslash before each piece of markup.
 func escaped(text string) string {
 	return markup.ReplaceAllStringFunc(printable(text), func(piece string) string {
 		if piece[0] == '_' {
@@ -194,7 +182,7 @@ func escaped(text string) string {
 	})
 }
 
-// Markdown is the table for a Markdown file or cell.
+// Markdown returns the table for a Markdown file or cell.
 func (t Table) Markdown() string {
 	var s strings.Builder
 	if t.Caption != "" {
@@ -208,12 +196,9 @@ func (t Table) Markdown() string {
 		s.WriteByte('\n')
 	}
 	line(t.Header)
-	rule := make([]string, len(t.Header))
-	for i := range rule {
-		rule[i] = "---:"
-		if i == 0 {
-			rule[i] = "---"
-		}
+	rule := slices.Repeat([]string{"---:"}, len(t.Header))
+	if len(rule) > 0 {
+		rule[0] = "---"
 	}
 	line(rule)
 	for _, row := range t.Rows {
@@ -228,37 +213,22 @@ func (t Table) Markdown() string {
 	return s.String()
 }
 
-// HTML is the table for a page or a notebook.
+// page is the HTML of a table whose texts are printable.
+var page = template.Must(template.New("table").Parse(strings.ReplaceAll(`<table>{{with .Caption}}<caption>{{.}}</caption>{{end}}
+<thead><tr>{{range $i, $text := .Header}}<th style="text-align:{{if $i}}right{{else}}left{{end}}">{{$text}}</th>{{end}}</tr></thead>
+<tbody>{{range .Rows}}<tr>{{range $i, $text := .}}<td style="text-align:{{if $i}}right{{else}}left{{end}}">{{$text}}</td>{{end}}</tr>{{end}}</tbody>
+</table>{{if .Notes}}<ul>{{range .Notes}}<li>{{.}}</li>{{end}}</ul>{{end}}`, "\n", "")))
+
+// HTML returns the table for a page or a notebook.
 func (t Table) HTML() string {
+	t.Caption, t.Header, t.Notes = printable(t.Caption), printables(t.Header), printables(t.Notes)
+	t.Rows = slices.Clone(t.Rows)
+	for i, row := range t.Rows {
+		t.Rows[i] = printables(row)
+	}
 	var s strings.Builder
-	s.WriteString("<table>")
-	if t.Caption != "" {
-		s.WriteString("<caption>" + html.EscapeString(printable(t.Caption)) + "</caption>")
-	}
-	line := func(tag string, cells []string) {
-		s.WriteString("<tr>")
-		for i, cell := range cells {
-			align := "right"
-			if i == 0 {
-				align = "left"
-			}
-			fmt.Fprintf(&s, `<%s style="text-align:%s">%s</%s>`, tag, align, html.EscapeString(printable(cell)), tag)
-		}
-		s.WriteString("</tr>")
-	}
-	s.WriteString("<thead>")
-	line("th", t.Header)
-	s.WriteString("</thead><tbody>")
-	for _, row := range t.Rows {
-		line("td", row)
-	}
-	s.WriteString("</tbody></table>")
-	if len(t.Notes) > 0 {
-		s.WriteString("<ul>")
-		for _, note := range t.Notes {
-			s.WriteString("<li>" + html.EscapeString(printable(note)) + "</li>")
-		}
-		s.WriteString("</ul>")
+	if err := page.Execute(&s, t); err != nil {
+		return html.EscapeString(err.Error()) // no table has one
 	}
 	return s.String()
 }

@@ -1,20 +1,18 @@
 package darts
 
-// Cost is what a network built from a genotype costs. The auxiliary head, which only
-// training uses, is left out.
+// Cost is what a network built from a genotype costs. The auxiliary head, which only training uses, is left out.
 type Cost struct {
-	// Params is the number of trainable parameters: the convolutions' weights, the
-	// scales and shifts of batch norm, and the classifier.
+	// Params is the number of trainable parameters: the convolutions' weights, the scales and shifts of batch norm,
+	// and the classifier.
 	Params int
 
-	// MAdds is the number of multiply-adds for one image, in convolutions and the
-	// classifier. Batch norm, pooling, ReLU and sums are not counted.
+	// MAdds is the number of multiply-adds for one image, in convolutions and the classifier. Batch norm, pooling,
+	// ReLU and sums are not counted.
 	MAdds int
 }
 
-// CIFARCost is the cost of the network for CIFAR-10 (quark0/darts, cnn/model.py,
-// NetworkCIFAR, as cnn/train.py makes it): 20 cells, 36 channels, 10 classes, images
-// of 32×32 pixels.
+// CIFARCost returns the cost of the network for CIFAR-10 (quark0/darts, cnn/model.py, NetworkCIFAR, as cnn/train.py
+// makes it): 20 cells, 36 channels, 10 classes, images of 32×32 pixels.
 func (g Genotype) CIFARCost() Cost {
 	const channels, side = 36, 32
 	var n network
@@ -23,9 +21,9 @@ func (g Genotype) CIFARCost() Cost {
 	return n.cost
 }
 
-// ImageNetCost is the cost of the network for ImageNet in the mobile setting
-// (quark0/darts, cnn/model.py, NetworkImageNet, as cnn/train_imagenet.py makes it): 14
-// cells, 48 channels, 1,000 classes, images of 224×224 pixels.
+// ImageNetCost returns the cost of the network for ImageNet in the mobile setting (quark0/darts, cnn/model.py,
+// NetworkImageNet, as cnn/train_imagenet.py makes it): 14 cells, 48 channels, 1,000 classes, images of 224×224
+// pixels.
 func (g Genotype) ImageNetCost() Cost {
 	const channels, side = 48, 224
 	var n network
@@ -42,21 +40,20 @@ type network struct{ cost Cost }
 // source is what a cell reads.
 type source struct{ channels, side int }
 
-// conv is a k×k convolution in groups, without bias, with an output of side×side
-// pixels, and its batch norm.
+// conv adds a k×k convolution in groups, without bias, with an output of side×side pixels, and its batch norm.
 func (n *network) conv(k, in, out, groups, side int) {
 	n.weights(k, in, out, groups, side)
 	n.cost.Params += 2 * out
 }
 
-// weights is a convolution without batch norm.
+// weights adds a convolution without batch norm.
 func (n *network) weights(k, in, out, groups, side int) {
 	w := k * k * in / groups * out
 	n.cost.Params += w
 	n.cost.MAdds += w * side * side
 }
 
-// cells is the body of the network, after its stem, and the classifier.
+// cells adds the body of the network, after its stem, and the classifier.
 func (n *network) cells(g Genotype, cells, channels int, sources [2]source, classes int) {
 	for i := range cells {
 		kind := normal
@@ -66,9 +63,9 @@ func (n *network) cells(g Genotype, cells, channels int, sources [2]source, clas
 			channels *= 2
 			side /= 2
 		}
-		// The inputs are brought to the cell's channels by a 1×1 convolution. Where the
-		// first is of twice the side of the second, two of half the channels and stride
-		// 2 do that (FactorizedReduce), at the same cost for each output.
+		// The inputs are brought to the cell's channels by a 1×1 convolution. Where the first is of twice the side of
+		// the second, two of half the channels and stride 2 do that (FactorizedReduce), at the same cost for each
+		// output.
 		for _, s := range sources {
 			n.conv(1, s.channels, channels, 1, sources[1].side)
 		}
@@ -84,7 +81,7 @@ func (n *network) cells(g Genotype, cells, channels int, sources [2]source, clas
 	n.cost.MAdds += features * classes
 }
 
-// operation is an operation with an output of side×side pixels.
+// operation adds an operation with an output of side×side pixels.
 func (n *network) operation(op Op, channels, side int, strided bool) {
 	switch op {
 	case SkipConnect:
@@ -100,7 +97,7 @@ func (n *network) operation(op Op, channels, side int, strided bool) {
 	}
 }
 
-// separable is a depthwise k×k and a pointwise convolution with one batch norm.
+// separable adds a depthwise k×k and a pointwise convolution with one batch norm.
 func (n *network) separable(k, channels, side int) {
 	n.weights(k, channels, channels, channels, side)
 	n.conv(1, channels, channels, 1, side)

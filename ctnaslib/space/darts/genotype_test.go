@@ -71,7 +71,7 @@ func TestCodeRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		if back, err := New(g.Normal(), g.Reduce()); err != nil || back != g || g.Code() != code {
-			t.Fatalf("code %d is %v with the code %d; made anew it is %v, %v", code, g, g.Code(), back, err)
+			t.Fatalf("code %d is %v with the code %d; made again it is %v, %v", code, g, g.Code(), back, err)
 		}
 	}
 }
@@ -117,29 +117,32 @@ func TestParseErrors(t *testing.T) {
 		{"Genotype(normal", "Genotype(normals", `no field "normals"`},
 		{"Genotype", "Phenotype", "it holds no Genotype("},
 		{"dil_conv_3x3", "none", `normal: edge 8: the space has no operation "none"`},
-		{"reduce=[('max_pool_3x3', 0)", "reduce=[('max_pool_3x3' 0)", `reduce: "," or ")" is expected in line 1 before "0), ('max_pool_3x3', 1)`},
+		{"reduce=[('max_pool_3x3', 0)", "reduce=[('max_pool_3x3' 0)", `reduce: edge 1: "('max_pool_3x3' 0), ('max_pool_3x3', 1)`},
 		{"dil_conv_3x3', 2", "dil_conv_3x3', 7", "node 5 of the normal cell reads node 7"},
 		{"dil_conv_3x3', 2", "dil_conv_3x3', 0", "node 5 of the normal cell reads node 0 twice"},
 		{"dil_conv_3x3', 2", "dil_conv_3x3', two", `"two" is not the number of a node`},
 		{"dil_conv_3x3', 2", "dil_conv_3x3', 99999999999999999999", "is not the number of a node"},
-		{"[2, 3, 4, 5]", "[2, 3, 4]", "the output is of the nodes [2 3 4]"},
-		{"[2, 3, 4, 5]", "range(2, 5)", "normal_concat: the output is of the nodes [2 3 4]"},
-		{"[2, 3, 4, 5]", "[3, 4, 5]", "the output is of the nodes [3 4 5]; in this space it is of 2, 3, 4 and 5"},
+		{"[2, 3, 4, 5]", "[2, 3, 4]", "the output is of [2, 3, 4];"},
+		{"[2, 3, 4, 5]", "range(2, 5)", "normal_concat: the output is of range(2, 5); in this space it is of the nodes 2, 3, 4 and 5"},
+		{"[2, 3, 4, 5]", "[3, 4, 5]", "the output is of [3, 4, 5]; in this space it is of the nodes 2, 3, 4 and 5"},
 		{"[2, 3, 4, 5]", "range(0, 1000000000)", "normal_concat: the output is of"},
-		{"[2, 3, 4, 5]", "\n range(2, 2 + steps)", `expected in line 2 before "+ steps)`},
-		{"[2, 3, 4, 5]", "concat()", `no call but range(from, to) is expected in line 1 before "concat(), reduce=`},
+		{"[2, 3, 4, 5]", "\n range(2, 2 + steps)", "normal_concat: the output is of range(2, 2 + steps);"},
+		{"[2, 3, 4, 5]", "concat()", "normal_concat: the output is of concat();"},
 		{"[2, 3, 4, 5]", "\nlambda: 4", `in line 2 before ": 4, reduce=`},
 		{", normal_concat=[2, 3, 4, 5]", "", "normal_concat is missing"},
-		{"[2, 3, 4, 5]", "None", "the output is of the nodes None"},
+		{"[2, 3, 4, 5]", "None", "the output is of None;"},
 		{", reduce=[('max", ", extra=1, reduce=[('max", `no field "extra"`},
-		{"[('sep_conv_3x3', 0), ('sep_conv_3x3', 1)", "[[('sep_conv_3x3', 0)], ('sep_conv_3x3', 1)", "normal: edge 1: \"[[sep_conv_3x3 0]]\" is neither"},
-		{"('sep_conv_3x3', 0), ('sep_conv_3x3', 1)", "[('sep_conv_3x3', 0), [('sep_conv_3x3', 1), ('skip_connect', 0)]]", `edge 1: "[[sep_conv_3x3 0] [[sep_conv_3x3 1] [skip_connect 0]]]" is no node of two edges`},
-		{"('sep_conv_3x3', 0)", "('sep_conv_3x3', 0, 2)", "edge 1: \"[sep_conv_3x3 0 2]\" is neither"},
+		{"[('sep_conv_3x3', 0), ('sep_conv_3x3', 1)", "[[('sep_conv_3x3', 0)], ('sep_conv_3x3', 1)", `normal: edge 1: "[('sep_conv_3x3', 0)], ('sep_conv_3x3', 1), ('sep_conv_3x3'," is neither`},
+		{"('sep_conv_3x3', 0), ('sep_conv_3x3', 1)", "[('sep_conv_3x3', 0), [('sep_conv_3x3', 1), ('skip_connect', 0)]]", `edge 1: "[('sep_conv_3x3', 0), [('sep_conv_3x3', 1), ('skip_connect'," is neither ('operation', node) nor a node of two such edges`},
+		{"('sep_conv_3x3', 0)", "('sep_conv_3x3', 0, 2)", `edge 1: "('sep_conv_3x3', 0, 2), `},
 		{"('sep_conv_3x3', 0)", "(0, 'sep_conv_3x3')", `edge 1: the space has no operation "0"`},
 		{"('sep_conv_3x3', 0)", "('sep_conv_3x3', -1)", `node 2 of the normal cell reads node -1`},
-		{"('sep_conv_3x3', 0)", strings.Repeat("(", 1_000_000), "fewer than 20 brackets are expected in line 1"},
-		{"Genotype(", "{'normal': [", `normal: "," or "]" is expected in line 1 before ")"`},
+		{"('sep_conv_3x3', 0)", strings.Repeat("(", 1_000_000), "with at most 8 brackets within each other is expected in line 1"},
+		{"Genotype(", "{'normal': [", `normal: "," or "}" is expected where the text ends`},
 		{"reduce=", "normal=", "normal is given twice"},
+		{"('dil_conv_3x3', 2)]", "('dil_conv_3x3', 2))", "normal: the brackets of"},
+		{"('dil_conv_3x3', 2)]", "(dil_conv_3x3', 2)]", `normal: "," or ")" is expected where the text ends`},
+		{"reduce=[", "[", "normal is given twice"},
 		{"5])", "5]", `")" is expected where the text ends; it is cut off`},
 		{"5])", "5]))\nX = Genotype([], [], [], [])", "it holds 2 genotypes, give the text of one: line 1, X in line 2"},
 		{"5])", "5], reduce_concat=[2, 3, 4, 5])", "reduce_concat is given twice"},
@@ -173,6 +176,7 @@ func forms(g Genotype) map[string]string {
 	dict := fmt.Sprintf("{'normal': [%s], 'normal_concat': range(2, 6), 'reduce': [%s], 'reduce_concat': [2, 3, 4, 5]}", normal, reduce)
 	object := strings.ReplaceAll(fmt.Sprintf("{'epoch': 3, 'lr': 2.5e-02, 'best': true, 'seed': null, 'normal': [%s], 'normal_concat': [2, 3, 4, 5], 'reduce': [%s], 'reduce_concat': null}",
 		list(g.Normal(), "[", "]"), list(g.Reduce(), "[", "]")), "'", `"`)
+	object = strings.Replace(object, `"lr"`, `"learning rate, (mean)"`, 1)
 	quoted := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	lines := strings.NewReplacer("'", `"`, "[", "[\n ", ", ", ",\t", "])", "],\n)", "), ", "),  # it's (odd\r\n# [\n\t\t").Replace(text)
 	return map[string]string{

@@ -2,8 +2,7 @@ package darts
 
 // The genotypes that their authors published, by the names of their code.
 var (
-	// DARTSV1 is DARTS_V1, found by DARTS with first-order gradients (quark0/darts,
-	// cnn/genotypes.py).
+	// DARTSV1 is DARTS_V1, found by DARTS with first-order gradients (quark0/darts, cnn/genotypes.py).
 	DARTSV1 = published(
 		Cell{
 			{{SepConv3x3, 1}, {SepConv3x3, 0}}, {{SkipConnect, 0}, {SepConv3x3, 1}},
@@ -23,8 +22,8 @@ var (
 			{{MaxPool3x3, 0}, {SkipConnect, 2}}, {{SkipConnect, 2}, {MaxPool3x3, 1}},
 		})
 
-	// PDARTS was found by P-DARTS on CIFAR-10 (chenxin061/pdarts, genotypes.py). It is
-	// of another run than the one in the paper, as the README there says.
+	// PDARTS was found by P-DARTS on CIFAR-10 (chenxin061/pdarts, genotypes.py). It is of another run than the one in
+	// the paper, as the README there says.
 	PDARTS = published(
 		Cell{
 			{{SkipConnect, 0}, {DilConv3x3, 1}}, {{SkipConnect, 0}, {SepConv3x3, 1}},
@@ -34,8 +33,7 @@ var (
 			{{MaxPool3x3, 0}, {DilConv3x3, 1}}, {{DilConv3x3, 1}, {DilConv5x5, 3}},
 		})
 
-	// PCDARTS is PC_DARTS_cifar, found by PC-DARTS on CIFAR-10 (yuhuixu1993/PC-DARTS,
-	// genotypes.py).
+	// PCDARTS is PC_DARTS_cifar, found by PC-DARTS on CIFAR-10 (yuhuixu1993/PC-DARTS, genotypes.py).
 	PCDARTS = published(
 		Cell{
 			{{SepConv3x3, 1}, {SkipConnect, 0}}, {{SepConv3x3, 0}, {DilConv3x3, 1}},

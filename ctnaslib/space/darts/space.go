@@ -7,29 +7,28 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
-// Space is the DARTS search space as a [space.Cellular].
+// Space is the DARTS search space as a [space.Cellular]. It is safe for concurrent use.
 type Space struct{}
 
 var _ space.Cellular = Space{}
 
-// Name is "darts".
+// Name returns "darts".
 func (Space) Name() string { return "darts" }
 
-// Nodes is 20: two inputs and eight operations in each cell.
+// Nodes returns 20: two inputs and eight operations in each cell.
 func (Space) Nodes() int { return 2 * cellNodes }
 
-// Ops is 10: padding, the two inputs of a cell, the seven operations.
+// Ops returns 10: padding, the two inputs of a cell, the seven operations.
 func (Space) Ops() int { return numIDs }
 
-// Cells is 2: the first half of a graph's nodes are the normal cell, the second the
-// reduction cell.
+// Cells returns 2: the first half of a graph's nodes are the normal cell, the second the reduction cell.
 func (Space) Cells() int { return 2 }
 
-// Features is 196; see [Genotype.Vector].
+// Features returns 196; see [Genotype.Vector].
 func (Space) Features() int { return Features }
 
-// Sample draws a [Genotype] uniformly from all [NumGenotypes]: for each node, an
-// unordered pair of predecessors, and an operation on each.
+// Sample draws a [Genotype] uniformly from all [NumGenotypes]: for each node, an unordered pair of predecessors, and
+// an operation on each.
 func (Space) Sample(rng *rand.Rand) space.Arch {
 	g, err := FromCode(rng.Uint64N(NumGenotypes))
 	if err != nil {
@@ -38,11 +37,10 @@ func (Space) Sample(rng *rand.Rand) space.Arch {
 	return g
 }
 
-// Mutate changes one edge of one cell: with probability 1/2 its operation, into one
-// of the other six, else its predecessor, into another one that the node does not
-// read yet, as regularised evolution does (Real et al., AAAI 2019). Node 2 has no other
-// predecessor, so the predecessors of nodes 3 to 5 change. The error says that a is
-// not a [Genotype].
+// Mutate changes one edge of one cell: with probability 1/2 its operation, into one of the other six, else its
+// predecessor, into another one that the node does not read yet, as regularised evolution does (Real et al., AAAI
+// 2019). Node 2 has no other predecessor, so the predecessors of nodes 3 to 5 change. The error says that a is not a
+// [Genotype].
 func (Space) Mutate(rng *rand.Rand, a space.Arch) (space.Arch, error) {
 	g, ok := a.(Genotype)
 	if !ok {
@@ -86,11 +84,10 @@ const (
 // decisionsPerNode are a predecessor and an operation, twice.
 const decisionsPerNode = 4
 
-// Decisions describes a genotype as 32 decisions: for each node of the normal cell,
-// then of the reduction cell, a predecessor and the operation on it, then another
-// predecessor and the operation on it. The second predecessor cannot be the first.
-// Each cell has kinds of decisions of its own, as the authors' code has a controller
-// for each. A policy that decides uniformly samples uniformly.
+// Decisions describes a genotype as 32 decisions: for each node of the normal cell, then of the reduction cell, a
+// predecessor and the operation on it, then another predecessor and the operation on it. The second predecessor
+// cannot be the first. Each cell has kinds of decisions of its own, as the authors' code has a controller for each. A
+// policy that decides uniformly samples uniformly.
 func (Space) Decisions() *space.Decisions { return decisions }
 
 var decisions = newDecisions()
@@ -105,8 +102,8 @@ func newDecisions() *space.Decisions {
 	for c := range cellNames {
 		from, op := kindsPerCell*c+kindFrom, kindsPerCell*c+kindOp
 		for i := range Nodes {
-			// The states of a node with n predecessors: the first predecessor; for each
-			// choice of it the operation, and the second predecessor; the last operation.
+			// The states of a node with n predecessors: the first predecessor; for each choice of it the operation,
+			// and the second predecessor; the last operation.
 			n := Inputs + i
 			first := len(d.States)
 			last := first + 1 + 2*n
@@ -135,7 +132,7 @@ func newDecisions() *space.Decisions {
 	return d
 }
 
-// state is a state of a kind in which nothing is allowed yet.
+// state returns a state of a kind that does not allow any choice yet.
 func state(kind int, d *space.Decisions) space.State {
 	s := space.State{Kind: kind, Next: make([]int, d.Kinds[kind].Choices)}
 	for choice := range s.Next {

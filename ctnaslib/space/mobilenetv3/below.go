@@ -1,32 +1,34 @@
 package mobilenetv3
 
 import (
+	"cmp"
 	"math/rand/v2"
+	"slices"
 	"sync"
 )
 
-// choices are a random network: the depth of each unit and the block of each place are
-// drawn independently of each other.
+// choices describe random networks, whose depths and blocks are drawn independently of each other.
 type choices struct {
 	depths [Units][MaxDepth + 1]float64 // probability of each depth
 	blocks [Units][MaxDepth][]option
 }
 
-// option is a block that a place may get.
+// option is one of the blocks that a network may have at some point.
 type option struct {
 	block       Block
 	probability float64
-	above       int64 // multiply-adds above the cheapest option of the place
+	above       int64 // multiply-adds above the cheapest option at that point
 }
 
-// below draws networks from choices, given that they keep to a limit. It adds up
-// multiply-adds above the smallest network, in grains, each rounded down. So it never
-// misses a network that fits, but proposes some that do not, which draw refuses.
+// below draws networks from choices, given that they keep to the limit of a space. It adds up multiply-adds above the
+// smallest network, in grains, each choice rounded down. So it never misses a network that fits, but proposes some
+// that do not, which draw refuses.
 //
-// They are few: as a network of the space makes at most 25 choices, one that is proposed
-// without need makes one that costs more than 1/25 of the room, which all roundings
-// together are far from. With the cheapest in its place it fits, and at most 170 come
-// from one network in this way, each no more likely than that one.
+// Those are few. A network makes at most 25 choices, so one that does not fit makes a choice that costs more than 1/25
+// of the room that the limit leaves, far more than all roundings together. With the cheapest option instead it fits,
+// and at most 170 networks become the same one in this way, each no more likely than that one.
+//
+// It does not change once it is made, and is safe for concurrent use.
 type below struct {
 	choices
 	space       Space
@@ -34,8 +36,8 @@ type below struct {
 	grain       int64
 	probability float64 // that a draw from choices is proposed
 
-	// The probability that what comes after a point takes at most so many grains: after
-	// the units before one, and after the blocks before one of a unit of some depth.
+	// The probability that what comes after a point takes at most so many grains: after the units before one, and
+	// after the blocks before one of a unit of some depth.
 	units  [Units + 1][]float64
 	places [Units][MaxDepth + 1][MaxDepth + 1][]float64
 }
@@ -43,7 +45,7 @@ type below struct {
 // grains is how finely what a limit leaves above the smallest network is counted.
 const grains = 4096
 
-// newBelow is nil if none of the choices keeps to the limit.
+// newBelow returns nil if none of the choices keeps to the limit.
 func newBelow(s Space, c choices) *below {
 	b := &below{choices: c, space: s}
 	smallest := s.fixed().MAdds
@@ -94,22 +96,18 @@ func newBelow(s Space, c choices) *below {
 	return b
 }
 
-// fromCheapest makes what the options of a place cost relative to the cheapest of them,
-// which it returns.
+// fromCheapest makes what the options of a block cost relative to the cheapest of them, which it returns.
 func (b *below) fromCheapest(unit, i int) int64 {
 	options := b.blocks[unit][i]
-	cheapest := options[0].above
-	for _, o := range options {
-		cheapest = min(cheapest, o.above)
-	}
+	cheapest := slices.MinFunc(options, func(a, b option) int { return cmp.Compare(a.above, b.above) }).above
 	for k := range options {
 		options[k].above -= cheapest
 	}
 	return cheapest
 }
 
-// add adds to a table what a choice contributes after which another table counts. The
-// conversion keeps the sums the same on every processor: it forbids fused operations.
+// add adds to a table what a choice contributes after which another table counts. The conversion keeps the sums the
+// same on every processor: it forbids fused operations.
 func (b *below) add(to []float64, p float64, above int64, from []float64) {
 	if above/b.grain >= int64(len(to)) {
 		return
@@ -149,7 +147,7 @@ func (b *below) propose(rng *rand.Rand) Net {
 	return n
 }
 
-// weight is the probability of a choice and of a rest that fits.
+// weight returns the probability of a choice and of a rest that fits.
 func (b *below) weight(p float64, above int64, after []float64, left int64) float64 {
 	if p == 0 || above/b.grain > left {
 		return 0
@@ -183,11 +181,8 @@ func (s Space) choices() choices {
 			c.depths[u][d] = 1. / (MaxDepth - MinDepth + 1)
 		}
 		for i := range MaxDepth {
-			for _, k := range Kernels {
-				for _, e := range Expansions {
-					b := Block{k, e}
-					c.blocks[u][i] = append(c.blocks[u][i], option{b, 1 / float64(len(Kernels)*len(Expansions)), s.Bottleneck(u, i, b).Cost().MAdds})
-				}
+			for _, b := range allBlocks {
+				c.blocks[u][i] = append(c.blocks[u][i], option{b, 1 / float64(len(allBlocks)), s.Bottleneck(u, i, b).Cost().MAdds})
 			}
 		}
 	}

@@ -2,7 +2,7 @@ package mobilenetv3
 
 import (
 	"fmt"
-	"math"
+	"slices"
 )
 
 // Skeleton is what all networks of a space have in common.
@@ -13,8 +13,7 @@ type Skeleton struct {
 	Strides    [Units + 1]int // of the stem, and of the first block of each unit
 }
 
-// OFA is the skeleton of OFA's published supernet for ImageNet of width 1.2, which
-// its accuracy predictor is of.
+// OFA returns the skeleton of OFA's published supernet for ImageNet of width 1.2, which its accuracy predictor is of.
 func OFA() Skeleton {
 	return Skeleton{Width: 1.2, Resolution: 224, Classes: 1000, Strides: [...]int{2, 2, 2, 2, 1, 2}}
 }
@@ -33,8 +32,8 @@ func (s Skeleton) Check() error {
 	return nil
 }
 
-// The channels of MobileNetV3-Large (Howard et al., ICCV 2019, Table 1): of the stem
-// and the first block, of the five units, and of the last two layers.
+// The channels of MobileNetV3-Large (Howard et al., ICCV 2019, Table 1): of the stem and the first block, of the five
+// units, and of the last two layers.
 var (
 	stemChannels = 16
 	unitChannels = [Units]int{24, 40, 80, 112, 160}
@@ -50,8 +49,7 @@ const (
 	HardSwish            // x·min(max(x+3, 0), 6)/6
 )
 
-// unitOptions are what MobileNetV3-Large chooses for each unit (its Table 1, as OFA
-// groups it into units).
+// unitOptions are what MobileNetV3-Large chooses for each unit (its Table 1, as OFA groups it into units).
 type unitOptions struct {
 	squeeze    bool // squeeze-and-excitation in every block
 	activation Activation
@@ -59,8 +57,8 @@ type unitOptions struct {
 
 var options = [Units]unitOptions{{false, ReLU}, {true, ReLU}, {false, HardSwish}, {true, HardSwish}, {true, HardSwish}}
 
-// Divisible rounds a number of channels to a multiple of 8, upwards where rounding
-// down would lose more than a tenth: make_divisible of the MobileNet papers' code.
+// Divisible rounds a number of channels to a multiple of 8, upwards where rounding down would lose more than a tenth:
+// make_divisible of the MobileNet papers' code.
 func Divisible(channels float64) int {
 	n := max(8, int(channels+4)/8*8)
 	if float64(n) < 0.9*channels {
@@ -77,7 +75,7 @@ type Channels struct {
 	Mix   int // of the 1×1 convolution after pooling
 }
 
-// Channels of the networks of the skeleton.
+// Channels returns the channels of the skeleton's networks.
 func (s Skeleton) Channels() Channels {
 	scaled := func(channels int) int { return Divisible(float64(channels) * s.Width) }
 	c := Channels{Stem: scaled(stemChannels), Final: scaled(lastChannels[0]), Mix: scaled(lastChannels[1])}
@@ -87,10 +85,9 @@ func (s Skeleton) Channels() Channels {
 	return c
 }
 
-// Bottleneck is an inverted-bottleneck block of a network: a 1×1 convolution to Middle
-// channels, a depthwise convolution, squeeze-and-excitation if Squeeze is not 0, and
-// a 1×1 convolution to Out channels; with batch norm after each convolution, and the
-// input added to the output where both have the same shape.
+// Bottleneck is an inverted-bottleneck block of a network: a 1×1 convolution to Middle channels, a depthwise
+// convolution, squeeze-and-excitation if Squeeze is not 0, and a 1×1 convolution to Out channels; with batch norm
+// after each convolution, and the input added to the output where both have the same shape.
 type Bottleneck struct {
 	In, Middle, Out int // channels; without the first convolution if In = Middle
 	Kernel, Stride  int // of the depthwise convolution
@@ -99,16 +96,16 @@ type Bottleneck struct {
 	Size            int // of the input, in pixels
 }
 
-// OutSize is the size of the output, in pixels.
+// OutSize returns the size of the output, in pixels.
 func (b Bottleneck) OutSize() int { return halved(b.Size, b.Stride) }
 
 // Residual says whether the input is added to the output.
 func (b Bottleneck) Residual() bool { return b.Stride == 1 && b.In == b.Out }
 
-// Squeezed is the number of channels into which squeeze-and-excitation squeezes.
+// Squeezed returns the number of channels into which squeeze-and-excitation squeezes.
 func Squeezed(channels int) int { return Divisible(float64(channels / 4)) }
 
-// Bottleneck is block i of a unit, both counted from 0, with the choices of b.
+// Bottleneck returns block i of a unit, both counted from 0, with the choices of b.
 func (s Skeleton) Bottleneck(unit, i int, b Block) Bottleneck {
 	c := s.Channels()
 	in, size := c.Stem, halved(s.Resolution, s.Strides[0])
@@ -126,7 +123,7 @@ func (s Skeleton) Bottleneck(unit, i int, b Block) Bottleneck {
 	return out
 }
 
-// First is the fixed block before the units.
+// First returns the fixed block before the units.
 func (s Skeleton) First() Bottleneck {
 	c := s.Channels().Stem
 	return Bottleneck{In: c, Middle: c, Out: c, Kernel: 3, Stride: 1, Activation: ReLU, Size: halved(s.Resolution, s.Strides[0])}
@@ -142,7 +139,7 @@ type Cost struct {
 
 func (c *Cost) add(other Cost) { c.MAdds += other.MAdds; c.Params += other.Params }
 
-// conv is a convolution, with scale and shift of batch norm for each output if norm.
+// conv returns the cost of a convolution, with scale and shift of batch norm for each output if norm.
 func conv(in, out, kernel, groups, size int, norm bool) Cost {
 	weights := int64(in / groups * out * kernel * kernel)
 	c := Cost{MAdds: weights * int64(size*size), Params: weights}
@@ -152,7 +149,7 @@ func conv(in, out, kernel, groups, size int, norm bool) Cost {
 	return c
 }
 
-// Cost of the block.
+// Cost returns the cost of the block.
 func (b Bottleneck) Cost() Cost {
 	var c Cost
 	if b.In != b.Middle {
@@ -167,13 +164,12 @@ func (b Bottleneck) Cost() Cost {
 	return c
 }
 
-// linear is a linear layer with bias.
+// linear returns the cost of a linear layer with bias.
 func linear(in, out int) Cost {
 	return Cost{MAdds: int64(in * out), Params: int64(in*out + out)}
 }
 
-// fixed is the cost of what every network has: stem, first block, and the layers
-// after the units.
+// fixed returns the cost of what every network has: stem, first block, and the layers after the units.
 func (s Skeleton) fixed() Cost {
 	c := s.Channels()
 	size := halved(s.Resolution, s.Strides[0])
@@ -188,7 +184,7 @@ func (s Skeleton) fixed() Cost {
 	return cost
 }
 
-// Cost of a network.
+// Cost returns the cost of a network.
 func (s Skeleton) Cost(n Net) Cost {
 	cost := s.fixed()
 	for u := range Units {
@@ -199,36 +195,23 @@ func (s Skeleton) Cost(n Net) Cost {
 	return cost
 }
 
-// MAdds are the multiply-adds of a network for one image: of its convolutions and
-// linear layers, those of squeeze-and-excitation included, but not of batch norm,
-// activations and biases.
+// MAdds returns the multiply-adds of a network for one image: of its convolutions and linear layers, those of
+// squeeze-and-excitation included, but not of batch norm, activations and biases.
 func (s Skeleton) MAdds(n Net) int64 { return s.Cost(n).MAdds }
 
-// Params are the trainable parameters of a network.
-func (s Skeleton) Params(n Net) int64 { return s.Cost(n).Params }
-
-// Range is the least and the largest number of multiply-adds of a network.
+// Range returns the least and the largest number of multiply-adds of a network.
 func (s Skeleton) Range() (least, most int64) {
 	least, most = s.fixed().MAdds, s.fixed().MAdds
 	for u := range Units {
 		for i := range MaxDepth {
-			low, high := s.choices(u, i)
-			most += high
-			if i < MinDepth {
-				least += low
+			var madds []int64
+			for _, b := range allBlocks {
+				madds = append(madds, s.Bottleneck(u, i, b).Cost().MAdds)
 			}
-		}
-	}
-	return least, most
-}
-
-// choices are the least and the largest number of multiply-adds of block i of a unit.
-func (s Skeleton) choices(unit, i int) (least, most int64) {
-	least = math.MaxInt64
-	for _, k := range Kernels {
-		for _, e := range Expansions {
-			m := s.Bottleneck(unit, i, Block{k, e}).Cost().MAdds
-			least, most = min(least, m), max(most, m)
+			most += slices.Max(madds)
+			if i < MinDepth {
+				least += slices.Min(madds)
+			}
 		}
 	}
 	return least, most

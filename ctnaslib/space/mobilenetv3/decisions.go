@@ -2,7 +2,6 @@ package mobilenetv3
 
 import (
 	"math"
-	"slices"
 	"sync"
 
 	"github.com/ctnas/ctnas/ctnaslib/space"
@@ -15,10 +14,10 @@ const (
 	kindKernel           // index into Kernels
 )
 
-// quantum is the unit, in multiply-adds, in which the automaton of a space counts what a
-// network has left: each block is rounded up to it. So every sequence keeps to the limit,
-// and all networks but some of those within 20 quanta of it can be written down. Where
-// the limit leaves little above the smallest network, it is a thousandth of that.
+// quantum returns the unit, in multiply-adds, in which the automaton of a space counts what a network has left: each
+// block is rounded up to it. So every sequence keeps to the limit, and all networks but some of those within 20
+// quanta of it can be written down. Where the limit leaves little above the smallest network, it is a thousandth of
+// that.
 func (s Space) quantum() int64 {
 	const usual = 500_000
 	least, _ := s.Range()
@@ -28,13 +27,11 @@ func (s Space) quantum() int64 {
 	return usual
 }
 
-// Decisions describes a network as the authors' controller writes it (their released
-// code): for each unit its depth, then for each block its expansion and its kernel.
-// There are two differences. Blocks beyond the depth, which mean nothing, are not
-// written. And where the space has a limit of multiply-adds, a state knows how many are
-// left: choices after which even the smallest rest would break the limit are
-// forbidden, so that a policy keeps to it by construction, where the paper does not
-// say how it did.
+// Decisions describes a network as the authors' controller writes it (their released code): for each unit its depth,
+// then for each block its expansion and its kernel. There are two differences. Blocks beyond the depth, which mean
+// nothing, are not written. And where the space has a limit of multiply-adds, a state knows how many are left:
+// choices after which even the smallest rest would break the limit are forbidden, so that a policy keeps to it by
+// construction, where the paper does not say how it did.
 func (s Space) Decisions() *space.Decisions {
 	d, _ := automata.LoadOrStore(s, sync.OnceValue(func() *space.Decisions { return newDecisions(s) }))
 	return d.(func() *space.Decisions)()
@@ -42,8 +39,8 @@ func (s Space) Decisions() *space.Decisions {
 
 var automata sync.Map // of Space: func() *space.Decisions
 
-// place is a point in writing a network down.
-type place struct {
+// position is a point in writing a network down.
+type position struct {
 	unit, depth, block int // depth 0: the depth of the unit is to be chosen
 	expansion          int // of the block, if its kernel is to be chosen; else 0
 	left               int // quanta
@@ -51,43 +48,35 @@ type place struct {
 
 // writer makes the automaton of a space.
 type writer struct {
-	space   Space
 	limited bool                           // whether the limit forbids anything
-	quantum int64                          // of the space
 	cost    [Units][MaxDepth]map[Block]int // quanta
 	least   [Units][MaxDepth]int           // of a block
-	found   map[place]int                  // number of a state
-	queue   []place
+	number  map[position]int               // of a state
+	queue   []position                     // whose states are to be made, in their order
 }
 
-func newWriter(s Space) *writer {
+// theEnd stands for the number of the end while the number of states is not known.
+const theEnd = -2
+
+func newDecisions(s Space) *space.Decisions {
 	_, most := s.Range()
-	w := &writer{space: s, limited: s.limit != 0 && s.limit < most, quantum: s.quantum(), found: make(map[place]int)}
+	w := &writer{limited: s.limit != 0 && s.limit < most, number: make(map[position]int)}
+	var start position
+	quantum := s.quantum()
+	if w.limited {
+		start.left = int((s.limit - s.fixed().MAdds) / quantum)
+	}
 	for u := range Units {
 		for i := range MaxDepth {
 			w.cost[u][i], w.least[u][i] = make(map[Block]int), math.MaxInt
-			for _, k := range Kernels {
-				for _, e := range Expansions {
-					b := Block{k, e}
-					w.cost[u][i][b] = w.quanta(s.Bottleneck(u, i, b).Cost().MAdds)
-					w.least[u][i] = min(w.least[u][i], w.cost[u][i][b])
+			for _, b := range allBlocks {
+				if w.limited {
+					w.cost[u][i][b] = int((s.Bottleneck(u, i, b).Cost().MAdds + quantum - 1) / quantum)
 				}
+				w.least[u][i] = min(w.least[u][i], w.cost[u][i][b])
 			}
 		}
 	}
-	return w
-}
-
-// start is the place before the first decision.
-func (w *writer) start() place {
-	if !w.limited {
-		return place{}
-	}
-	return place{left: int((w.space.limit - w.space.fixed().MAdds) / w.quantum)}
-}
-
-func newDecisions(s Space) *space.Decisions {
-	w := newWriter(s)
 	d := &space.Decisions{
 		Kinds: []space.Kind{
 			kindDepth:     {Name: "depth", Choices: MaxDepth - MinDepth + 1},
@@ -96,11 +85,10 @@ func newDecisions(s Space) *space.Decisions {
 		},
 		Steps: Units + 2*NumBlock,
 	}
-	w.state(w.start())
+	w.state(start)
 	for i := 0; i < len(w.queue); i++ { // grows
 		d.States = append(d.States, w.next(w.queue[i]))
 	}
-	// The end was numbered −2 while the number of states was not known.
 	for _, state := range d.States {
 		for c, next := range state.Next {
 			if next == theEnd {
@@ -111,85 +99,71 @@ func newDecisions(s Space) *space.Decisions {
 	return d
 }
 
-const theEnd = -2
-
-func (w *writer) quanta(madds int64) int {
-	if !w.limited {
-		return 0
-	}
-	return int((madds + w.quantum - 1) / w.quantum)
-}
-
-// state is the number of a place, which is given one if it has none.
-func (w *writer) state(p place) int {
+// state returns the number of a position's state, which is given one if it has none.
+func (w *writer) state(p position) int {
 	if p.unit == Units {
 		return theEnd
 	}
-	n, ok := w.found[p]
+	n, ok := w.number[p]
 	if !ok {
 		n = len(w.queue)
-		w.found[p] = n
+		w.number[p] = n
 		w.queue = append(w.queue, p)
 	}
 	return n
 }
 
-// rest is the least that can come after the given place, in quanta: a unit whose depth
-// is not chosen has MinDepth blocks.
-func (w *writer) rest(p place) int {
-	sum := 0
+// next makes the state of a position.
+func (w *writer) next(p position) space.State {
+	var state space.State
+	var choices []position // what each leads to
+	switch {
+	case p.depth == 0:
+		for depth := MinDepth; depth <= MaxDepth; depth++ {
+			choices = append(choices, position{unit: p.unit, depth: depth, left: p.left})
+		}
+	case p.expansion == 0:
+		state.Kind = kindExpansion
+		for _, e := range Expansions {
+			p.expansion = e
+			choices = append(choices, p)
+		}
+	default:
+		state.Kind = kindKernel
+		for _, k := range Kernels {
+			choices = append(choices, w.after(p, k))
+		}
+	}
+	for _, to := range choices {
+		if w.fits(to) {
+			state.Next = append(state.Next, w.state(to))
+		} else {
+			state.Next = append(state.Next, space.Forbidden)
+		}
+	}
+	return state
+}
+
+// fits says whether the least that can come after a position keeps to the limit: the cheapest kernel of a block, and
+// MinDepth blocks of a unit whose depth is not chosen.
+func (w *writer) fits(p position) bool {
+	if p.expansion != 0 {
+		p = w.after(p, Kernels[0])
+	}
 	for u := p.unit; u < Units; u++ {
 		from, to := 0, MinDepth
 		if u == p.unit && p.depth > 0 {
 			from, to = p.block, p.depth
 		}
 		for i := from; i < to; i++ {
-			sum += w.least[u][i]
+			p.left -= w.least[u][i]
 		}
 	}
-	return sum
+	return p.left >= 0
 }
 
-// next is the state of a place.
-func (w *writer) next(p place) space.State {
-	enter := func(to place) int {
-		if w.limited && (to.left < 0 || w.rest(to) > to.left) {
-			return space.Forbidden
-		}
-		return w.state(to)
-	}
-	switch {
-	case p.depth == 0:
-		state := space.State{Kind: kindDepth}
-		for depth := MinDepth; depth <= MaxDepth; depth++ {
-			to := p
-			to.depth = depth
-			state.Next = append(state.Next, enter(to))
-		}
-		return state
-	case p.expansion == 0:
-		state := space.State{Kind: kindExpansion}
-		for _, e := range Expansions {
-			to := p
-			to.expansion = e
-			if enter(w.after(to, Kernels[0])) == space.Forbidden { // the cheapest kernel
-				state.Next = append(state.Next, space.Forbidden)
-			} else {
-				state.Next = append(state.Next, w.state(to))
-			}
-		}
-		return state
-	default:
-		state := space.State{Kind: kindKernel}
-		for _, k := range Kernels {
-			state.Next = append(state.Next, enter(w.after(p, k)))
-		}
-		return state
-	}
-}
-
-// after is the place after the kernel of p's block is chosen.
-func (w *writer) after(p place, kernel int) place {
+// after returns the position after the kernel of p's block is chosen.
+func (w *writer) after(p position, kernel int) position {
 	p.left -= w.cost[p.unit][p.block][Block{kernel, p.expansion}]
 	p.expansion = 0
 	if p.block++; p.block == p.depth {
@@ -213,5 +187,3 @@ func (s Space) Decode(sequence []int) (space.Arch, error) {
 	}
 	return n, nil
 }
-
-func indexOf(values [3]int, v int) int { return slices.Index(values[:], v) }

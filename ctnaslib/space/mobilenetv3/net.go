@@ -1,7 +1,6 @@
-// Package mobilenetv3 is the MobileNetV3-like search space of the paper's ImageNet
-// experiments (Sec. 5.2), that of Once-for-All (OFA; Cai et al., ICLR 2020): five
-// units of two to four inverted-bottleneck blocks, each with a kernel of 3, 5 or 7
-// and an expansion of 3, 4 or 6. It has (9² + 9³ + 9⁴)⁵ ≈ 2·10¹⁹ networks.
+// Package mobilenetv3 is the MobileNetV3-like search space of the paper's ImageNet experiments (Sec. 5.2), that of
+// Once-for-All (OFA; Cai et al., ICLR 2020): five units of two to four inverted-bottleneck blocks, each with a kernel
+// of 3, 5 or 7 and an expansion of 3, 4 or 6. It has (9² + 9³ + 9⁴)⁵ ≈ 2·10¹⁹ networks.
 //
 //	s, err := mobilenetv3.New(mobilenetv3.OFA(), 600e6) // at most 600M multiply-adds
 //	net := s.Sample(rng).(mobilenetv3.Net)
@@ -26,8 +25,7 @@ const (
 	NumBlock = Units * MaxDepth // blocks of the deepest network
 )
 
-// Kernels are the sizes of a block's depthwise convolution, Expansions its middle
-// channels per input channel.
+// Kernels are the sizes of a block's depthwise convolution, Expansions its middle channels per input channel.
 var (
 	Kernels    = [3]int{3, 5, 7}
 	Expansions = [3]int{3, 4, 6}
@@ -39,16 +37,25 @@ type Block struct {
 	Expansion int // one of [Expansions]
 }
 
-// Net is a network of the space. A Net made by this package is valid. Nets are
-// comparable with ==. The zero Net is not a network.
+// allBlocks are the nine blocks that there are: those of the smallest kernel first.
+var allBlocks = func() (all []Block) {
+	for _, k := range Kernels {
+		for _, e := range Expansions {
+			all = append(all, Block{k, e})
+		}
+	}
+	return all
+}()
+
+// Net is a network of the space. A Net made by this package is valid. Nets are comparable with ==, immutable and safe
+// for concurrent use. The zero Net is not a network.
 type Net struct {
 	blocks [Units][MaxDepth]Block // zero beyond a unit's depth
 }
 
 var _ space.Vector = Net{}
 
-// NewNet makes a network from the blocks of its five units. The error names what is
-// not of the space.
+// NewNet makes a network from the blocks of its five units. The error names what is not of the space.
 func NewNet(units [][]Block) (Net, error) {
 	var n Net
 	if len(units) != Units {
@@ -59,7 +66,7 @@ func NewNet(units [][]Block) (Net, error) {
 			return Net{}, fmt.Errorf("mobilenetv3: unit %d has %d blocks; it may have %d to %d", u+1, len(blocks), MinDepth, MaxDepth)
 		}
 		for i, b := range blocks {
-			if !slices.Contains(Kernels[:], b.Kernel) || !slices.Contains(Expansions[:], b.Expansion) {
+			if !slices.Contains(allBlocks, b) {
 				return Net{}, fmt.Errorf("mobilenetv3: block %d of unit %d has kernel %d and expansion %d; there are kernels of %v and expansions of %v", i+1, u+1, b.Kernel, b.Expansion, Kernels, Expansions)
 			}
 			n.blocks[u][i] = b
@@ -68,16 +75,16 @@ func NewNet(units [][]Block) (Net, error) {
 	return n, nil
 }
 
-// Uniform is the network whose units all have so many blocks, all the same. The error
-// says that they are not of the space.
+// Uniform returns the network whose units all have depth blocks, each of them b. The error says that they are not of
+// the space.
 func Uniform(depth int, b Block) (Net, error) {
 	unit := slices.Repeat([]Block{b}, max(0, depth))
 	return NewNet([][]Block{unit, unit, unit, unit, unit})
 }
 
-// FromOFA makes a network from the lists of OFA's code: the depths of the units, and
-// a kernel and an expansion for each of 20 blocks, four in a unit. Those beyond a
-// unit's depth mean nothing. The error names what is not of the space.
+// FromOFA makes a network from the lists of OFA's code: the depths of the units, and a kernel and an expansion for
+// each of 20 blocks, four in a unit. Those beyond a unit's depth mean nothing. The error names what is not of the
+// space.
 func FromOFA(depths, kernels, expansions []int) (Net, error) {
 	if len(depths) != Units || len(kernels) != NumBlock || len(expansions) != NumBlock {
 		return Net{}, fmt.Errorf("mobilenetv3: OFA's lists have %d depths, %d kernels and %d expansions, not %d, %d and %d",
@@ -95,7 +102,7 @@ func FromOFA(depths, kernels, expansions []int) (Net, error) {
 	return NewNet(units)
 }
 
-// Blocks are the blocks of a unit, counted from 0, in their order.
+// Blocks returns the blocks of a unit, counted from 0, in their order.
 func (n Net) Blocks(unit int) []Block {
 	blocks := n.blocks[unit]
 	depth := slices.Index(blocks[:], Block{})
@@ -105,25 +112,21 @@ func (n Net) Blocks(unit int) []Block {
 	return blocks[:depth]
 }
 
-// ID is the text of the network: two networks of different choices are never equal.
+// ID returns the text of the network: two networks of different choices are never equal.
 func (n Net) ID() string { return n.String() }
 
-// String is the text that [Parse] reads: of each block its kernel and expansion, such
-// as "5x6", the units separated by bars: "3x3,3x4|7x6,5x6,3x3|…".
+// String returns the text that [Parse] reads: of each block its kernel and expansion, such as "5x6", the units
+// separated by bars: "3x3,3x4|7x6,5x6,3x3|…".
 func (n Net) String() string {
-	var s strings.Builder
+	var units [Units]string
 	for u := range Units {
-		if u > 0 {
-			s.WriteByte('|')
+		var blocks []string
+		for _, b := range n.Blocks(u) {
+			blocks = append(blocks, fmt.Sprintf("%dx%d", b.Kernel, b.Expansion))
 		}
-		for i, b := range n.Blocks(u) {
-			if i > 0 {
-				s.WriteByte(',')
-			}
-			fmt.Fprintf(&s, "%dx%d", b.Kernel, b.Expansion)
-		}
+		units[u] = strings.Join(blocks, ",")
 	}
-	return s.String()
+	return strings.Join(units[:], "|")
 }
 
 // Parse reads what [Net.String] wrote. The error names what is wrong in it.
@@ -145,44 +148,44 @@ func Parse(text string) (Net, error) {
 	return NewNet(units)
 }
 
-// The operations of a [space.Graph]: input and output, and for every unit one of each
-// choice of a block. So a node also says at which resolution and width it stands,
-// which the chain of blocks alone does not.
+// The operations of a [space.Graph]: input and output, and for every unit one of each choice of a block. So a node
+// also says at which resolution and width it stands, which the chain of blocks alone does not.
 const (
 	opInput  = 1
-	opBlock  = 2 // plus 9·unit + 3·(index of the kernel) + index of the expansion
+	opBlock  = 2 // plus 9·unit + index in allBlocks
 	opOutput = opBlock + 9*Units
 	numOps   = opOutput + 1
 )
 
-// Graph is the chain of the network's blocks, between an input and an output.
+// Graph returns the chain of the network's blocks, between an input and an output.
 func (n Net) Graph() space.Graph {
 	g := space.Graph{Ops: []int{opInput}}
 	for u := range Units {
 		for _, b := range n.Blocks(u) {
-			g.Ops = append(g.Ops, opBlock+9*u+3*indexOf(Kernels, b.Kernel)+indexOf(Expansions, b.Expansion))
+			g.Edges = append(g.Edges, [2]int{len(g.Ops) - 1, len(g.Ops)})
+			g.Ops = append(g.Ops, opBlock+9*u+slices.Index(allBlocks, b))
 		}
 	}
+	g.Edges = append(g.Edges, [2]int{len(g.Ops) - 1, len(g.Ops)})
 	g.Ops = append(g.Ops, opOutput)
-	for i := 1; i < len(g.Ops); i++ {
-		g.Edges = append(g.Edges, [2]int{i - 1, i})
-	}
 	return g
 }
 
 // Features is the length of [Net.Vector].
 const Features = 2 * 3 * NumBlock
 
-// Vector is what the authors' comparator reads: the kernels of all 20 places for a
-// block, one-hot, then their expansions likewise; all zeros where there is no block.
+// Vector returns what the authors' comparator reads: the kernels of all 20 places for a block, one-hot, then their
+// expansions likewise; all zeros where there is no block.
 func (n Net) Vector() []float32 {
 	v := make([]float32, Features)
 	for u := range Units {
 		for i, b := range n.Blocks(u) {
-			place := 3 * (u*MaxDepth + i)
-			v[place+indexOf(Kernels, b.Kernel)] = 1
-			v[Features/2+place+indexOf(Expansions, b.Expansion)] = 1
+			at := 3 * (u*MaxDepth + i)
+			v[at+indexOf(Kernels, b.Kernel)] = 1
+			v[Features/2+at+indexOf(Expansions, b.Expansion)] = 1
 		}
 	}
 	return v
 }
+
+func indexOf(values [3]int, v int) int { return slices.Index(values[:], v) }

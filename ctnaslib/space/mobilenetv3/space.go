@@ -7,8 +7,8 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
-// Space is the set of networks of a skeleton with at most so many multiply-adds. It
-// is comparable with ==. Make one with [New].
+// Space is the set of networks of a skeleton with at most so many multiply-adds. It is comparable with ==, safe for
+// concurrent use, and made by [New].
 type Space struct {
 	Skeleton
 	limit int64
@@ -20,9 +20,8 @@ var (
 	_ space.Crossing = Space{}
 )
 
-// New is the space of a skeleton's networks with at most limit multiply-adds for one
-// image; 0 is no limit. The error says what is wrong with the skeleton, or that the
-// limit leaves no network.
+// New returns the space of a skeleton's networks with at most limit multiply-adds for one image; 0 is no limit. The
+// error says what is wrong with the skeleton, or that the limit leaves no network.
 func New(s Skeleton, limit int64) (Space, error) {
 	if err := s.Check(); err != nil {
 		return Space{}, err
@@ -33,14 +32,13 @@ func New(s Skeleton, limit int64) (Space, error) {
 	return Space{s, limit}, nil
 }
 
-// Limit is the largest number of multiply-adds of a network, 0 for none.
+// Limit returns the largest number of multiply-adds of a network, 0 for none.
 func (s Space) Limit() int64 { return s.limit }
 
 // Contains says whether a network keeps to the limit.
 func (s Space) Contains(n Net) bool { return s.limit == 0 || s.MAdds(n) <= s.limit }
 
-// Name is "mobilenetv3" with the skeleton and the limit, such as
-// "mobilenetv3 ×1.2 at 224, at most 600M".
+// Name returns "mobilenetv3" with the skeleton and the limit, such as "mobilenetv3 ×1.2 at 224, at most 600M".
 func (s Space) Name() string {
 	name := fmt.Sprintf("mobilenetv3 ×%g at %d", s.Width, s.Resolution)
 	if s.limit > 0 {
@@ -49,21 +47,20 @@ func (s Space) Name() string {
 	return name
 }
 
-// Nodes is 22: input, output and at most 20 blocks.
+// Nodes returns 22: input, output and at most 20 blocks.
 func (Space) Nodes() int { return NumBlock + 2 }
 
-// Ops is 48: padding, input, 9 choices of a block in each of 5 units, output.
+// Ops returns 48: padding, input, 9 choices of a block in each of 5 units, output.
 func (Space) Ops() int { return numOps }
 
-// Features is 120; see [Net.Vector].
+// Features returns 120; see [Net.Vector].
 func (Space) Features() int { return Features }
 
 // rare is the probability to keep to the limit below which it is not left to chance.
 const rare = 1e-3
 
-// Sample draws each depth, kernel and expansion uniformly, as OFA and the authors do,
-// given that the network keeps to the limit. So a network of few blocks is more likely
-// than one of many, of which there are more.
+// Sample draws each depth, kernel and expansion uniformly, as OFA and the authors do, given that the network keeps to
+// the limit. So a network of few blocks is more likely than one of many, of which there are more.
 func (s Space) Sample(rng *rand.Rand) space.Arch {
 	if s.limit == 0 {
 		return randomNet(rng)
@@ -92,16 +89,14 @@ func randomBlock(rng *rand.Rand) Block {
 	return Block{Kernels[rng.IntN(len(Kernels))], Expansions[rng.IntN(len(Expansions))]}
 }
 
-// tries is how many random changes or children of networks are compared with a limit. If
-// any change keeps to it, one that is drawn with a probability of 1/90 does: a kernel or an
-// expansion that becomes smaller, or larger by a step, which costs less than another block.
-// So changes that are there are missed with a probability of 2·10⁻¹⁰.
+// tries is how many random changes or children of networks are compared with a limit. If any change keeps to it, one
+// that is drawn with a probability of 1/90 does: a kernel or an expansion that becomes smaller, or larger by a step,
+// which costs less than another block. So changes that are there are missed with a probability of 2·10⁻¹⁰.
 const tries = 2000
 
-// Mutate changes one depth, kernel or expansion of a network, each as likely as any
-// other, to another value; a unit that grows ends in random blocks. It tries again
-// while the result breaks the limit. The error says that a is not a [Net], or that no
-// change keeps to the limit.
+// Mutate changes one depth, kernel or expansion of a network, each with the same probability, to another value; a
+// unit that grows ends in random blocks. It tries again while the result breaks the limit. The error says that a is
+// not a [Net], or that no change keeps to the limit.
 func (s Space) Mutate(rng *rand.Rand, a space.Arch) (space.Arch, error) {
 	n, ok := a.(Net)
 	if !ok || n == (Net{}) {
@@ -115,10 +110,9 @@ func (s Space) Mutate(rng *rand.Rand, a space.Arch) (space.Arch, error) {
 	return nil, fmt.Errorf("mobilenetv3: cannot mutate %s: no small change of it has at most %d multiply-adds", n, s.limit)
 }
 
-// Cross takes each unit's depth, and each block, from one of two networks, as likely
-// from either, given that the child keeps to the limit; a block that only one of them has
-// is taken from that. The error says that a or b is not a [Net], or that no child keeps
-// to the limit.
+// Cross takes each unit's depth, and each block, from one of two networks, with equal probability, given that the
+// child keeps to the limit; a block that only one of them has is taken from that. The error says that a or b is not a
+// [Net], or that no child keeps to the limit.
 func (s Space) Cross(rng *rand.Rand, a, b space.Arch) (space.Arch, error) {
 	m, ok1 := a.(Net)
 	n, ok2 := b.(Net)
@@ -147,7 +141,7 @@ func (s Space) Cross(rng *rand.Rand, a, b space.Arch) (space.Arch, error) {
 	return nil, fmt.Errorf("mobilenetv3: cannot cross %s and %s: no child of theirs has at most %d multiply-adds", m, n, s.limit)
 }
 
-// byDepth are two networks in the order of a unit's depth.
+// byDepth returns two networks, the one with the deeper unit first.
 func byDepth(m, n Net, unit int) (deeper, other Net) {
 	if len(n.Blocks(unit)) > len(m.Blocks(unit)) {
 		return n, m
@@ -155,7 +149,7 @@ func byDepth(m, n Net, unit int) (deeper, other Net) {
 	return m, n
 }
 
-// children are the choices of Cross.
+// children returns the choices of Cross.
 func (s Space) children(m, n Net) choices {
 	var c choices
 	for u := range Units {
@@ -174,7 +168,7 @@ func (s Space) children(m, n Net) choices {
 	return c
 }
 
-// changed is the network with one choice changed.
+// changed returns the network with one choice changed.
 func (n Net) changed(rng *rand.Rand) Net {
 	choices := Units
 	for u := range Units {
@@ -209,8 +203,7 @@ func (n Net) changed(rng *rand.Rand) Net {
 // other draws one of 0 … n−1 that is not i.
 func other(rng *rand.Rand, i, n int) int { return (i + 1 + rng.IntN(n-1)) % n }
 
-// Parse reads a [Net] from its text; see the function [Parse]. The error also says
-// that the network breaks the limit.
+// Parse reads a [Net] from its text; see the function [Parse]. The error also says that the network breaks the limit.
 func (s Space) Parse(text string) (space.Arch, error) {
 	n, err := Parse(text)
 	if err == nil && !s.Contains(n) {

@@ -1,6 +1,5 @@
-// Package nasbench101 is the NAS-Bench-101 search space (Ying et al., ICML
-// 2019): cells of at most 7 vertices and 9 edges, whose interior vertices are
-// one of three operations. It has 423,624 distinct cells.
+// Package nasbench101 is the NAS-Bench-101 search space (Ying et al., ICML 2019): cells of at most 7 vertices and 9
+// edges, whose interior vertices are one of three operations. It has 423,624 distinct cells.
 //
 //	cell, err := nasbench101.New(matrix, []string{"input", "conv3x3-bn-relu", "output"})
 //	cell.Hash()   // the official module hash
@@ -9,9 +8,9 @@
 package nasbench101
 
 import (
-	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 
 	"github.com/ctnas/ctnas/ctnaslib/space"
@@ -24,8 +23,7 @@ const (
 	NumCells    = 423624 // distinct cells, counted by module hash
 )
 
-// Op is the operation of an interior vertex. The values are the labels that the
-// official module hash uses.
+// Op is the operation of an interior vertex. The values are the labels that the official module hash uses.
 type Op uint8
 
 // The three operations.
@@ -47,7 +45,7 @@ var opNames = [numOps]string{"conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"}
 // opLetters are the letters of the text form; see [Parse].
 const opLetters = "ABM"
 
-// String is the official name of the operation, such as "conv3x3-bn-relu".
+// String returns the official name of the operation, such as "conv3x3-bn-relu".
 func (op Op) String() string {
 	if op >= numOps {
 		return fmt.Sprintf("op(%d)", uint8(op))
@@ -55,22 +53,19 @@ func (op Op) String() string {
 	return opNames[op]
 }
 
-// Cell is a cell of the space: a directed acyclic graph from vertex 0, the
-// input, to vertex N()-1, the output. A Cell made by this package is valid and
-// pruned: every vertex lies on a path from the input to the output. Cells are
-// comparable with ==, which is finer than isomorphism; [Cell.Hash] compares up to
-// isomorphism. The zero Cell is not a cell.
+// Cell is a cell of the space: a directed acyclic graph from vertex 0, the input, to vertex N()-1, the output. A Cell
+// made by this package is valid and pruned: every vertex lies on a path from the input to the output. Cells are
+// comparable with ==, which is finer than isomorphism; [Cell.Hash] compares up to isomorphism. They are immutable and
+// safe for concurrent use. The zero Cell is not a cell.
 type Cell struct {
 	n   uint8
-	out [MaxVertices]uint8     // out[i] has bit j set for an edge i → j
+	out graph
 	ops [MaxVertices - 2]uint8 // ops[i] is the operation of vertex i+1; unused ones are 0
 }
 
-// New makes a cell from an adjacency matrix (matrix[i][j] is 1 for an edge
-// i → j) and the operations of all vertices by their official names, "input"
-// first and "output" last. As in the official code, vertices that are not on a
-// path from input to output are pruned, and edges are counted after that. The
-// error says which rule the input breaks.
+// New makes a cell from an adjacency matrix (matrix[i][j] is 1 for an edge i → j) and the operations of all vertices
+// by their official names, "input" first and "output" last. As in the official code, vertices that are not on a path
+// from input to output are pruned, and edges are counted after that. The error says which rule the input breaks.
 func New(matrix [][]int, ops []string) (Cell, error) {
 	n := len(matrix)
 	if n < 2 || n > MaxVertices {
@@ -79,132 +74,38 @@ func New(matrix [][]int, ops []string) (Cell, error) {
 	if len(ops) != n {
 		return Cell{}, fmt.Errorf("nasbench101: the matrix has %d vertices but %d operations are given", n, len(ops))
 	}
-	var out [MaxVertices]uint8
+	var out graph
 	for i, row := range matrix {
 		if len(row) != n {
 			return Cell{}, fmt.Errorf("nasbench101: the matrix is not square: row %d has %d entries, not %d", i, len(row), n)
 		}
 		for j, e := range row {
-			switch e {
-			case 0:
-			case 1:
-				out[i] |= 1 << j
-			default:
+			if e != 0 && e != 1 {
 				return Cell{}, fmt.Errorf("nasbench101: entry (%d, %d) of the matrix is %d, not 0 or 1", i, j, e)
 			}
+			out[i] |= uint8(e) << j
 		}
 	}
-	if err := checkOrder(out, n); err != nil {
+	if err := out.checkOrder(n); err != nil {
 		return Cell{}, err
 	}
 	if ops[0] != nameInput || ops[n-1] != nameOutput {
 		return Cell{}, fmt.Errorf("nasbench101: the first operation must be %q and the last %q, not %q and %q", nameInput, nameOutput, ops[0], ops[n-1])
 	}
-	interior := make([]Op, 0, MaxVertices-2)
+	interior := make([]Op, n-2)
 	for v, name := range ops[1 : n-1] {
-		op, err := parseOp(name)
-		if err != nil {
-			return Cell{}, fmt.Errorf("nasbench101: vertex %d: %w", v+1, err)
+		op := slices.Index(opNames[:], name)
+		if op < 0 {
+			return Cell{}, fmt.Errorf("nasbench101: vertex %d: unknown operation %q; the space has %s", v+1, name, strings.Join(opNames[:], ", "))
 		}
-		interior = append(interior, op)
+		interior[v] = Op(op)
 	}
 	return prune(out, interior)
 }
 
-func parseOp(name string) (Op, error) {
-	for op, official := range opNames {
-		if name == official {
-			return Op(op), nil
-		}
-	}
-	return 0, fmt.Errorf("unknown operation %q; the space has %s", name, strings.Join(opNames[:], ", "))
-}
-
-// checkOrder reports an edge that does not go from an earlier to a later vertex,
-// and says whether the graph has a cycle or is only badly ordered.
-func checkOrder(out [MaxVertices]uint8, n int) error {
-	for i := range n {
-		early := out[i] & (1<<(i+1) - 1)
-		if early == 0 {
-			continue
-		}
-		j := bits.TrailingZeros8(early)
-		if hasCycle(out, n) {
-			return fmt.Errorf("nasbench101: the graph has a cycle (through the edge %d → %d); a cell must be acyclic", i, j)
-		}
-		return fmt.Errorf("nasbench101: edge %d → %d goes backwards; number the vertices in topological order", i, j)
-	}
-	return nil
-}
-
-// hasCycle removes vertices without incoming edges until none is left to remove.
-func hasCycle(out [MaxVertices]uint8, n int) bool {
-	left := uint8(1<<n - 1)
-	for left != 0 {
-		var targets uint8
-		for i := range n {
-			if left>>i&1 == 1 {
-				targets |= out[i]
-			}
-		}
-		if left&^targets == 0 {
-			return true
-		}
-		left &= targets
-	}
-	return false
-}
-
-// prune drops every vertex that is not on a path from input to output, and
-// checks what is left. The edges of out all go forwards, from lower to higher.
-func prune(out [MaxVertices]uint8, ops []Op) (Cell, error) {
-	n := len(ops) + 2
-	fromInput, toOutput := uint8(1), uint8(1)<<(n-1)
-	for v := range n {
-		if fromInput>>v&1 == 1 {
-			fromInput |= out[v]
-		}
-	}
-	for v := n - 1; v >= 0; v-- {
-		if out[v]&toOutput != 0 {
-			toOutput |= 1 << v
-		}
-	}
-	kept := fromInput & toOutput
-	if kept&1 == 0 || kept>>(n-1)&1 == 0 {
-		return Cell{}, errors.New("nasbench101: no path leads from the input to the output")
-	}
-
-	var c Cell
-	var at [MaxVertices]uint8 // new number of each kept vertex
-	for v := range n {
-		if kept>>v&1 == 1 {
-			at[v] = c.n
-			if 0 < v && v < n-1 {
-				c.ops[c.n-1] = uint8(ops[v-1])
-			}
-			c.n++
-		}
-	}
-	edges := 0
-	for i := range n {
-		for j := range n {
-			if out[i]>>j&1 == 1 && kept>>i&1 == 1 && kept>>j&1 == 1 {
-				c.out[at[i]] |= 1 << at[j]
-				edges++
-			}
-		}
-	}
-	if edges > MaxEdges {
-		return Cell{}, fmt.Errorf("nasbench101: a cell has at most %d edges, this one has %d", MaxEdges, edges)
-	}
-	return c, nil
-}
-
-// Parse reads the text form "edges:ops" of a cell: the row-major upper triangle
-// of the adjacency matrix as 0s and 1s, and one letter for each interior vertex, A
-// for conv3x3-bn-relu, B for conv1x1-bn-relu, M for maxpool3x3. The cell input →
-// conv3x3 → output is "101:A". Parse prunes and checks as [New] does.
+// Parse reads the text form "edges:ops" of a cell: the row-major upper triangle of the adjacency matrix as 0s and 1s,
+// and one letter for each interior vertex, A for conv3x3-bn-relu, B for conv1x1-bn-relu, M for maxpool3x3. The cell
+// input → conv3x3 → output is "101:A". Parse prunes and checks as [New] does.
 func Parse(text string) (Cell, error) {
 	edges, letters, ok := strings.Cut(text, ":")
 	if !ok {
@@ -225,34 +126,22 @@ func Parse(text string) (Cell, error) {
 		}
 		ops[v] = Op(op)
 	}
-	var out [MaxVertices]uint8
-	k := 0
-	for i := range n {
-		for j := i + 1; j < n; j++ {
-			switch edges[k] {
-			case '0':
-			case '1':
-				out[i] |= 1 << j
-			default:
-				return Cell{}, fmt.Errorf("nasbench101: edge digit %d of %q is %q, not 0 or 1", k, text, edges[k])
-			}
-			k++
+	var code uint32
+	for k, digit := range []byte(edges) {
+		if digit != '0' && digit != '1' {
+			return Cell{}, fmt.Errorf("nasbench101: edge digit %d of %q is %q, not 0 or 1", k, text, digit)
 		}
+		code |= uint32(digit-'0') << k
 	}
-	return prune(out, ops)
+	return prune(graphOf(code, n), ops)
 }
 
-// String is the text form that [Parse] reads, such as "101:A".
+// String returns the text form that [Parse] reads, such as "101:A".
 func (c Cell) String() string {
 	var s strings.Builder
-	for i := range c.N() {
-		for j := i + 1; j < c.N(); j++ {
-			if c.Edge(i, j) {
-				s.WriteByte('1')
-			} else {
-				s.WriteByte('0')
-			}
-		}
+	code := c.out.code(c.N())
+	for k := range c.N() * (c.N() - 1) / 2 {
+		s.WriteByte('0' + byte(code>>k&1))
 	}
 	s.WriteByte(':')
 	for v := 1; v < c.N()-1; v++ {
@@ -261,13 +150,13 @@ func (c Cell) String() string {
 	return s.String()
 }
 
-// N is the number of vertices, input and output included.
+// N returns the number of vertices, input and output included.
 func (c Cell) N() int { return int(c.n) }
 
 // Edge says whether there is an edge from vertex i to vertex j.
 func (c Cell) Edge(i, j int) bool { return c.out[i]>>j&1 == 1 }
 
-// Edges is the number of edges.
+// Edges returns the number of edges.
 func (c Cell) Edges() int {
 	edges := 0
 	for _, o := range c.out {
@@ -276,10 +165,10 @@ func (c Cell) Edges() int {
 	return edges
 }
 
-// Op is the operation of the interior vertex v, 1 ≤ v ≤ N()-2.
+// Op returns the operation of the interior vertex v, 1 ≤ v ≤ N()-2.
 func (c Cell) Op(v int) Op { return Op(c.ops[v-1]) }
 
-// Matrix is the adjacency matrix, N()×N(), as [New] takes it.
+// Matrix returns the adjacency matrix, N()×N(), as [New] takes it.
 func (c Cell) Matrix() [][]int {
 	m := make([][]int, c.N())
 	for i := range m {
@@ -291,7 +180,7 @@ func (c Cell) Matrix() [][]int {
 	return m
 }
 
-// OpNames are the official names of all vertices' operations, as [New] takes them.
+// OpNames returns the official names of all vertices' operations, as [New] takes them.
 func (c Cell) OpNames() []string {
 	names := []string{nameInput}
 	for v := 1; v < c.N()-1; v++ {
@@ -308,18 +197,11 @@ const (
 	numIDs    = idOutput + 1
 )
 
-// Graph is the cell for the comparator: one node for each vertex.
+// Graph returns the cell for the comparator: one node for each vertex.
 func (c Cell) Graph() space.Graph {
-	g := space.Graph{
-		Ops:   make([]int, c.N()),
-		Edges: make([][2]int, 0, MaxEdges),
-	}
-	for i := range c.N() {
-		for j := i + 1; j < c.N(); j++ {
-			if c.Edge(i, j) {
-				g.Edges = append(g.Edges, [2]int{i, j})
-			}
-		}
+	g := space.Graph{Ops: make([]int, c.N()), Edges: make([][2]int, 0, MaxEdges)}
+	for i, j := range c.out.edges() {
+		g.Edges = append(g.Edges, [2]int{i, j})
 	}
 	g.Ops[0], g.Ops[c.N()-1] = idInput, idOutput
 	for v := 1; v < c.N()-1; v++ {
@@ -328,18 +210,17 @@ func (c Cell) Graph() space.Graph {
 	return g
 }
 
-// Code packs the cell into 34 bits, for compact tables: 3 bits for N(), 2 for each
-// of five operations, 21 for the edges.
+// Code packs the cell into 34 bits, for compact tables: 3 bits for N(), 2 for each of five operations, 21 for the
+// edges.
 func (c Cell) Code() uint64 {
-	code := uint64(codeOf(c.out, c.N()))
+	code := uint64(c.out.code(c.N()))
 	for _, op := range c.ops {
 		code = code<<2 | uint64(op)
 	}
 	return code<<3 | uint64(c.n)
 }
 
-// FromCode unpacks what [Cell.Code] packed. The error says that no cell has this
-// code.
+// FromCode unpacks what [Cell.Code] packed. The error says that no cell has this code.
 func FromCode(code uint64) (Cell, error) {
 	n := int(code & 7)
 	if n >= 2 {
@@ -351,18 +232,11 @@ func FromCode(code uint64) (Cell, error) {
 			}
 			rest >>= 2
 		}
-		if c, err := prune(graphOf(uint32(rest), n), ops); err == nil && c.Code() == code && c.opsValid() {
+		c, err := prune(graphOf(uint32(rest), n), ops)
+		known := !slices.ContainsFunc(c.ops[:], func(op uint8) bool { return Op(op) >= numOps })
+		if err == nil && known && c.Code() == code {
 			return c, nil
 		}
 	}
 	return Cell{}, fmt.Errorf("nasbench101: no cell has the code %#x", code)
-}
-
-func (c Cell) opsValid() bool {
-	for _, op := range c.ops {
-		if Op(op) >= numOps {
-			return false
-		}
-	}
-	return true
 }

@@ -4,37 +4,23 @@ import (
 	"bytes"
 	"crypto/md5"
 	"encoding/hex"
+	"fmt"
 	"slices"
-	"strconv"
 )
 
-// Hash is the official module hash, which is the same for isomorphic cells and
-// different for all others (google-research/nasbench, lib/graph_util.py,
-// hash_module). Each vertex starts from the MD5 of its out-degree, in-degree and
-// label, printed as a Python tuple; N() times, each vertex's hash becomes the MD5
-// of its sorted predecessors' hashes, its sorted successors' and its own; the
-// cell's hash is the MD5 of the sorted vertices' hashes, printed as a Python list.
+// Hash returns the official module hash, which is the same for isomorphic cells and different for all others
+// (google-research/nasbench, lib/graph_util.py, hash_module). Each vertex starts from the MD5 of its out-degree,
+// in-degree and label, printed as a Python tuple; N() times, each vertex's hash becomes the MD5 of its sorted
+// predecessors' hashes, its sorted successors' and its own; the cell's hash is the MD5 of the sorted vertices'
+// hashes, printed as a Python list.
 func (c Cell) Hash() [md5.Size]byte {
-	type hexHash [2 * md5.Size]byte
-	hexSum := func(text []byte) (h hexHash) {
-		sum := md5.Sum(text)
-		hex.Encode(h[:], sum[:])
-		return h
-	}
 	n := c.N()
-
+	var in, out [MaxVertices][]int // predecessors and successors of each vertex
+	for i, j := range c.out.edges() {
+		in[j], out[i] = append(in[j], i), append(out[i], j)
+	}
 	var hashes, next [MaxVertices]hexHash
-	text := make([]byte, 0, 512)
 	for v := range n {
-		inDegree, outDegree := 0, 0
-		for w := range n {
-			if c.Edge(w, v) {
-				inDegree++
-			}
-			if c.Edge(v, w) {
-				outDegree++
-			}
-		}
 		label := -1
 		switch {
 		case v == n-1:
@@ -42,62 +28,52 @@ func (c Cell) Hash() [md5.Size]byte {
 		case v > 0:
 			label = int(c.Op(v))
 		}
-		text = append(text[:0], '(')
-		text = strconv.AppendInt(text, int64(outDegree), 10)
-		text = append(text, ", "...)
-		text = strconv.AppendInt(text, int64(inDegree), 10)
-		text = append(text, ", "...)
-		text = strconv.AppendInt(text, int64(label), 10)
-		text = append(text, ')')
-		hashes[v] = hexSum(text)
+		hashes[v] = hexSum(fmt.Appendf(nil, "(%d, %d, %d)", len(out[v]), len(in[v]), label))
 	}
-
-	compare := func(a, b hexHash) int { return bytes.Compare(a[:], b[:]) }
-	neighbours := make([]hexHash, 0, MaxVertices)
-	appendSorted := func() {
-		slices.SortFunc(neighbours, compare)
-		for _, h := range neighbours {
-			text = append(text, h[:]...)
-		}
-		text = append(text, '|')
-		neighbours = neighbours[:0]
-	}
+	text := make([]byte, 0, 512)
 	for range n {
 		for v := range n {
-			text = text[:0]
-			for w := range n {
-				if c.Edge(w, v) {
-					neighbours = append(neighbours, hashes[w])
-				}
-			}
-			appendSorted()
-			for w := range n {
-				if c.Edge(v, w) {
-					neighbours = append(neighbours, hashes[w])
-				}
-			}
-			appendSorted()
-			text = append(text, hashes[v][:]...)
-			next[v] = hexSum(text)
+			text = append(appendSorted(text[:0], hashes, in[v]), '|')
+			text = append(appendSorted(text, hashes, out[v]), '|')
+			next[v] = hexSum(append(text, hashes[v][:]...))
 		}
 		hashes = next
 	}
-
-	slices.SortFunc(hashes[:n], compare)
-	text = append(text[:0], '[')
-	for v, h := range hashes[:n] {
-		if v > 0 {
-			text = append(text, ", "...)
-		}
-		text = append(text, '\'')
-		text = append(text, h[:]...)
-		text = append(text, '\'')
+	slices.SortFunc(hashes[:n], compareHashes)
+	separator := "['"
+	text = text[:0]
+	for _, h := range hashes[:n] {
+		text = append(append(text, separator...), h[:]...)
+		separator = "', '"
 	}
-	text = append(text, ']')
-	return md5.Sum(text)
+	return md5.Sum(append(text, "']"...))
 }
 
-// ID is the module hash in hexadecimal.
+// hexHash is an MD5 in hexadecimal.
+type hexHash [2 * md5.Size]byte
+
+func hexSum(text []byte) (h hexHash) {
+	sum := md5.Sum(text)
+	hex.Encode(h[:], sum[:])
+	return h
+}
+
+func compareHashes(a, b hexHash) int { return bytes.Compare(a[:], b[:]) }
+
+// appendSorted appends the hashes of some vertices to text, in their order.
+func appendSorted(text []byte, hashes [MaxVertices]hexHash, vertices []int) []byte {
+	sorted := make([]hexHash, 0, MaxVertices)
+	for _, v := range vertices {
+		sorted = append(sorted, hashes[v])
+	}
+	slices.SortFunc(sorted, compareHashes)
+	for _, h := range sorted {
+		text = append(text, h[:]...)
+	}
+	return text
+}
+
+// ID returns the module hash in hexadecimal.
 func (c Cell) ID() string {
 	h := c.Hash()
 	return hex.EncodeToString(h[:])

@@ -10,19 +10,16 @@ import (
 // edgeSlots is the number of possible edges between 7 vertices.
 const edgeSlots = MaxVertices * (MaxVertices - 1) / 2
 
-// Mutate follows the mutation of the benchmark's own evolution
-// (google-research/nasbench, NASBench.ipynb, mutate_spec): each of the 21 possible
-// edges between 7 vertices is flipped with probability 1/21, each of the five
-// operations replaced by one of the other two with probability 1/5, so one of each
-// on average, and all that again until the result is a cell, and another one than a,
-// up to isomorphism. The error says that a is not a [Cell].
+// Mutate follows the mutation of the benchmark's own evolution (google-research/nasbench, NASBench.ipynb,
+// mutate_spec): each of the 21 possible edges between 7 vertices is flipped with probability 1/21, each of the five
+// operations replaced by one of the other two with probability 1/5, so one of each on average, and all that again
+// until the result is a cell, and another one than a, up to isomorphism. The error says that a is not a [Cell].
 //
-// A cell is pruned, where the notebook mutates the matrix before pruning. So a cell
-// of fewer than 7 vertices can grow again: it is first spread over 7, its
-// interior vertices in their order at random places, and the unused vertices get
-// random operations and no edges. And the notebook flips edges with probability 1/7,
-// since there most flips are pruned away; on a pruned cell that would be no small
-// change. 1/21 is the rate of later work (White et al., BANANAS, AAAI 2021).
+// A cell is pruned, where the notebook mutates the matrix before pruning. So a cell of fewer than 7 vertices can grow
+// again: it is first spread over 7, its interior vertices in their order at random places, and the unused vertices
+// get random operations and no edges. And the notebook flips edges with probability 1/7, since there most flips are
+// pruned away; on a pruned cell that would be no small change. 1/21 is the rate of later work (White et al., BANANAS,
+// AAAI 2021).
 func (Space) Mutate(rng *rand.Rand, a space.Arch) (space.Arch, error) {
 	c, ok := a.(Cell)
 	if !ok {
@@ -36,8 +33,7 @@ func (Space) Mutate(rng *rand.Rand, a space.Arch) (space.Arch, error) {
 	}
 }
 
-// mutateOnce flips edges and changes operations. The error says that the result is
-// no cell.
+// mutateOnce flips edges and changes operations. The error says that the result is no cell.
 func (c Cell) mutateOnce(rng *rand.Rand) (Cell, error) {
 	out, ops := c.spread(rng)
 	for i := range MaxVertices {
@@ -56,7 +52,7 @@ func (c Cell) mutateOnce(rng *rand.Rand) (Cell, error) {
 }
 
 // spread draws a graph of 7 vertices and their operations that prunes to c.
-func (c Cell) spread(rng *rand.Rand) (out [MaxVertices]uint8, ops []Op) {
+func (c Cell) spread(rng *rand.Rand) (out graph, ops []Op) {
 	ops = make([]Op, MaxVertices-2)
 	for v := range ops {
 		ops[v] = Op(rng.IntN(int(numOps)))
@@ -66,18 +62,14 @@ func (c Cell) spread(rng *rand.Rand) (out [MaxVertices]uint8, ops []Op) {
 	next := 1
 	for v := 1; v < MaxVertices-1; v++ {
 		left, free := c.N()-1-next, MaxVertices-1-v
-		if rng.IntN(free) < left { // so every choice of places is as likely
+		if rng.IntN(free) < left { // so all choices of places are equally likely
 			place[next] = v
 			ops[v-1] = c.Op(next)
 			next++
 		}
 	}
-	for i := range c.N() {
-		for j := range c.N() {
-			if c.Edge(i, j) {
-				out[place[i]] |= 1 << place[j]
-			}
-		}
+	for i, j := range c.out.edges() {
+		out[place[i]] |= 1 << place[j]
 	}
 	return out, ops
 }

@@ -6,18 +6,18 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
-// Space is the NAS-Bench-101 search space as a [space.Space].
+// Space is the NAS-Bench-101 search space as a [space.Finite]. It is safe for concurrent use.
 type Space struct{}
 
-var _ space.Space = Space{}
+var _ space.Finite = Space{}
 
-// Name is "nasbench101".
+// Name returns "nasbench101".
 func (Space) Name() string { return "nasbench101" }
 
-// Nodes is 7: input, output and at most five operations.
+// Nodes returns 7: input, output and at most five operations.
 func (Space) Nodes() int { return MaxVertices }
 
-// Ops is 6: padding, input, the three operations, output.
+// Ops returns 6: padding, input, the three operations, output.
 func (Space) Ops() int { return numIDs }
 
 // Sample draws a [Cell] uniformly from the 423,624 distinct ones.
@@ -42,57 +42,53 @@ const (
 	kindOp           // an operation
 )
 
-// decisionSteps is the length of every sequence: for a cell of k interior
-// vertices, 1 for k, 2k for each vertex's predecessor and operation, 1 for the
-// output's predecessor, and 2 for each of the 9-(k+1) remaining edges.
+// decisionSteps is the length of every sequence: for a cell of k interior vertices, 1 for k, 2k for each vertex's
+// predecessor and operation, 1 for the output's predecessor, and 2 for each of the 9-(k+1) remaining edges.
 const decisionSteps = 1 + 2*(MaxEdges-1) + 1
 
-// Decisions describes a cell as the authors' controller writes it (their
-// released code; the paper leaves it to the supplementary): the number k of
-// interior vertices; for each in turn, a predecessor among the vertices before it
-// and an operation; the output's predecessor; then the remaining 9-(k+1) edges as
-// pairs of any two vertices. Every sequence has 18 decisions.
+// Decisions describes a cell as the authors' controller writes it (their released code; the paper leaves it to the
+// supplementary): the number k of interior vertices; for each in turn, a predecessor among the vertices before it and
+// an operation; the output's predecessor; then the remaining 9-(k+1) edges as pairs of any two vertices. Every
+// sequence has 18 decisions.
 func (Space) Decisions() *space.Decisions { return decisions }
 
 var decisions = newDecisions()
 
 func newDecisions() *space.Decisions {
+	// State 0 chooses k; the decisions 1 to 17 for k = 1 follow, then those for k = 2, and so on.
+	const rest = decisionSteps - 1
 	d := &space.Decisions{
 		Kinds: []space.Kind{
 			kindCount: {Name: "number of interior vertices", Choices: MaxVertices - 2},
 			kindNode:  {Name: "vertex", Choices: MaxVertices, Pointer: true},
 			kindOp:    {Name: "operation", Choices: int(numOps)},
 		},
-		Steps: decisionSteps,
+		Steps:  decisionSteps,
+		States: []space.State{{Kind: kindCount}},
 	}
-	// State 0 chooses k; the decisions 1 to 17 for k interior vertices follow as
-	// the states 1+17(k-1) to 17k.
-	const rest = decisionSteps - 1
-	d.States = make([]space.State, 1+rest*(MaxVertices-2))
-	end := len(d.States)
-	d.States[0] = space.State{Kind: kindCount, Next: make([]int, MaxVertices-2)}
 	for k := 1; k <= MaxVertices-2; k++ {
-		first := 1 + rest*(k-1)
-		d.States[0].Next[k-1] = first
+		d.States[0].Next = append(d.States[0].Next, len(d.States))
 		for step := range rest {
-			next := first + step + 1
+			next := len(d.States) + 1
 			if step == rest-1 {
-				next = end
+				next = 1 + rest*(MaxVertices-2) // the end
 			}
+			var state space.State
 			switch {
 			case step < 2*k && step%2 == 1: // operation of vertex (step+1)/2
-				d.States[first+step] = allow(kindOp, int(numOps), int(numOps), next)
+				state = allow(kindOp, int(numOps), int(numOps), next)
 			case step <= 2*k: // predecessor of vertex step/2+1
-				d.States[first+step] = allow(kindNode, step/2+1, MaxVertices, next)
+				state = allow(kindNode, step/2+1, MaxVertices, next)
 			default: // one end of a remaining edge
-				d.States[first+step] = allow(kindNode, k+2, MaxVertices, next)
+				state = allow(kindNode, k+2, MaxVertices, next)
 			}
+			d.States = append(d.States, state)
 		}
 	}
 	return d
 }
 
-// allow is a state whose first choices, out of all, lead to the state next.
+// allow returns a state whose first choices, out of all, lead to the state next.
 func allow(kind, choices, all, next int) space.State {
 	s := space.State{Kind: kind, Next: make([]int, all)}
 	for c := range s.Next {
@@ -104,15 +100,14 @@ func allow(kind, choices, all, next int) space.State {
 	return s
 }
 
-// Decode turns a sequence of decisions into its [Cell]. A remaining edge from a
-// vertex to itself is dropped, one that goes backwards is turned round, and
-// vertices that do not reach the output are pruned, as in the authors' code.
+// Decode turns a sequence of decisions into its [Cell]. A remaining edge from a vertex to itself is dropped, one that
+// goes backwards is turned round, and vertices that do not reach the output are pruned, as in the authors' code.
 func (s Space) Decode(sequence []int) (space.Arch, error) {
 	if err := decisions.Check(sequence); err != nil {
 		return nil, err
 	}
 	k := sequence[0] + 1
-	var out [MaxVertices]uint8
+	var out graph
 	ops := make([]Op, k)
 	for v := 1; v <= k; v++ {
 		out[sequence[2*v-1]] |= 1 << v

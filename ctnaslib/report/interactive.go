@@ -7,15 +7,15 @@ import (
 
 	"github.com/go-echarts/go-echarts/v2/charts"
 	"github.com/go-echarts/go-echarts/v2/opts"
+	"github.com/go-echarts/go-echarts/v2/types"
 )
 
-// Interactive is the chart as HTML and JavaScript for Apache ECharts, to zoom and to
-// read values off; where a point has an error bar, its tooltip says ± how much. The
-// page that shows it must have loaded the ECharts script; package nb brings its own.
-// Not every viewer runs scripts, so show [Chart.SVG] too.
+// Interactive returns the chart as HTML and JavaScript for Apache ECharts, to zoom and to read values off; where a
+// point has an error bar, its tooltip says ± how much. The page that shows it must have loaded the ECharts script;
+// package nb brings its own. Not every viewer runs scripts, so show [Chart.SVG] too.
 //
-// The error names the series that cannot be drawn, or values that are too small or too
-// large for the numbers on ECharts' axes, which have 20 decimal places.
+// The error names the series that cannot be drawn, or values that are too small or too large for the numbers on
+// ECharts' axes, which have 20 decimal places.
 func (c Chart) Interactive() (string, error) {
 	if err := c.check(); err != nil {
 		return "", err
@@ -30,8 +30,8 @@ func (c Chart) Interactive() (string, error) {
 	case c.LogX:
 		x.Type = "log"
 	}
-	lines, points, bars := charts.NewLine(), charts.NewScatter(), charts.NewBar()
-	lines.SetGlobalOptions(
+	chart := charts.NewLine()
+	chart.SetGlobalOptions(
 		charts.WithInitializationOpts(opts.Initialization{Width: "640px", Height: "380px"}),
 		charts.WithTitleOpts(opts.Title{Title: printable(c.Title)}),
 		charts.WithXAxisOpts(x),
@@ -41,51 +41,53 @@ func (c Chart) Interactive() (string, error) {
 		charts.WithLegendOpts(opts.Legend{Show: opts.Bool(len(c.Series) > 1), Top: "24"}),
 	)
 	if len(c.Categories) > 0 {
-		names := make([]string, len(c.Categories))
-		for i, name := range c.Categories {
-			names[i] = printable(name)
-		}
-		lines.SetXAxis(names)
+		chart.SetXAxis(printables(c.Categories))
 	}
 	for _, s := range c.Series {
-		switch {
-		case s.Points:
-			data := make([]opts.ScatterData, len(s.X))
-			for i := range data {
-				data[i] = opts.ScatterData{Name: s.label(i), Value: []float64{s.X[i], s.Y[i]}, SymbolSize: 4}
-				if len(c.Categories) > 0 {
-					data[i].SymbolSize = 9
-				}
-			}
-			points.AddSeries(printable(s.Name), data)
-		case len(c.Categories) > 0:
-			data := make([]opts.BarData, len(s.X))
-			for i := range data {
-				data[i] = opts.BarData{Name: s.label(i), Value: []float64{s.X[i], s.Y[i]}}
-			}
-			bars.AddSeries(printable(s.Name), data)
-		default:
-			data := make([]opts.LineData, len(s.X))
-			for i := range data {
-				data[i] = opts.LineData{Name: s.label(i), Value: []float64{s.X[i], s.Y[i]}}
-			}
-			style := opts.LineStyle{Type: "solid"}
-			if s.Reference {
-				style.Type = "dashed"
-			}
-			lines.AddSeries(printable(s.Name), data, charts.WithLineStyleOpts(style))
-		}
+		chart.MultiSeries = append(chart.MultiSeries, c.interactive(s))
 	}
-	lines.Overlap(points, bars)
-	lines.Validate()
+	chart.Validate()
 	// The library's own script ends where a text has "</script>" and runs what stands between two "__f__".
-	options, err := json.Marshal(lines.JSON())
+	options, err := json.Marshal(chart.JSON())
 	if err != nil {
 		return "", fmt.Errorf("report: cannot write the interactive chart %q: %w", c.Title, err)
 	}
 	return fmt.Sprintf(`<div id="%[1]s" style="width:%[2]s;height:%[3]s"></div>
 <script>echarts.init(document.getElementById("%[1]s")).setOption(%[4]s);</script>
-`, lines.ChartID, lines.Initialization.Width, lines.Initialization.Height, options), nil
+`, chart.ChartID, chart.Initialization.Width, chart.Initialization.Height, options), nil
+}
+
+// interactive returns a series as ECharts draws it.
+func (c Chart) interactive(s Series) charts.SingleSeries {
+	type point struct {
+		Name       string     `json:"name,omitempty"` // what the tooltip says beside the values
+		Value      [2]float64 `json:"value"`
+		SymbolSize int        `json:"symbolSize,omitempty"`
+	}
+	points := make([]point, len(s.X))
+	for i := range points {
+		points[i].Value = [2]float64{s.X[i], s.Y[i]}
+		if s.Err != nil {
+			points[i].Name = fmt.Sprintf("%.4g ± %.2g", s.Y[i], s.Err[i])
+		}
+	}
+	drawn := charts.SingleSeries{Name: printable(s.Name), Type: types.ChartLine, Data: points}
+	switch {
+	case s.Points:
+		drawn.Type = types.ChartScatter
+		size := 4
+		if len(c.Categories) > 0 {
+			size = 9
+		}
+		for i := range points {
+			points[i].SymbolSize = size
+		}
+	case c.bars(s):
+		drawn.Type = types.ChartBar
+	case s.Reference:
+		drawn.LineStyle = &opts.LineStyle{Type: "dashed"}
+	}
+	return drawn
 }
 
 // checkInteractive says which values ECharts draws without numbers beside them.
@@ -98,12 +100,4 @@ func (c Chart) checkInteractive() error {
 		}
 	}
 	return nil
-}
-
-// label is what the tooltip of a point says beside its values.
-func (s Series) label(i int) string {
-	if s.Err == nil {
-		return ""
-	}
-	return fmt.Sprintf("%.4g ± %.2g", s.Y[i], s.Err[i])
 }

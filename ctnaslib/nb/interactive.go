@@ -9,15 +9,14 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/report"
 )
 
-// echarts is Apache ECharts 5.4.3, so that charts need no network. Its licence is
-// beside it.
+// echarts is Apache ECharts 5.4.3, so that charts need no network. Its licence is beside it.
 //
 //go:embed echarts/echarts.min.js
 var echarts string
 
-// Explore shows a chart to zoom and to read values off, in viewers that run
-// scripts. In a terminal it prints the title.
-func Explore(c report.Chart) {
+// InteractiveChart shows a chart to zoom and to read values off, in viewers that run scripts. In a terminal it prints
+// the title.
+func InteractiveChart(c report.Chart) {
 	chart := Must(c.Interactive())
 	if !gonbui.IsNotebook {
 		fmt.Printf("[chart] %s\n", c.Title)
