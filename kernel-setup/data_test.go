@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/internal/install/installtest"
 )
 
 // alone hides the data of whoever runs the tests, and returns an empty cache.
@@ -37,15 +38,15 @@ func TestDataList(t *testing.T) {
 		switch a.ID {
 		case datasets.OFAPredictor:
 			where[a.ID] = filepath.Join(data, a.Path)
-			write(t, where[a.ID], "")
+			installtest.Write(t, where[a.ID], "")
 			if err := os.Truncate(where[a.ID], a.Size); err != nil {
 				t.Fatal(err)
 			}
 		case datasets.OFAWeights:
 			where[a.ID] = filepath.Join(cache, a.Path)
-			write(t, where[a.ID], "weights")
+			installtest.Write(t, where[a.ID], "weights")
 		case datasets.CIFAR10:
-			write(t, filepath.Join(data, a.Path), "cut off")
+			installtest.Write(t, filepath.Join(data, a.Path), "cut off")
 		}
 	}
 	out := new(bytes.Buffer)
@@ -75,7 +76,7 @@ func TestDataListTable(t *testing.T) {
 	data := t.TempDir()
 	t.Setenv("CTNAS_DATA", data)
 	for i, name := range tableFiles {
-		write(t, filepath.Join(data, "nasbench101", name), "")
+		installtest.Write(t, filepath.Join(data, "nasbench101", name), "")
 		out := new(bytes.Buffer)
 		if err := dispatch(t.Context(), []string{"data"}, out); err != nil {
 			t.Fatal(err)
@@ -113,12 +114,12 @@ func TestDataFetch(t *testing.T) {
 	}
 
 	_, err := fetch("", "a.bin", "c.bin")
-	wantError(t, err, `"c.bin"`, "go run ./kernel-setup data")
+	installtest.WantError(t, err, `"c.bin"`, "go run ./kernel-setup data")
 	if requests > 0 {
 		t.Error("something was fetched, though a name is wrong")
 	}
 	_, err = fetch("", "a.bin")
-	wantError(t, err, "cannot fetch a.bin", server.URL+"/gone", "404")
+	installtest.WantError(t, err, "cannot fetch a.bin", server.URL+"/gone", "404")
 
 	// With a mirror that has the one and not the other.
 	t.Setenv("CTNAS_MIRROR", server.URL+"/mirror")
@@ -152,7 +153,7 @@ func TestDataFetch(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	err = fetchData(ctx, new(bytes.Buffer), assets, []string{"b.bin"}, t.TempDir())
-	wantError(t, err, "stopped fetching b.bin")
+	installtest.WantError(t, err, "stopped fetching b.bin")
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v is not that of the context", err)
 	}
@@ -170,7 +171,7 @@ func TestDataArguments(t *testing.T) {
 		{[]string{"data", "-to"}, "needs an argument"},
 		{[]string{"data", "-all"}, "-all"},
 	} {
-		wantError(t, dispatch(t.Context(), c.args, new(bytes.Buffer)), c.want)
+		installtest.WantError(t, dispatch(t.Context(), c.args, new(bytes.Buffer)), c.want)
 	}
 	out := new(bytes.Buffer)
 	if err := dispatch(t.Context(), []string{"data", "-h"}, out); err != nil || out.String() != usage {

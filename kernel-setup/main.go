@@ -30,6 +30,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/ctnas/ctnas/internal/install"
 )
 
 const usage = `kernel-setup installs what the notebooks need, runs them, and fetches data.
@@ -46,11 +48,8 @@ Usage:
         Only installs. The other two do so as well, when something is missing.
         -xla and -cuda add GoMLX's XLA backend for the CPU and for NVIDIA GPUs, if it
         trains to the same numbers as pure Go here; notebooks then use it.
-  go run ./kernel-setup check [-bench] [-cells] [-class]
+  go run ./kernel-setup check
         Says what is installed and usable, and what to do where something is not.
-        -bench compares XLA and pure Go instead, and writes figures/backends; -cells
-        measures how long cells take, and writes figures/celltimes; -class measures the
-        memory of many kernels at once, and writes figures/class.
   go run ./kernel-setup data [NAME...] [-to FOLDER]
         Lists the data that can be had: what it is, its size and licence, whether it
         is here. Fetches what is named, into the user's cache or the folder after -to;
@@ -61,7 +60,7 @@ Usage:
   go run ./kernel-setup uninstall [-yes] [-dry-run]
         Removes all that was installed, after asking.
 
-Needs Go and, unless JupyterLab is already installed, Python ` + oldestPython + ` or newer.
+Needs Go and, unless JupyterLab is already installed, Python ` + install.OldestPython + ` or newer.
 Everything it installs lies in the folder .ctnas.
 `
 
@@ -171,4 +170,45 @@ func parseAll(flags *flag.FlagSet, args []string) error {
 		return fmt.Errorf("%s takes no arguments, but got %q", flags.Name(), flags.Arg(0))
 	}
 	return nil
+}
+
+// installVerb only installs.
+func installVerb(ctx context.Context, args []string, out io.Writer) error {
+	what := install.Extent{Editor: true}
+	flags := newFlags("install")
+	flags.BoolVar(&what.Dry, "dry-run", false, "only say what would be done")
+	wanted := map[*install.Accelerator]*bool{}
+	for _, a := range install.Accelerators {
+		wanted[a] = flags.Bool(a.Name, false, "also "+a.Title)
+	}
+	if err := parseAll(flags, args); err != nil {
+		return err
+	}
+	for _, a := range install.Accelerators {
+		if *wanted[a] {
+			what.Add = append(what.Add, a)
+		}
+	}
+	_, err := install.Install(ctx, out, what)
+	return err
+}
+
+// checkVerb says what is there, what is missing and what to do about it.
+func checkVerb(ctx context.Context, args []string, out io.Writer) error {
+	if err := parseAll(newFlags("check"), args); err != nil {
+		return err
+	}
+	complete, err := install.Check(ctx, out)
+	if err == nil && !complete {
+		return exitCode(1)
+	}
+	return err
+}
+
+// parseAround parses flags that may come before, between and after other arguments, which it returns.
+func parseAround(flags *flag.FlagSet, args []string) (rest []string, err error) {
+	for err = flags.Parse(args); err == nil && flags.NArg() > 0; err = flags.Parse(flags.Args()[1:]) {
+		rest = append(rest, flags.Arg(0))
+	}
+	return rest, err
 }

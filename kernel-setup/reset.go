@@ -15,6 +15,10 @@ import (
 	"strings"
 
 	"github.com/gofrs/flock"
+	"github.com/google/renameio/v2"
+
+	"github.com/ctnas/ctnas/internal/install"
+	"github.com/ctnas/ctnas/internal/notebook"
 )
 
 // resetVerb brings notebooks and run directories back to their first state.
@@ -25,7 +29,7 @@ func resetVerb(ctx context.Context, args []string, in io.Reader, out io.Writer) 
 	if err != nil {
 		return err
 	}
-	r, err := findRepo(".")
+	r, err := install.FindRepo(".")
 	if err != nil {
 		return err
 	}
@@ -38,42 +42,44 @@ func resetVerb(ctx context.Context, args []string, in io.Reader, out io.Writer) 
 		}
 	}
 	for _, name := range []string{"runs", "executed", ".ipynb_checkpoints"} {
-		path := r.path("notebooks", name)
+		path := r.Path("notebooks", name)
 		if _, err := os.Lstat(path); err == nil {
 			if err := notInUse(r, path); err != nil {
 				return err
 			}
-			c.add("delete "+r.rel(path), func() error { return os.RemoveAll(path) })
+			c.add("delete "+r.Rel(path), func() error { return os.RemoveAll(path) })
 		}
 	}
-	entries, err := os.ReadDir(r.path("notebooks"))
+	entries, err := os.ReadDir(r.Path("notebooks"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	for _, entry := range entries {
-		path := r.path("notebooks", entry.Name())
+		path := r.Path("notebooks", entry.Name())
 		if filepath.Ext(path) != ".ipynb" {
 			continue
 		}
-		old, readErr := readNotebook(path)
+		old, readErr := notebook.Read(path)
 		if *edits {
 			// A notebook of the user's own is not in the history, and only loses its outputs.
-			if committed, err := git("show", "HEAD:"+filepath.ToSlash(r.rel(path))); err == nil {
+			if committed, err := git("show", "HEAD:"+filepath.ToSlash(r.Rel(path))); err == nil {
 				if readErr != nil || !bytes.Equal(old, committed) {
-					c.add("undo all edits of "+r.rel(path), func() error { return writeFile(path, committed) })
+					c.add("undo all edits of "+r.Rel(path), func() error {
+						return renameio.WriteFile(path, committed, 0o644, renameio.WithTempDir(filepath.Dir(path)))
+					})
 				}
 				continue
 			}
 		}
 		clean, err := old, readErr
 		if err == nil {
-			clean, err = withoutOutputs(old)
+			clean, err = notebook.WithoutOutputs(old)
 		}
 		switch {
 		case err != nil:
-			c.leave(r.rel(path), err)
+			c.leave(r.Rel(path), err)
 		case !bytes.Equal(old, clean):
-			c.add("clear the outputs of "+r.rel(path), func() error { return rewrite(path, clean) })
+			c.add("clear the outputs of "+r.Rel(path), func() error { return notebook.Rewrite(path, clean) })
 		}
 	}
 	if runs := os.Getenv("CTNAS_RUNS"); runs != "" {
@@ -88,13 +94,13 @@ func uninstallVerb(args []string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r, err := findRepo(".")
+	r, err := install.FindRepo(".")
 	if err != nil {
 		return err
 	}
-	if _, err := os.Lstat(r.private()); err == nil {
-		c.add("delete "+r.private()+", with the kernel, the private Python and the plugins in it", func() error {
-			return os.RemoveAll(r.private())
+	if _, err := os.Lstat(r.Private()); err == nil {
+		c.add("delete "+r.Private()+", with the kernel, the private Python and the plugins in it", func() error {
+			return os.RemoveAll(r.Private())
 		})
 	}
 	return c.make("Nothing is installed.")
@@ -174,7 +180,7 @@ func (c *change) leftAlone() error {
 }
 
 // notInUse reports a run directory below dir that a cell has open.
-func notInUse(r repo, dir string) error {
+func notInUse(r install.Repo, dir string) error {
 	runs, err := os.ReadDir(dir)
 	if err != nil {
 		return nil // It is no folder: a file, or a link to nowhere.
@@ -190,7 +196,7 @@ func notInUse(r repo, dir string) error {
 			return err
 		}
 		if !free {
-			return fmt.Errorf("a cell is running in %s: interrupt it first", r.rel(filepath.Dir(path)))
+			return fmt.Errorf("a cell is running in %s: interrupt it first", r.Rel(filepath.Dir(path)))
 		}
 		if err := l.Unlock(); err != nil {
 			return err

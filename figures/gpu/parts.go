@@ -24,7 +24,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/supernet"
 	"github.com/ctnas/ctnas/datasets"
 	"github.com/ctnas/ctnas/datasets/images"
-	"github.com/ctnas/ctnas/internal/steps"
+	"github.com/ctnas/ctnas/measure/steps"
 )
 
 // plan is a part to do.

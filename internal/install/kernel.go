@@ -1,4 +1,4 @@
-package main
+package install
 
 import (
 	"context"
@@ -13,9 +13,10 @@ import (
 	"strings"
 )
 
+// What Jupyter and the reader call the kernel.
 const (
-	kernelName    = "ctnas"
-	kernelDisplay = "Go (CTNAS)"
+	KernelName    = "ctnas"
+	KernelDisplay = "Go (CTNAS)"
 )
 
 // goTool is what the go command on the PATH says of itself.
@@ -24,15 +25,15 @@ type goTool struct {
 }
 
 // findGo asks the go command for its settings and checks that it is new enough for this module.
-func findGo(ctx context.Context, r repo) (goTool, error) {
+func findGo(ctx context.Context, r Repo) (goTool, error) {
 	var g goTool
-	mod, err := os.ReadFile(r.path("go.mod"))
+	mod, err := os.ReadFile(r.Path("go.mod"))
 	if err != nil {
 		return g, err
 	}
 	needed := goLine.FindSubmatch(mod)
 	if needed == nil {
-		return g, fmt.Errorf("%s has no go line", r.path("go.mod"))
+		return g, fmt.Errorf("%s has no go line", r.Path("go.mod"))
 	}
 	if _, err := exec.LookPath("go"); err != nil {
 		return g, fmt.Errorf("the go command is not on the PATH: install Go %s or newer from https://go.dev/dl/", needed[1])
@@ -93,19 +94,19 @@ func linkFlags() string {
 }
 
 // path is a PATH with our own tools first, then the go command in use, then rest.
-func (g goTool) path(r repo, rest string) string {
-	return strings.Join([]string{r.private("bin"), filepath.Join(g.GOROOT, "bin"), rest}, string(os.PathListSeparator))
+func (g goTool) path(r Repo, rest string) string {
+	return strings.Join([]string{r.Private("bin"), filepath.Join(g.GOROOT, "bin"), rest}, string(os.PathListSeparator))
 }
 
 // environ is the environment in which Jupyter is started; the kernel inherits it.
-func (g goTool) environ(r repo, j jupyter) ([]string, error) {
+func (g goTool) environ(r Repo, j jupyter) ([]string, error) {
 	env := os.Environ()
 	set := func(name, value string) { env = append(env, name+"="+value) }
 	for name, value := range g.settings() {
 		set(name, value)
 	}
 	set("PATH", g.path(r, os.Getenv("PATH")))
-	set("JUPYTER_DATA_DIR", r.private("jupyter"))
+	set("JUPYTER_DATA_DIR", r.Private("jupyter"))
 	first := func(name, folder string) {
 		if rest := os.Getenv(name); rest != "" {
 			folder += string(os.PathListSeparator) + rest
@@ -113,16 +114,16 @@ func (g goTool) environ(r repo, j jupyter) ([]string, error) {
 		set(name, folder)
 	}
 	// Here Jupyter looks first: another kernel of our name, wherever it is, cannot take its place.
-	first("JUPYTER_PATH", r.private("jupyter"))
+	first("JUPYTER_PATH", r.Private("jupyter"))
 	first("JUPYTER_CONFIG_PATH", labDefaultsDir(r))
 	if plugins := pluginPath(r); plugins != "" {
 		set(pluginVariable, plugins)
 	}
-	if xlaCUDA.proven(r) {
+	if xlaCUDA.Proven(r) {
 		env = append(env, cudaVariables(r)...)
 	}
 	if j.private {
-		set("JUPYTER_CONFIG_DIR", r.private("jupyter", "config"))
+		set("JUPYTER_CONFIG_DIR", r.Private("jupyter", "config"))
 	}
 	// Cells run in the folder of their notebook.
 	for _, name := range []string{"CTNAS_DATA", "CTNAS_CACHE", "CTNAS_RUNS"} {
@@ -156,17 +157,17 @@ type kernelSpec struct {
 // newKernelSpec describes our kernel. What can differ between two runs, such
 // as CTNAS_DATA, is not in it: the kernel inherits that from Jupyter, so that
 // two runs at once do not disturb each other.
-func newKernelSpec(r repo, g goTool) kernelSpec {
+func newKernelSpec(r Repo, g goTool) kernelSpec {
 	env := g.settings()
 	env["PATH"] = g.path(r, "${PATH}")
 	return kernelSpec{
 		Argv: []string{
-			r.private("bin", "gonb"),
+			r.Private("bin", "gonb"),
 			"--kernel", "{connection_file}",
 			"-go_work=" + string(r), // Cells import this module from here.
 			"-raw_error",            // Compile errors as text, which every viewer shows.
 		},
-		DisplayName:   kernelDisplay,
+		DisplayName:   KernelDisplay,
 		Language:      "go",
 		InterruptMode: "message",
 		Env:           env,
@@ -174,7 +175,7 @@ func newKernelSpec(r repo, g goTool) kernelSpec {
 }
 
 // writeKernelSpec installs our kernel in our own Jupyter data folder.
-func writeKernelSpec(r repo, g goTool) error {
+func writeKernelSpec(r Repo, g goTool) error {
 	if strings.Contains(string(r), ",") {
 		return fmt.Errorf("the folder %s has a comma in its name, which GoNB cannot handle: move the repository", r)
 	}
@@ -182,5 +183,29 @@ func writeKernelSpec(r repo, g goTool) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(r.private("jupyter", "kernels", kernelName, "kernel.json"), append(spec, '\n'))
+	return writeFile(r.Private("jupyter", "kernels", KernelName, "kernel.json"), append(spec, '\n'))
+}
+
+// labDefaults are settings for JupyterLab, as files in a folder of its configuration.
+// The user's own settings go before them.
+var labDefaults = map[string]string{
+	// No pop-up asks whether news may be fetched, and a class may be offline.
+	"default_setting_overrides.json": `{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}`,
+	// GoNB tells its state only when it is asked for something. JupyterLab first asks who
+	// it is, and would not count that answer: the status bar would say "Unknown", not
+	// "Idle", until a cell has run.
+	"page_config.json": `{"untracked_message_types": []}`,
+}
+
+// labDefaultsDir is the place of labDefaults on $JUPYTER_CONFIG_PATH.
+func labDefaultsDir(r Repo) string { return r.Private("jupyter", "defaults") }
+
+// writeLabDefaults writes them to where [goTool.environ] tells Jupyter to look.
+func writeLabDefaults(r Repo) error {
+	for name, content := range labDefaults {
+		if err := writeFile(filepath.Join(labDefaultsDir(r), "labconfig", name), []byte(content+"\n")); err != nil {
+			return err
+		}
+	}
+	return nil
 }

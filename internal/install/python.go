@@ -1,18 +1,20 @@
-package main
+package install
 
 import (
 	"bytes"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 )
 
-// oldestPython is what the versions in requirements.txt need.
-const oldestPython = "3.10"
+// OldestPython is what the versions in requirements.txt need.
+const OldestPython = "3.10"
 
 // requirements pins every Python package of the private environment.
 //
@@ -50,7 +52,7 @@ func machineJupyter(ctx context.Context) (jupyter, bool) {
 	candidates := []string{"python3"}
 	if script, err := exec.LookPath("jupyter-lab"); err == nil {
 		if content, err := os.ReadFile(script); err == nil && bytes.HasPrefix(content, []byte("#!/")) {
-			candidates = append(candidates, strings.TrimSpace(string(firstLine(content)[2:])))
+			candidates = append(candidates, strings.TrimSpace(strings.TrimPrefix(firstLine(content), "#!")))
 		}
 	}
 	for _, c := range candidates {
@@ -65,48 +67,53 @@ func machineJupyter(ctx context.Context) (jupyter, bool) {
 func (s *setup) makeVenv(ctx context.Context) error {
 	const again = ", then run this again"
 	if _, err := exec.LookPath("python3"); err != nil {
-		return fmt.Errorf("python3 is not on the PATH: install Python %s or newer (on Debian and Ubuntu: apt install python3 python3-venv)"+again, oldestPython)
+		return fmt.Errorf("python3 is not on the PATH: install Python %s or newer (on Debian and Ubuntu: apt install python3 python3-venv)"+again, OldestPython)
 	}
 	check := fmt.Sprintf("import sys; print('%%d.%%d' %% sys.version_info[:2]); sys.exit(sys.version_info < (%s))",
-		strings.ReplaceAll(oldestPython, ".", ", "))
-	if out, err := s.command(ctx, "python3", "-c", check); err != nil {
-		return fmt.Errorf("python3 is version %s, but JupyterLab needs %s or newer: put a newer one first on the PATH"+again,
-			lastLine(out), oldestPython)
+		strings.ReplaceAll(OldestPython, ".", ", "))
+	if out, err := s.output(exec.CommandContext(ctx, "python3", "-c", check)); err != nil {
+		return fmt.Errorf("python3 is version %s, but JupyterLab needs %s or newer: put a newer one first on the PATH"+again, LastLine(out), OldestPython)
 	}
-	venv := s.repo.private("venv")
-	if out, err := s.command(ctx, "python3", "-m", "venv", "--clear", venv); err != nil {
+	venv := s.repo.Private("venv")
+	if out, err := s.output(exec.CommandContext(ctx, "python3", "-m", "venv", "--clear", venv)); err != nil {
 		if bytes.Contains(out, []byte("ensurepip")) || bytes.Contains(out, []byte("No module named venv")) {
 			return fmt.Errorf("python3 cannot make an environment because its venv module is incomplete: install it (on Debian and Ubuntu: apt install python3-venv)" + again)
 		}
-		return fmt.Errorf("python3 cannot make an environment in %s (%s): %w", venv, lastLine(out), err)
+		return fmt.Errorf("python3 cannot make an environment in %s (%s): %w", venv, LastLine(out), err)
 	}
-	lock := s.repo.private("requirements.txt")
-	if err := writeFile(lock, []byte(requirements)); err != nil {
+	err := s.pip(ctx, venvPython(s.repo), "requirements", requirements, "install")
+	switch {
+	case errors.Is(err, errNoIndex):
+		return fmt.Errorf("cannot download JupyterLab: %w, or install it by hand (python3 -m pip install jupyterlab nbclient)"+again, err)
+	case err != nil:
+		return fmt.Errorf("cannot install JupyterLab: %w", err)
+	}
+	return nil
+}
+
+var errNoIndex = errors.New("the Python package index is not reachable: connect to the network")
+
+// pip runs pip, of this interpreter, on a list of packages, which lies in a file of this name meanwhile.
+func (s *setup) pip(ctx context.Context, python, name, packages string, args ...string) error {
+	list := s.repo.Private(name + ".txt")
+	if err := writeFile(list, []byte(packages)); err != nil {
 		return err
 	}
-	out, err := s.command(ctx, venvPython(s.repo), "-m", "pip", "install", "--disable-pip-version-check", "--retries", "2", "-r", lock)
+	defer os.Remove(list)
+	args = slices.Concat([]string{"-m", "pip"}, args, []string{"--disable-pip-version-check", "--retries", "2", "-r", list})
+	out, err := s.output(exec.CommandContext(ctx, python, args...))
 	switch {
 	case err == nil:
 		return nil
 	case noNetwork.Match(out):
-		return fmt.Errorf("JupyterLab cannot be downloaded because the Python package index is not reachable: " +
-			"connect to the network, or install it by hand (python3 -m pip install jupyterlab nbclient)" + again)
+		return errNoIndex
+	case bytes.Contains(out, []byte("No matching distribution")):
+		return errors.New("there is no package for this kind of machine")
 	}
-	return fmt.Errorf("pip cannot install JupyterLab (%s; all of it in %s): %w", lastLine(out), s.repo.rel(s.log.Name()), err)
+	return fmt.Errorf("pip failed: %s (all of it in %s)", LastLine(out), s.repo.Rel(s.log.Name()))
 }
 
 // noNetwork recognises pip's ways of saying that it cannot reach the package index.
 var noNetwork = regexp.MustCompile(`NewConnectionError|ConnectTimeoutError|ReadTimeoutError|ProxyError|SSLError|Temporary failure in name resolution|Network is unreachable`)
 
-func venvPython(r repo) string { return r.private("venv", "bin", "python") }
-
-// firstLine and lastLine pick the line of a program's output to show in an error.
-func firstLine(out []byte) []byte {
-	line, _, _ := bytes.Cut(bytes.TrimSpace(out), []byte("\n"))
-	return bytes.TrimSpace(line)
-}
-
-func lastLine(out []byte) []byte {
-	out = bytes.TrimSpace(out)
-	return bytes.TrimSpace(out[bytes.LastIndexByte(out, '\n')+1:])
-}
+func venvPython(r Repo) string { return r.Private("venv", "bin", "python") }

@@ -1,4 +1,7 @@
-package main
+// Package install puts what notebooks need into the folder .ctnas of the repository: GoNB, its helpers, JupyterLab
+// where the machine has none, a kernel of our own, and XLA's plugins, each once it has proved itself. [Install] does
+// what is missing, step by step, and [Check] says what there is. Two processes may install at once: one waits.
+package install
 
 import (
 	"context"
@@ -17,7 +20,7 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"github.com/ctnas/ctnas/kernel-setup/internal/jpyexec"
+	"github.com/ctnas/ctnas/internal/install/jpyexec"
 )
 
 // goplsVersion is the newest gopls that builds with Go 1.26.
@@ -25,7 +28,7 @@ const goplsVersion = "v0.21.0"
 
 // setup installs, step by step, what notebooks need.
 type setup struct {
-	repo   repo
+	repo   Repo
 	go_    goTool
 	python string // to run pip with
 	dry    bool   // only say what would be done
@@ -33,47 +36,27 @@ type setup struct {
 	log    *os.File // what the installing programs print
 }
 
-// extent says how much to install.
-type extent struct {
-	editor bool           // also gopls, which only the editor needs, for completion
-	add    []*accelerator // also these; those that are there already stay
-	dry    bool           // nothing, only say what would be done
+// Extent says how much to install.
+type Extent struct {
+	Editor bool           // also gopls, which only the editor needs, for completion
+	Add    []*Accelerator // also these; those that are there already stay
+	Dry    bool           // nothing, only say what would be done
 }
 
-// environment is what a finished set-up gives to the verbs.
-type environment struct {
-	repo    repo
-	jupyter jupyter
-	environ []string // for Jupyter and the kernel
+// Environment is what a finished set-up gives to those who start Jupyter or a kernel.
+type Environment struct {
+	Repo    Repo
+	Python  string   // the interpreter that has JupyterLab and nbclient
+	Environ []string // for Jupyter, from which the kernel inherits it
 }
 
-// installVerb only installs.
-func installVerb(ctx context.Context, args []string, out io.Writer) error {
-	what := extent{editor: true}
-	flags := newFlags("install")
-	flags.BoolVar(&what.dry, "dry-run", false, "only say what would be done")
-	wanted := make([]*bool, len(accelerators))
-	for i, a := range accelerators {
-		wanted[i] = flags.Bool(a.name, false, "also "+a.title)
-	}
-	if err := parseAll(flags, args); err != nil {
-		return err
-	}
-	for i, a := range accelerators {
-		if *wanted[i] {
-			what.add = append(what.add, a)
-		}
-	}
-	_, err := install(ctx, out, what)
-	return err
-}
-
-// install sets up what is missing and does nothing where all is there.
-func install(ctx context.Context, out io.Writer, what extent) (*environment, error) {
+// Install sets up what is missing in the repository that the working directory lies in, and tells out of each step. The
+// error says what to do.
+func Install(ctx context.Context, out io.Writer, what Extent) (*Environment, error) {
 	if runtime.GOOS == "windows" {
 		return nil, errors.New("the Go kernel does not run on Windows itself: use WSL or a container")
 	}
-	r, err := findRepo(".")
+	r, err := FindRepo(".")
 	if err != nil {
 		return nil, err
 	}
@@ -81,11 +64,11 @@ func install(ctx context.Context, out io.Writer, what extent) (*environment, err
 	if err != nil {
 		return nil, err
 	}
-	if what.dry {
-		s := &setup{repo: r, go_: g, dry: true, out: out}
+	s := &setup{repo: r, go_: g, dry: what.Dry, out: out}
+	if s.dry {
 		return s.run(ctx, what)
 	}
-	if err := os.MkdirAll(r.private(), 0o755); err != nil {
+	if err := os.MkdirAll(r.Private(), 0o755); err != nil {
 		return nil, fmt.Errorf("cannot install anything: %w (everything goes into that folder: make the repository writable, or copy it to where you may write)", err)
 	}
 	unlock, err := lock(ctx, r, out)
@@ -94,18 +77,16 @@ func install(ctx context.Context, out io.Writer, what extent) (*environment, err
 	}
 	defer unlock()
 
-	log, err := os.Create(r.private("setup.log"))
-	if err != nil {
+	if s.log, err = os.Create(r.Private("setup.log")); err != nil {
 		return nil, err
 	}
-	defer log.Close()
-	s := &setup{repo: r, go_: g, out: out, log: log}
+	defer s.log.Close()
 	return s.run(ctx, what)
 }
 
 // lock keeps two set-ups of the same repository from running at once.
-func lock(ctx context.Context, r repo, out io.Writer) (unlock func() error, err error) {
-	l := flock.New(r.private("lock"))
+func lock(ctx context.Context, r Repo, out io.Writer) (unlock func() error, err error) {
+	l := flock.New(r.Private("lock"))
 	ok, err := l.TryLock()
 	if err == nil && !ok {
 		fmt.Fprintln(out, "  waiting for another set-up to end")
@@ -117,13 +98,17 @@ func lock(ctx context.Context, r repo, out io.Writer) (unlock func() error, err 
 	return l.Unlock, nil
 }
 
+// modules are this module's go.mod and go.sum.
+func (s *setup) modules() (mod, sum []byte, err error) {
+	if mod, err = os.ReadFile(s.repo.Path("go.mod")); err == nil {
+		sum, err = os.ReadFile(s.repo.Path("go.sum"))
+	}
+	return mod, sum, err
+}
+
 // builds are the steps that compile the kernel and its helpers.
 func (s *setup) builds(editor bool) ([]step, error) {
-	mod, err := os.ReadFile(s.repo.path("go.mod"))
-	if err != nil {
-		return nil, err
-	}
-	sum, err := os.ReadFile(s.repo.path("go.sum"))
+	mod, sum, err := s.modules()
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +116,7 @@ func (s *setup) builds(editor bool) ([]step, error) {
 	if err != nil {
 		return nil, err
 	}
-	bin := func(name string) string { return s.repo.private("bin", name) }
+	bin := func(name string) string { return s.repo.Private("bin", name) }
 	steps := []step{{
 		name:  "gonb",
 		key:   hash(s.go_.GOVERSION, string(mod), string(sum), changes),
@@ -155,8 +140,9 @@ func (s *setup) builds(editor bool) ([]step, error) {
 	return steps, nil
 }
 
-func (s *setup) run(ctx context.Context, what extent) (*environment, error) {
-	steps, err := s.builds(what.editor)
+// run does all steps. In a dry run it only says which there are to do.
+func (s *setup) run(ctx context.Context, what Extent) (*Environment, error) {
+	steps, err := s.builds(what.Editor)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +169,7 @@ func (s *setup) run(ctx context.Context, what extent) (*environment, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range what.add {
+	for _, a := range what.Add {
 		if err := s.step(ctx, s.accelerate(a)); err != nil {
 			return nil, err
 		}
@@ -192,7 +178,7 @@ func (s *setup) run(ctx context.Context, what extent) (*environment, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &environment{repo: s.repo, jupyter: j, environ: env}, nil
+	return &Environment{Repo: s.repo, Python: j.python, Environ: env}, nil
 }
 
 // step is one part of the set-up.
@@ -207,7 +193,7 @@ type step struct {
 // step does one step unless its stamp says that it is done. The stamp is
 // removed first and written last: what was interrupted is done again.
 func (s *setup) step(ctx context.Context, st step) error {
-	stamp := s.repo.private("stamps", st.name)
+	stamp := s.repo.Private("stamps", st.name)
 	if s.done(st) {
 		fmt.Fprintf(s.out, "  %-12s ok\n", st.name)
 		return nil
@@ -240,7 +226,7 @@ func (s *setup) step(ctx context.Context, st step) error {
 
 // done says whether a step's stamp and what it leaves are there.
 func (s *setup) done(st step) bool {
-	stamp, _ := os.ReadFile(s.repo.private("stamps", st.name))
+	stamp, _ := os.ReadFile(s.repo.Private("stamps", st.name))
 	_, err := os.Stat(st.leave)
 	return st.key != "" && string(stamp) == st.key && err == nil
 }
@@ -250,7 +236,7 @@ func (s *setup) buildTool(pkg string, flags ...string) func(context.Context, str
 	return func(ctx context.Context, leave string) error {
 		part := leave + ".part"
 		args := slices.Concat([]string{"build", "-o", part}, flags, []string{pkg})
-		if err := s.goCommand(ctx, nil, args...); err != nil {
+		if _, err := s.goCommand(ctx, nil, args...); err != nil {
 			return fmt.Errorf("cannot build %s: %w", filepath.Base(pkg), err)
 		}
 		return os.Rename(part, leave) // A running kernel keeps the old file.
@@ -266,7 +252,7 @@ GOMEMLIMIT=${GOMEMLIMIT:-300MiB} exec "${0%/*}/../gopls/gopls" "$@"
 
 // installGopls compiles gopls, which the kernel asks for completions.
 func (s *setup) installGopls(ctx context.Context, leave string) error {
-	if err := s.goCommand(ctx, []string{"GOBIN=" + s.repo.private("gopls")}, "install", "golang.org/x/tools/gopls@"+goplsVersion); err != nil {
+	if _, err := s.goCommand(ctx, []string{"GOBIN=" + s.repo.Private("gopls")}, "install", "golang.org/x/tools/gopls@"+goplsVersion); err != nil {
 		return fmt.Errorf("cannot build gopls: %w", err)
 	}
 	if err := writeFile(leave, []byte(goplsStart)); err != nil {
@@ -278,7 +264,8 @@ func (s *setup) installGopls(ctx context.Context, leave string) error {
 // warm compiles this module, and with it what the notebooks import, into the
 // build cache. Unlike "go build", "go list -export" links no programs.
 func (s *setup) warm(ctx context.Context, _ string) error {
-	return s.goCommand(ctx, nil, "list", "-export", "./...")
+	_, err := s.goCommand(ctx, nil, "list", "-export", "./...")
+	return err
 }
 
 // findJupyter returns the private environment if it is there, else the
@@ -301,8 +288,8 @@ func (s *setup) findJupyter(ctx context.Context) (jupyter, error) {
 	return own, s.step(ctx, st)
 }
 
-// goCommand runs the go command in the repository, under the kernel's settings.
-func (s *setup) goCommand(ctx context.Context, env []string, args ...string) error {
+// goCommand runs the go command in the repository, under the kernel's settings, and returns what it printed.
+func (s *setup) goCommand(ctx context.Context, env []string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = string(s.repo)
 	cmd.Env = os.Environ()
@@ -314,10 +301,10 @@ func (s *setup) goCommand(ctx context.Context, env []string, args ...string) err
 	out, err := s.output(cmd)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		what := complaint(string(out))
-		return fmt.Errorf("%s%s (all of it in %s)", what, remedy(what), s.repo.rel(s.log.Name()))
+		what := Complaint(string(out))
+		return nil, fmt.Errorf("%s%s (all of it in %s)", what, remedy(what), s.repo.Rel(s.log.Name()))
 	}
-	return err
+	return out, err
 }
 
 // remedy is what to do about the go command's commonest complaints.
@@ -341,9 +328,9 @@ var (
 	noCache   = regexp.MustCompile(`GOCACHE|GOMODCACHE|build cache|module cache|read-only file system|permission denied`)
 )
 
-// complaint is the line of the go command's output that says what is wrong:
+// Complaint is the line of the go command's output that says what is wrong:
 // the first that is no heading and no progress.
-func complaint(out string) string {
+func Complaint(out string) string {
 	for line := range strings.Lines(out) {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' || strings.HasPrefix(line, "go: downloading") || strings.HasPrefix(line, "failed to run") {
@@ -354,11 +341,6 @@ func complaint(out string) string {
 	return "it gives no reason"
 }
 
-// command runs a program and returns what it printed.
-func (s *setup) command(ctx context.Context, name string, args ...string) ([]byte, error) {
-	return s.output(exec.CommandContext(ctx, name, args...))
-}
-
 // output runs cmd and returns what it printed, which also goes to the log.
 func (s *setup) output(cmd *exec.Cmd) ([]byte, error) {
 	fmt.Fprintf(s.log, "$ %s\n", cmd)
@@ -366,4 +348,16 @@ func (s *setup) output(cmd *exec.Cmd) ([]byte, error) {
 	out, err := cmd.CombinedOutput()
 	s.log.Write(out)
 	return out, err
+}
+
+// firstLine is the first line of what a program printed.
+func firstLine(out []byte) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return strings.TrimSpace(line)
+}
+
+// LastLine is the last line of what a program printed, where most say what went wrong.
+func LastLine(out []byte) string {
+	text := strings.TrimSpace(string(out))
+	return strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])
 }
