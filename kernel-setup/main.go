@@ -1,18 +1,26 @@
 // Kernel-setup installs what the notebooks need, runs them, and fetches data.
 //
-//	go run ./kernel-setup                  explains itself
-//	go run ./kernel-setup run NOTEBOOK...  runs notebooks without a browser
-//	go run ./kernel-setup lab              opens JupyterLab with the Go kernel ready
-//	go run ./kernel-setup install          only installs; -xla and -cuda add faster backends
-//	go run ./kernel-setup check            says what is usable, and what to do where it is not
-//	go run ./kernel-setup data [NAME...]   lists the data there is, or fetches some
-//	go run ./kernel-setup reset            brings notebooks back to their first state
-//	go run ./kernel-setup uninstall        removes what was installed
+//	go run ./kernel-setup run NOTEBOOK... [-o FILE.ipynb or FOLDER] [-timeout 30m]
+//	go run ./kernel-setup lab [JupyterLab's own arguments]
+//	go run ./kernel-setup install [-xla] [-cuda] [-dry-run]
+//	go run ./kernel-setup check
+//	go run ./kernel-setup data [NAME...] [-to FOLDER]
+//	go run ./kernel-setup reset [-edits] [-yes] [-dry-run]
+//	go run ./kernel-setup uninstall [-yes] [-dry-run]
 //
-// Everything it installs lies in the folder .ctnas at the root of the
-// repository: GoNB and its helpers, a private Python environment with
-// JupyterLab where the machine has none, and a kernel of our own named "ctnas".
-// A GoNB or a Jupyter of the user's own is left as it is.
+// Without a verb, or with -h, it explains the verbs. It works in the repository that the working directory lies in.
+//
+// Run and lab first install what is missing, as install does, each thing once: GoNB and its helpers, a private Python
+// environment with JupyterLab where the machine has none, and a kernel of our own named "ctnas". All of that lies in
+// the folder .ctnas at the root of the repository, which uninstall removes; a GoNB or a Jupyter of the user's own is
+// left as it is. What the installing programs print is in .ctnas/setup.log, what a kernel prints in .ctnas/kernel.log.
+//
+// It fails with exit status 1 and one sentence that says what to do; with 130 when it was stopped, by Ctrl-C for
+// example, after it has ended what it started; lab with JupyterLab's own status. Check also fails where something is
+// missing that notebooks cannot do without.
+//
+// CTNAS_DATA, CTNAS_CACHE, CTNAS_RUNS and GOMLX_BACKEND reach the notebooks; CTNAS_MIRROR names a place that data asks
+// first. A PJRT_PLUGIN_LIBRARY_PATH of the user's own goes before the plugins that were installed here.
 package main
 
 import (

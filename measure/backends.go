@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
@@ -39,11 +40,8 @@ func measureBackends(out io.Writer) error {
 	if i < 0 {
 		return errors.New("there is no XLA plugin to compare with: go run ./kernel-setup install -xla")
 	}
-	for _, set := range install.Accelerators[i].Variables(r) {
-		name, value, _ := strings.Cut(set, "=")
-		if err := os.Setenv(name, value); err != nil {
-			return err
-		}
+	if err := startWith(install.Accelerators[i].Variables(r)); err != nil {
+		return err
 	}
 	m := begin(out, "backends", "step", "backend", "time", "first call, with compiling", "speed", "difference")
 	pureGo, err := engine.OpenConfig("go")
@@ -82,6 +80,26 @@ func measureBackends(out io.Writer) error {
 	return m.write(r, fmt.Sprintf("Medians of %d calls in turns, in one process, on %%s. "+
 		"The difference is the largest between the numbers of the first %d calls. Written by `GOEXPERIMENT=simd go run ./measure backends`.", rounds, steps.Compared),
 		map[string]any{"labels": "the number of parameters of each cell, in (0, 1]", "rounds": rounds, "plugin": anyFolder.ReplaceAllString(other.Description(), "")})
+}
+
+// startWith starts this program again with these variables in its environment, unless it has them: where plugins lie
+// is read before main.
+func startWith(variables []string) error {
+	has := func(v string) bool { return slices.Contains(os.Environ(), v) }
+	if variables = slices.DeleteFunc(variables, has); len(variables) == 0 {
+		return nil
+	}
+	for _, v := range variables {
+		name, value, _ := strings.Cut(v, "=")
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(program, os.Args, os.Environ())
 }
 
 // medians are the milliseconds of a call on each backend. The calls are made in turns, so that other work on the

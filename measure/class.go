@@ -112,7 +112,7 @@ func attend(ctx context.Context, env *install.Environment, count int) (a attenda
 	return a, json.Unmarshal(answer, &a)
 }
 
-// mean is that of one kind of process.
+// mean returns the mean memory, in MB, of one kind of process.
 func mean(kernels []map[string]float64, kind string) float64 {
 	sum := 0.0
 	for _, k := range kernels {

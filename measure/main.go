@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 // measurement is what one of the programs has measured so far.
 type measurement struct {
-	report.Result // not checked: its metrics are of other kinds than those of experiments
+	report.Result // not checked: experiments have other metrics
 	table         report.Table
 	out           io.Writer
 	start         time.Time

@@ -31,7 +31,7 @@ var gonbEdits = []struct{ file, old, new string }{
 	{"internal/jpyexec/jpyexec.go", "_, err := io.Copy(exec.stderrWriter, exec.cmdStderr)", "err := CopyText(exec.stderrWriter, exec.cmdStderr)"},
 	// A cell's program went on when GoNB was killed.
 	{"internal/jpyexec/jpyexec.go", "	exec.cmd = cmd\n", "	exec.cmd = cmd\n	defer Tie(cmd, syscall.SIGKILL)()\n"},
-	// A program that reads waited for ever where nobody can answer.
+	// A program that reads its input waited for ever where there is nobody to ask.
 	{"internal/jpyexec/jpyexec.go", "		exec.handleStaticInput()\n	}\n", `		exec.handleStaticInput()
 	} else if content, _ := exec.Msg.ComposedMsg().Content.(map[string]any); content["allow_stdin"] == false {
 		_ = exec.cmdStdin.Close()

@@ -10,10 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -22,9 +19,6 @@ import (
 
 	"github.com/ctnas/ctnas/internal/install/jpyexec"
 )
-
-// goplsVersion is the newest gopls that builds with Go 1.26.
-const goplsVersion = "v0.21.0"
 
 // setup installs, step by step, what notebooks need.
 type setup struct {
@@ -39,7 +33,7 @@ type setup struct {
 // Extent says how much to install.
 type Extent struct {
 	Editor bool           // also gopls, which only the editor needs, for completion
-	Add    []*Accelerator // also these; those that are there already stay
+	Add    []*Accelerator // also these; whatever is installed stays
 	Dry    bool           // nothing, only say what would be done
 }
 
@@ -98,7 +92,7 @@ func lock(ctx context.Context, r Repo, out io.Writer) (unlock func() error, err 
 	return l.Unlock, nil
 }
 
-// modules are this module's go.mod and go.sum.
+// modules returns the content of this module's go.mod and go.sum.
 func (s *setup) modules() (mod, sum []byte, err error) {
 	if mod, err = os.ReadFile(s.repo.Path("go.mod")); err == nil {
 		sum, err = os.ReadFile(s.repo.Path("go.sum"))
@@ -106,7 +100,7 @@ func (s *setup) modules() (mod, sum []byte, err error) {
 	return mod, sum, err
 }
 
-// builds are the steps that compile the kernel and its helpers.
+// builds returns the steps that compile the kernel and its helpers.
 func (s *setup) builds(editor bool) ([]step, error) {
 	mod, sum, err := s.modules()
 	if err != nil {
@@ -179,166 +173,6 @@ func (s *setup) run(ctx context.Context, what Extent) (*Environment, error) {
 		return nil, err
 	}
 	return &Environment{Repo: s.repo, Python: j.python, Environ: env}, nil
-}
-
-// step is one part of the set-up.
-type step struct {
-	name     string
-	key      string // digest of what the result depends on; empty: do it every time
-	leave    string // the file that it leaves
-	do       func(ctx context.Context, leave string) error
-	optional string // a failure is only a warning, with this consequence
-}
-
-// step does one step unless its stamp says that it is done. The stamp is
-// removed first and written last: what was interrupted is done again.
-func (s *setup) step(ctx context.Context, st step) error {
-	stamp := s.repo.Private("stamps", st.name)
-	if s.done(st) {
-		fmt.Fprintf(s.out, "  %-12s ok\n", st.name)
-		return nil
-	}
-	if s.dry {
-		fmt.Fprintf(s.out, "  %-12s to do\n", st.name)
-		return nil
-	}
-	if err := os.Remove(stamp); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	fmt.Fprintf(s.out, "  %-12s ", st.name)
-	start := time.Now()
-	err := st.do(ctx, st.leave)
-	took := time.Since(start).Seconds()
-	switch {
-	case err != nil && st.optional != "" && ctx.Err() == nil:
-		fmt.Fprintf(s.out, "warning: %v; %s\n", err, st.optional)
-		return nil
-	case err != nil:
-		fmt.Fprintln(s.out, "failed")
-		return err
-	case st.key == "":
-		fmt.Fprintf(s.out, "ready in %.1f s\n", took)
-		return nil
-	}
-	fmt.Fprintf(s.out, "installed in %.1f s\n", took)
-	return writeFile(stamp, []byte(st.key))
-}
-
-// done says whether a step's stamp and what it leaves are there.
-func (s *setup) done(st step) bool {
-	stamp, _ := os.ReadFile(s.repo.Private("stamps", st.name))
-	_, err := os.Stat(st.leave)
-	return st.key != "" && string(stamp) == st.key && err == nil
-}
-
-// buildTool compiles a tool of go.mod in the version pinned there, or a program of this module.
-func (s *setup) buildTool(pkg string, flags ...string) func(context.Context, string) error {
-	return func(ctx context.Context, leave string) error {
-		part := leave + ".part"
-		args := slices.Concat([]string{"build", "-o", part}, flags, []string{pkg})
-		if _, err := s.goCommand(ctx, nil, args...); err != nil {
-			return fmt.Errorf("cannot build %s: %w", filepath.Base(pkg), err)
-		}
-		return os.Rename(part, leave) // A running kernel keeps the old file.
-	}
-}
-
-// goplsStart starts gopls within bounds. Without them it takes 1.7 GB for the first
-// completion of a class, when its cache is empty, and keeps most of it. The cells'
-// programs must not be bound, so this cannot be in the kernel's environment.
-const goplsStart = `#!/bin/sh
-GOMEMLIMIT=${GOMEMLIMIT:-300MiB} exec "${0%/*}/../gopls/gopls" "$@"
-`
-
-// installGopls compiles gopls, which the kernel asks for completions.
-func (s *setup) installGopls(ctx context.Context, leave string) error {
-	if _, err := s.goCommand(ctx, []string{"GOBIN=" + s.repo.Private("gopls")}, "install", "golang.org/x/tools/gopls@"+goplsVersion); err != nil {
-		return fmt.Errorf("cannot build gopls: %w", err)
-	}
-	if err := writeFile(leave, []byte(goplsStart)); err != nil {
-		return err
-	}
-	return os.Chmod(leave, 0o755)
-}
-
-// warm compiles this module, and with it what the notebooks import, into the
-// build cache. Unlike "go build", "go list -export" links no programs.
-func (s *setup) warm(ctx context.Context, _ string) error {
-	_, err := s.goCommand(ctx, nil, "list", "-export", "./...")
-	return err
-}
-
-// findJupyter returns the private environment if it is there, else the
-// machine's Jupyter, else makes the private environment.
-func (s *setup) findJupyter(ctx context.Context) (jupyter, error) {
-	own := jupyter{python: venvPython(s.repo), private: true}
-	st := step{
-		name:  "jupyter",
-		key:   hash(requirements, string(s.repo)),
-		leave: own.python,
-		do:    func(ctx context.Context, _ string) error { return s.makeVenv(ctx) },
-	}
-	if usable(ctx, own.python) == "" {
-		st.leave = "" // There is none, or the Python that it was made from is gone.
-		if j, ok := machineJupyter(ctx); ok {
-			fmt.Fprintf(s.out, "  %-12s ok, that of %s\n", st.name, j.python)
-			return j, nil
-		}
-	}
-	return own, s.step(ctx, st)
-}
-
-// goCommand runs the go command in the repository, under the kernel's settings, and returns what it printed.
-func (s *setup) goCommand(ctx context.Context, env []string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = string(s.repo)
-	cmd.Env = os.Environ()
-	for name, value := range s.go_.settings() {
-		cmd.Env = append(cmd.Env, name+"="+value)
-	}
-	cmd.Env = append(cmd.Env, "GOWORK=off")
-	cmd.Env = append(cmd.Env, env...)
-	out, err := s.output(cmd)
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		what := Complaint(string(out))
-		return nil, fmt.Errorf("%s%s (all of it in %s)", what, remedy(what), s.repo.Rel(s.log.Name()))
-	}
-	return out, err
-}
-
-// remedy is what to do about the go command's commonest complaints.
-func remedy(complaint string) string {
-	for _, r := range []struct {
-		pattern *regexp.Regexp
-		text    string
-	}{
-		{noModules, ": connect to the network, or set GOPROXY to a place that has Go's modules, then run this again"},
-		{noCache, ": set GOCACHE and GOMODCACHE to folders that you may write, then run this again"},
-	} {
-		if r.pattern.MatchString(complaint) {
-			return r.text
-		}
-	}
-	return ""
-}
-
-var (
-	noModules = regexp.MustCompile(`dial tcp|no such host|i/o timeout|module lookup disabled`)
-	noCache   = regexp.MustCompile(`GOCACHE|GOMODCACHE|build cache|module cache|read-only file system|permission denied`)
-)
-
-// Complaint is the line of the go command's output that says what is wrong:
-// the first that is no heading and no progress.
-func Complaint(out string) string {
-	for line := range strings.Lines(out) {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' || strings.HasPrefix(line, "go: downloading") || strings.HasPrefix(line, "failed to run") {
-			continue
-		}
-		return strings.TrimSuffix(line, "; to add it:")
-	}
-	return "it gives no reason"
 }
 
 // output runs cmd and returns what it printed, which also goes to the log.

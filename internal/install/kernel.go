@@ -1,15 +1,10 @@
 package install
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"go/version"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 )
 
@@ -18,85 +13,6 @@ const (
 	KernelName    = "ctnas"
 	KernelDisplay = "Go (CTNAS)"
 )
-
-// goTool is what the go command on the PATH says of itself.
-type goTool struct {
-	GOVERSION, GOROOT, GOFLAGS, GOEXPERIMENT string
-}
-
-// findGo asks the go command for its settings and checks that it is new enough for this module.
-func findGo(ctx context.Context, r Repo) (goTool, error) {
-	var g goTool
-	mod, err := os.ReadFile(r.Path("go.mod"))
-	if err != nil {
-		return g, err
-	}
-	needed := goLine.FindSubmatch(mod)
-	if needed == nil {
-		return g, fmt.Errorf("%s has no go line", r.Path("go.mod"))
-	}
-	if _, err := exec.LookPath("go"); err != nil {
-		return g, fmt.Errorf("the go command is not on the PATH: install Go %s or newer from https://go.dev/dl/", needed[1])
-	}
-	cmd := exec.CommandContext(ctx, "go", "env", "-json", "GOVERSION", "GOROOT", "GOFLAGS", "GOEXPERIMENT")
-	cmd.Dir = string(r)
-	answer, err := cmd.Output()
-	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			err = fmt.Errorf("%s: %w", firstLine(exit.Stderr), err)
-		}
-		return g, fmt.Errorf("\"go env\" does not work: %w", err)
-	}
-	if err := json.Unmarshal(answer, &g); err != nil {
-		return g, fmt.Errorf("\"go env\" gave no JSON: %w", err)
-	}
-	if have := strings.Fields(g.GOVERSION); len(have) > 0 && version.Compare(have[0], "go"+string(needed[1])) < 0 {
-		return g, fmt.Errorf("the go command is %s, but this project needs Go %s or newer: install it from https://go.dev/dl/, or unset GOTOOLCHAIN=local",
-			have[0], needed[1])
-	}
-	return g, nil
-}
-
-// settings are the environment variables, besides PATH, under which Go code
-// is compiled and run here: by the set-up when it warms the build cache, and
-// by the kernel. They must be the same in both, or the cache is of no use.
-func (g goTool) settings() map[string]string {
-	set := map[string]string{
-		// GoMLX's Go backend multiplies matrices 2.5 times as fast with SIMD.
-		"GOEXPERIMENT": g.GOEXPERIMENT,
-		// GoNB makes a go.work of its own for each kernel.
-		"GOWORK": "auto",
-	}
-	if !strings.Contains(g.GOEXPERIMENT, "simd") {
-		set["GOEXPERIMENT"] = strings.TrimPrefix(g.GOEXPERIMENT+",simd", ",")
-	}
-	flags := strings.Fields(g.GOFLAGS)
-	for i, f := range flags {
-		if strings.HasPrefix(strings.TrimLeft(f, "-"), "mod=") {
-			flags[i] = "-mod=readonly" // A go.work allows no other.
-		}
-	}
-	if !strings.Contains(g.GOFLAGS, "ldflags") {
-		flags = append(flags, linkFlags())
-	}
-	set["GOFLAGS"] = strings.Join(flags, " ")
-	return set
-}
-
-// linkFlags make a cell link in half the time: no debug tables, and, where that was
-// measured (figures/celltimes), Go's own linker instead of the one for C.
-func linkFlags() string {
-	if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
-		return `"-ldflags=-s -linkmode=internal"`
-	}
-	return "-ldflags=-s"
-}
-
-// path is a PATH with our own tools first, then the go command in use, then rest.
-func (g goTool) path(r Repo, rest string) string {
-	return strings.Join([]string{r.Private("bin"), filepath.Join(g.GOROOT, "bin"), rest}, string(os.PathListSeparator))
-}
 
 // environ is the environment in which Jupyter is started; the kernel inherits it.
 func (g goTool) environ(r Repo, j jupyter) ([]string, error) {

@@ -63,6 +63,26 @@ func machineJupyter(ctx context.Context) (jupyter, bool) {
 	return jupyter{}, false
 }
 
+// findJupyter returns the private environment if it is there, else the
+// machine's Jupyter, else makes the private environment.
+func (s *setup) findJupyter(ctx context.Context) (jupyter, error) {
+	own := jupyter{python: venvPython(s.repo), private: true}
+	st := step{
+		name:  "jupyter",
+		key:   hash(requirements, string(s.repo)),
+		leave: own.python,
+		do:    func(ctx context.Context, _ string) error { return s.makeVenv(ctx) },
+	}
+	if usable(ctx, own.python) == "" {
+		st.leave = "" // There is none, or the Python that it was made from is gone.
+		if j, ok := machineJupyter(ctx); ok {
+			fmt.Fprintf(s.out, "  %-12s ok, that of %s\n", st.name, j.python)
+			return j, nil
+		}
+	}
+	return own, s.step(ctx, st)
+}
+
 // makeVenv builds the private Python environment from nothing.
 func (s *setup) makeVenv(ctx context.Context) error {
 	const again = ", then run this again"

@@ -34,7 +34,7 @@ type job struct {
 
 // Execute runs a notebook, shows what happens on out, and writes the executed copy to output; paths are absolute. It
 // returns the seconds of each cell that is not empty. No cell may take longer than timeout. The error says which cell
-// failed, and why; it is that of the context if that is done.
+// failed, and why; when ctx is done it is the error of ctx.
 func Execute(ctx context.Context, env *install.Environment, out io.Writer, notebook, output string, timeout time.Duration) (seconds []float64, err error) {
 	r := env.Repo
 	arg, err := json.Marshal(job{

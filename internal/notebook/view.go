@@ -102,7 +102,7 @@ func (v *view) show(e event) {
 }
 
 // rune takes the output apart into lines. A carriage return starts the line
-// anew; of a progress bar drawn that way only a line every ten seconds is shown.
+// again; of a progress bar drawn that way only a line every ten seconds is shown.
 func (v *view) rune(r rune) {
 	switch r {
 	case '\n', '\r':
