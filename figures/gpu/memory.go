@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// memory tells how much of the card's memory training takes, by the size of the batches.
+func memory(ctx context.Context, w *worker) error {
+	data, err := w.data(ctx, heldOut)
+	if err != nil {
+		return err
+	}
+	before, err := usedMemory(ctx)
+	if err != nil {
+		w.row("memory", nil, "Not measured: there is no nvidia-smi, and go-xla does not tell the memory of a device.")
+		return nil
+	}
+	w.row("nothing but the plugin", map[string]float64{"memory_gib": before}, "")
+	batches := []int{64, 128, 256, 512}
+	if w.small {
+		batches = []int{8, 16}
+	}
+	for _, n := range networks(w.size) {
+		if n.name != "SPOS" && n.name != rowAlone && !strings.HasSuffix(n.name, "largest network") {
+			continue
+		}
+		for _, batch := range batches {
+			name := fmt.Sprintf("%s, batch %d", n.name, batch)
+			most, err := peakMemory(ctx, func() error {
+				open, err := n.open(w, data, batch)
+				if err == nil {
+					_, err = open.StepTime(ctx, w.steps)
+				}
+				return err
+			})
+			if err != nil {
+				w.row(name, nil, err.Error())
+				break // larger ones do not fit either
+			}
+			w.row(name, map[string]float64{"memory_gib": most}, "")
+		}
+	}
+	return nil
+}
+
+// usedMemory is the used memory of the first card, in GiB.
+func usedMemory(ctx context.Context) (float64, error) {
+	text, err := queryMemory(ctx).Output()
+	if err != nil {
+		return 0, err
+	}
+	return gib(string(text))
+}
+
+// queryMemory is the program that tells the used memory of the first card, in MiB.
+func queryMemory(ctx context.Context, more ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, "nvidia-smi", append([]string{"--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"}, more...)...)
+}
+
+// gib reads a number of MiB.
+func gib(text string) (float64, error) {
+	mib, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	return mib / 1024, err
+}
+
+// peakMemory is the most memory of the card that was used, in GiB, of what is seen ten times a second, while a function
+// was at work.
+func peakMemory(ctx context.Context, do func() error) (float64, error) {
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	cmd := queryMemory(watching, "--loop-ms=100")
+	seen, err := cmd.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	most := make(chan float64)
+	go func() {
+		largest := 0.0
+		for lines := bufio.NewScanner(seen); lines.Scan(); {
+			if used, err := gib(lines.Text()); err == nil {
+				largest = max(largest, used)
+			}
+		}
+		most <- largest
+	}()
+	err = do()
+	stop()
+	largest := <-most
+	_ = cmd.Wait() // it was stopped
+	return largest, err
+}
