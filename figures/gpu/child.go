@@ -147,7 +147,6 @@ func (w *worker) put(told row) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := &w.result.Parts[len(w.result.Parts)-1]
-	w.result.share(p, &told)
 	if i := slices.IndexFunc(p.Rows, func(old row) bool { return old.Name == told.Name }); i >= 0 {
 		p.Rows[i] = told
 	} else {

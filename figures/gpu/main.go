@@ -24,6 +24,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -103,12 +104,13 @@ func (o options) all(ctx context.Context) error {
 	}
 	r := newResult(ctx, o)
 	r.Elapsed = before.Elapsed
+	maps.Copy(before.Machine, r.Machine) // what is known now goes before
+	r.Machine = before.Machine
 	start := time.Now()
 	var first error
 	for _, p := range parts(o.rehearse) {
 		if done, ok := before.settled(p); ok {
 			r.Parts = append(r.Parts, done)
-			r.keep(before.Machine)
 			continue
 		}
 		if !o.wanted(p.name) {
@@ -156,7 +158,10 @@ func (o options) write(r *result) error { return errors.Join(r.write(o.out), r.w
 func (o options) earlier() (*result, error) {
 	r, err := readResult(filepath.Join(o.runs, "result.json"))
 	if errors.Is(err, os.ErrNotExist) || err == nil && r.Rehearsal != o.rehearse {
-		return &result{}, nil
+		r, err = &result{}, nil
+	}
+	if err == nil && r.Machine == nil {
+		r.Machine = map[string]string{}
 	}
 	return r, err
 }

@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // memory tells how much of the card's memory training takes, by the size of the batches.
@@ -15,9 +17,9 @@ func memory(ctx context.Context, w *worker) error {
 	if err != nil {
 		return err
 	}
-	before, err := usedMemory(ctx)
+	before, err := peakMemory(ctx, func() error { time.Sleep(time.Second); return nil })
 	if err != nil {
-		w.row("memory", nil, "Not measured: there is no nvidia-smi, and go-xla does not tell the memory of a device.")
+		w.row("memory", nil, "Not measured: nvidia-smi is not there or tells nothing, and go-xla does not tell the memory of a device.")
 		return nil
 	}
 	w.row("nothing but the plugin", map[string]float64{"memory_gib": before}, "")
@@ -48,32 +50,12 @@ func memory(ctx context.Context, w *worker) error {
 	return nil
 }
 
-// usedMemory is the used memory of the first card, in GiB.
-func usedMemory(ctx context.Context) (float64, error) {
-	text, err := queryMemory(ctx).Output()
-	if err != nil {
-		return 0, err
-	}
-	return gib(string(text))
-}
-
-// queryMemory is the program that tells the used memory of the first card, in MiB.
-func queryMemory(ctx context.Context, more ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, "nvidia-smi", append([]string{"--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"}, more...)...)
-}
-
-// gib reads a number of MiB.
-func gib(text string) (float64, error) {
-	mib, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-	return mib / 1024, err
-}
-
-// peakMemory is the most memory of the card that was used, in GiB, of what is seen ten times a second, while a function
-// was at work.
+// peakMemory returns the most memory of the first card that was used, in GiB, of what is seen ten times a second, while
+// a function was at work. The error is the one of the function, or says that nothing was seen.
 func peakMemory(ctx context.Context, do func() error) (float64, error) {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	cmd := queryMemory(watching, "--loop-ms=100")
+	cmd := exec.CommandContext(watching, "nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0", "--loop-ms=100")
 	seen, err := cmd.StdoutPipe()
 	if err != nil {
 		return 0, err
@@ -85,8 +67,8 @@ func peakMemory(ctx context.Context, do func() error) (float64, error) {
 	go func() {
 		largest := 0.0
 		for lines := bufio.NewScanner(seen); lines.Scan(); {
-			if used, err := gib(lines.Text()); err == nil {
-				largest = max(largest, used)
+			if mib, err := strconv.ParseFloat(strings.TrimSpace(lines.Text()), 64); err == nil {
+				largest = max(largest, mib/1024)
 			}
 		}
 		most <- largest
@@ -95,5 +77,8 @@ func peakMemory(ctx context.Context, do func() error) (float64, error) {
 	stop()
 	largest := <-most
 	_ = cmd.Wait() // it was stopped
+	if err == nil && largest == 0 {
+		err = errors.New("nvidia-smi told nothing meanwhile")
+	}
 	return largest, err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
@@ -181,6 +182,9 @@ func (w *worker) pace(ctx context.Context, n network, precision string) error {
 		return err
 	}
 	metrics["tflops"] = 3 * flops * rate / 1e12
+	if peak := w.result.find(strings.TrimPrefix(precision, ", ") + rowProduct).Metrics["tflops"]; peak > 0 {
+		metrics["peak_percent"] = 100 * metrics["tflops"] / peak
+	}
 	w.row(n.name+precision, metrics, note)
 	return nil
 }

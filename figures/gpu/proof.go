@@ -8,6 +8,8 @@ import (
 	"math"
 	"os"
 
+	"github.com/gomlx/compute"
+
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/search"
 	"github.com/ctnas/ctnas/ctnaslib/supernet"
@@ -33,12 +35,13 @@ func proofSteps() []steps.Step {
 		steps.Training("Released", comparator.Released()),
 		steps.Scoring(100),
 		steps.Policy(search.Quick().PolicyBatch),
+		{Name: "training step of a cell that convolves", On: convolved},
 	}
 }
 
 // numbers returns what the first calls of a step return.
-func numbers(w *worker, s steps.Step) ([][]float64, error) {
-	do, err := s.On(w.backend)
+func numbers(backend compute.Backend, s steps.Step) ([][]float64, error) {
+	do, err := s.On(backend)
 	if err != nil {
 		return nil, err
 	}
@@ -51,9 +54,9 @@ func numbers(w *worker, s steps.Step) ([][]float64, error) {
 	return all, nil
 }
 
-// convolved returns the loss of some steps that train the small network of a cell of a convolution and a
-// pooling: the numbers of a step that convolves.
-func convolved(ctx context.Context, w *worker, root string) ([][]float64, error) {
+// convolved trains the small network of a cell of a convolution and a pooling for as many steps as are compared; each
+// call returns the loss of one.
+func convolved(backend compute.Backend) (func() ([]float64, error), error) {
 	const held = 32
 	c := supernet.SmallAlone(10)
 	c.Epochs, c.Round = 1, 1
@@ -66,60 +69,47 @@ func convolved(ctx context.Context, w *worker, root string) ([][]float64, error)
 	if err != nil {
 		return nil, err
 	}
-	trained, err := supernet.TrainAlone(ctx, root, supernet.AloneTraining{Backend: w.backend, Data: data, Cell: mustParse("100101:AM"), Config: c})
+	root, err := os.MkdirTemp("", "proof") // elsewhere the numbers of an earlier proof might lie
 	if err != nil {
 		return nil, err
 	}
-	var losses [][]float64
-	for _, m := range trained.Metrics {
-		losses = append(losses, []float64{m.Values["loss"]})
-	}
-	return losses, nil
-}
-
-const rowConvolved = "training step of a cell that convolves"
-
-// compute gives the numbers of every step of the proof to a function, as soon as they are there.
-func (w *worker) compute(ctx context.Context, each func(name string, got [][]float64) error) error {
-	for _, s := range proofSteps() {
-		got, err := numbers(w, s)
-		if err != nil {
-			return err
-		}
-		if err := each(s.Name, got); err != nil {
-			return err
-		}
-	}
-	root, err := os.MkdirTemp("", "proof") // elsewhere the numbers of an earlier proof might lie
-	if err != nil {
-		return err
-	}
 	defer os.RemoveAll(root)
-	got, err := convolved(ctx, w, root)
+	trained, err := supernet.TrainAlone(context.Background(), root, supernet.AloneTraining{Backend: backend, Data: data, Cell: mustParse("100101:AM"), Config: c})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return each(rowConvolved, got)
+	call := 0
+	return func() ([]float64, error) {
+		if call == len(trained.Metrics) {
+			return nil, fmt.Errorf("%d steps were trained, not more", call)
+		}
+		call++
+		return []float64{trained.Metrics[call-1].Values["loss"]}, nil
+	}, nil
 }
 
 // proof compares what the backend computes with what pure Go computed. The error says which number
 // is another one.
-func proof(ctx context.Context, w *worker) error {
+func proof(_ context.Context, w *worker) error {
 	var want provedNumbers
 	if err := json.Unmarshal(proofJSON, &want); err != nil {
 		return err
 	}
-	return w.compute(ctx, func(name string, got [][]float64) error {
-		difference, err := differ(want[name], got)
+	for _, s := range proofSteps() {
+		got, err := numbers(w.backend, s)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return err
 		}
-		w.row(name, map[string]float64{"difference": difference}, "")
+		difference, err := differ(want[s.Name], got)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+		w.row(s.Name, map[string]float64{"difference": difference}, "")
 		if !(difference <= steps.Tolerance) { // also not a number
-			return fmt.Errorf("%s differs from pure Go by %g", name, difference)
+			return fmt.Errorf("%s differs from pure Go by %g", s.Name, difference)
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // differ returns the largest difference of two lists of numbers, relative to numbers above 1; NaN if one is not a

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -99,27 +98,6 @@ func (r *result) settled(p plan) (part, bool) {
 		}
 	}
 	return part{}, false
-}
-
-// keep takes over what an earlier run knew of the machine and this one does not.
-func (r *result) keep(machine map[string]string) {
-	all := map[string]string{}
-	maps.Copy(all, machine)
-	maps.Copy(all, r.Machine)
-	r.Machine = all
-}
-
-// share adds to a network's row what share of the measured peak of its precision it reaches.
-func (r *result) share(p *part, network *row) {
-	for _, precision := range []string{precisionTF32, precisionFloat32} {
-		if groupOf(p.Name) != "training"+precision {
-			continue
-		}
-		peak := r.find(strings.TrimPrefix(precision, ", ") + rowProduct).Metrics["tflops"]
-		if tflops, ok := network.Metrics["tflops"]; ok && peak > 0 {
-			network.Metrics["peak_percent"] = 100 * tflops / peak
-		}
-	}
 }
 
 // find is a row by its name; without metrics if there is none.
