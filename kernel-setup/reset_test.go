@@ -16,93 +16,90 @@ import (
 	"github.com/ctnas/ctnas/internal/install/installtest"
 )
 
-const cleanNotebook = `{
- "cells": [
-  {
-   "cell_type": "code",
-   "execution_count": null,
-   "id": "a",
-   "metadata": {},
-   "outputs": [],
-   "source": [
-    "%%\n",
-    "x := 1 < 2 && 'ü' > 0.50"
-   ]
-  }
- ],
- "metadata": {},
- "nbformat": 4,
- "nbformat_minor": 5
+// used is a repository in which a notebook was run.
+type used struct {
+	repo          install.Repo
+	notebook, run string // a file, and one in a run directory
+	elsewhere     string // CTNAS_RUNS
+	out           bytes.Buffer
 }
-`
 
-var dirtyNotebook = strings.NewReplacer(
-	`"execution_count": null`, `"execution_count": 3`,
-	`"outputs": []`, `"outputs": [{"name": "stdout", "output_type": "stream", "text": ["hello"]}]`,
-).Replace(cleanNotebook)
-
-func TestReset(t *testing.T) {
+func newUsed(t *testing.T) *used {
+	t.Helper()
 	r := install.Repo(installtest.Repo(t))
 	t.Chdir(string(r))
-	notebook := r.Path("notebooks", "a.ipynb")
-	run := r.Path("notebooks", "runs", "nac-1", "checkpoint")
-	elsewhere := filepath.Join(t.TempDir(), "mine")
-	t.Setenv("CTNAS_RUNS", elsewhere)
-	installtest.Write(t, filepath.Join(elsewhere, "run"), "")
-	installtest.Write(t, run, "")
-	installtest.Write(t, notebook, dirtyNotebook)
-	var out bytes.Buffer
-	reset := func(answer string, args ...string) error {
-		out.Reset()
-		return resetVerb(t.Context(), args, strings.NewReader(answer), &out)
+	u := &used{repo: r, notebook: r.Path("notebooks", "a.ipynb"), run: r.Path("notebooks", "runs", "nac-1", "checkpoint"), elsewhere: filepath.Join(t.TempDir(), "mine")}
+	t.Setenv("CTNAS_RUNS", u.elsewhere)
+	installtest.Write(t, filepath.Join(u.elsewhere, "run"), "")
+	installtest.Write(t, u.run, "")
+	installtest.Write(t, u.notebook, installtest.DirtyNotebook)
+	return u
+}
+
+func (u *used) reset(t *testing.T, answer string, args ...string) error {
+	u.out.Reset()
+	return resetVerb(t.Context(), args, strings.NewReader(answer), &u.out)
+}
+
+func (u *used) untouched(t *testing.T) {
+	t.Helper()
+	if got, _ := os.ReadFile(u.notebook); string(got) != installtest.DirtyNotebook {
+		t.Error("the notebook was changed")
 	}
-	untouched := func() {
-		t.Helper()
-		if got, _ := os.ReadFile(notebook); string(got) != dirtyNotebook {
-			t.Error("the notebook was changed")
-		}
-		if _, err := os.Stat(run); err != nil {
-			t.Error(err)
-		}
-	}
-	if err := reset("", "--dry-run"); err != nil {
+	if _, err := os.Stat(u.run); err != nil {
 		t.Error(err)
 	}
-	for _, part := range []string{"delete notebooks/runs", "clear the outputs of notebooks/a.ipynb", elsewhere} {
-		if !strings.Contains(out.String(), part) {
-			t.Errorf("%q does not mention %q", &out, part)
+}
+
+// Nothing is changed in a dry run, without the user's yes, or while a cell runs.
+func TestResetAsks(t *testing.T) {
+	u := newUsed(t)
+	if err := u.reset(t, "", "--dry-run"); err != nil {
+		t.Error(err)
+	}
+	for _, part := range []string{"delete notebooks/runs", "clear the outputs of notebooks/a.ipynb", u.elsewhere} {
+		if !strings.Contains(u.out.String(), part) {
+			t.Errorf("%q does not mention %q", &u.out, part)
 		}
 	}
-	untouched()
+	u.untouched(t)
 	for _, answer := range []string{"", "n\n", "\n"} {
-		installtest.WantError(t, reset(answer), "nothing was changed")
-		untouched()
+		installtest.WantError(t, u.reset(t, answer), "nothing was changed")
+		u.untouched(t)
 	}
-	lock := flock.New(r.Path("notebooks", "runs", "nac-1", "lock"))
+	lock := flock.New(u.repo.Path("notebooks", "runs", "nac-1", "lock"))
 	if ok, err := lock.TryLock(); !ok || err != nil {
 		t.Fatal(err)
 	}
-	installtest.WantError(t, reset("", "-yes"), "a cell is running in notebooks/runs/nac-1")
-	untouched()
-	lock.Unlock()
-
-	if err := reset("y\n"); err != nil {
+	installtest.WantError(t, u.reset(t, "", "-yes"), "a cell is running in notebooks/runs/nac-1")
+	u.untouched(t)
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.reset(t, "", "-yes"); err != nil {
 		t.Error(err)
 	}
-	if got, _ := os.ReadFile(notebook); string(got) != cleanNotebook {
-		t.Errorf("the notebook is now\n%s\nwant\n%s", got, cleanNotebook)
+}
+
+func TestReset(t *testing.T) {
+	u := newUsed(t)
+	if err := u.reset(t, "y\n"); err != nil {
+		t.Error(err)
 	}
-	if _, err := os.Stat(r.Path("notebooks", "runs")); !errors.Is(err, os.ErrNotExist) {
+	if got, _ := os.ReadFile(u.notebook); string(got) != installtest.CleanNotebook {
+		t.Errorf("the notebook is now\n%s\nwant\n%s", got, installtest.CleanNotebook)
+	}
+	if _, err := os.Stat(u.repo.Path("notebooks", "runs")); !errors.Is(err, os.ErrNotExist) {
 		t.Error("the run directories are still there")
 	}
-	if _, err := os.Stat(filepath.Join(elsewhere, "run")); err != nil {
+	if _, err := os.Stat(filepath.Join(u.elsewhere, "run")); err != nil {
 		t.Errorf("a file outside the repository was deleted: %v", err)
 	}
-	if err := reset(""); err != nil || !strings.Contains(out.String(), "already") {
-		t.Errorf("a second reset gave %v, %q", err, &out)
+	if err := u.reset(t, ""); err != nil || !strings.Contains(u.out.String(), "already") {
+		t.Errorf("a second reset gave %v, %q", err, &u.out)
 	}
-	installtest.Write(t, notebook, "{")
-	installtest.WantError(t, reset("", "-yes"), "notebooks/a.ipynb")
+	installtest.Write(t, u.notebook, "{")
+	installtest.WantError(t, u.reset(t, "", "-yes"), "notebooks/a.ipynb")
 }
 
 // What cannot be reset is named; the rest is reset all the same.
@@ -111,8 +108,8 @@ func TestResetBadFiles(t *testing.T) {
 	t.Chdir(string(r))
 	t.Setenv("CTNAS_RUNS", "")
 	at := func(name string) string { return r.Path("notebooks", name) }
-	installtest.Write(t, at("good.ipynb"), dirtyNotebook)
-	installtest.Write(t, at("zz.ipynb"), dirtyNotebook)
+	installtest.Write(t, at("good.ipynb"), installtest.DirtyNotebook)
+	installtest.Write(t, at("zz.ipynb"), installtest.DirtyNotebook)
 	installtest.Write(t, at("empty.ipynb"), "")
 	installtest.Write(t, at("invalid.ipynb"), "{")
 	installtest.Write(t, at("other.ipynb"), `{"not": "a notebook"}`)
@@ -126,7 +123,7 @@ func TestResetBadFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	if os.Geteuid() != 0 { // whom no permission stops
-		installtest.Write(t, at("secret.ipynb"), dirtyNotebook)
+		installtest.Write(t, at("secret.ipynb"), installtest.DirtyNotebook)
 		if err := os.Chmod(at("secret.ipynb"), 0); err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +140,7 @@ func TestResetBadFiles(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"good.ipynb", "zz.ipynb"} {
-		if got, _ := os.ReadFile(at(name)); string(got) != cleanNotebook {
+		if got, _ := os.ReadFile(at(name)); string(got) != installtest.CleanNotebook {
 			t.Errorf("%s is now\n%s", name, got)
 		}
 	}
@@ -160,7 +157,7 @@ func TestResetLinkedNotebook(t *testing.T) {
 	t.Chdir(string(r))
 	t.Setenv("CTNAS_RUNS", "")
 	target, link := filepath.Join(t.TempDir(), "target.ipynb"), r.Path("notebooks", "l.ipynb")
-	installtest.Write(t, target, dirtyNotebook)
+	installtest.Write(t, target, installtest.DirtyNotebook)
 	installtest.Write(t, r.Path("notebooks", "keep"), "")
 	if err := errors.Join(os.Chmod(target, 0o640), os.Symlink(target, link)); err != nil {
 		t.Fatal(err)
@@ -171,7 +168,7 @@ func TestResetLinkedNotebook(t *testing.T) {
 	if to, err := os.Readlink(link); err != nil || to != target {
 		t.Errorf("the link leads to %q (%v)", to, err)
 	}
-	if got, _ := os.ReadFile(target); string(got) != cleanNotebook {
+	if got, _ := os.ReadFile(target); string(got) != installtest.CleanNotebook {
 		t.Errorf("the target is\n%s", got)
 	}
 	if info, err := os.Stat(target); err != nil || info.Mode().Perm() != 0o640 {
@@ -199,7 +196,7 @@ func TestResetEdits(t *testing.T) {
 			t.Errorf("%s holds\n%s\nwant\n%s", path, got, want)
 		}
 	}
-	installtest.Write(t, ours, cleanNotebook)
+	installtest.Write(t, ours, installtest.CleanNotebook)
 	installtest.WantError(t, reset("", "-edits", "-yes"), "git")
 	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-q", "-m", "first"}} {
 		if said, err := exec.Command("git", args...).CombinedOutput(); err != nil {
@@ -208,24 +205,24 @@ func TestResetEdits(t *testing.T) {
 	}
 	edit := strings.NewReplacer("0.50", "0.75")
 	for _, path := range []string{ours, own} {
-		installtest.Write(t, path, edit.Replace(dirtyNotebook))
+		installtest.Write(t, path, edit.Replace(installtest.DirtyNotebook))
 	}
 	if err := reset("", "-yes"); err != nil {
 		t.Error(err)
 	}
 	for _, path := range []string{ours, own} {
-		holds(path, edit.Replace(cleanNotebook))
+		holds(path, edit.Replace(installtest.CleanNotebook))
 	}
 	installtest.WantError(t, reset("n\n", "-edits"), "nothing was changed")
 	if !strings.Contains(out.String(), "undo all edits of notebooks/a.ipynb") || strings.Contains(out.String(), "own.ipynb") {
 		t.Errorf("the user is asked %q", &out)
 	}
-	holds(ours, edit.Replace(cleanNotebook))
+	holds(ours, edit.Replace(installtest.CleanNotebook))
 	if err := reset("y\n", "-edits"); err != nil {
 		t.Error(err)
 	}
-	holds(ours, cleanNotebook)
-	holds(own, edit.Replace(cleanNotebook))
+	holds(ours, installtest.CleanNotebook)
+	holds(own, edit.Replace(installtest.CleanNotebook))
 }
 
 // A link that stands in for a folder is removed, not followed.

@@ -18,36 +18,11 @@ import (
 	"github.com/ctnas/ctnas/internal/install/installtest"
 )
 
-const cleanNotebook = `{
- "cells": [
-  {
-   "cell_type": "code",
-   "execution_count": null,
-   "id": "a",
-   "metadata": {},
-   "outputs": [],
-   "source": [
-    "%%\n",
-    "x := 1 < 2 && 'ü' > 0.50"
-   ]
-  }
- ],
- "metadata": {},
- "nbformat": 4,
- "nbformat_minor": 5
-}
-`
-
-var dirtyNotebook = strings.NewReplacer(
-	`"execution_count": null`, `"execution_count": 3`,
-	`"outputs": []`, `"outputs": [{"name": "stdout", "output_type": "stream", "text": ["hello"]}]`,
-).Replace(cleanNotebook)
-
 // Clearing a notebook changes nothing besides.
 func TestWithoutOutputs(t *testing.T) {
 	for _, c := range []struct{ dirty, clean string }{
-		{dirtyNotebook, cleanNotebook},
-		{cleanNotebook, cleanNotebook},
+		{installtest.DirtyNotebook, installtest.CleanNotebook},
+		{installtest.CleanNotebook, installtest.CleanNotebook},
 		{ // another order, indentation and spacing, NaN, a mark, and no newline at the end
 			"\ufeff{ \"nbformat\":4, \"cells\": [ {\"source\":\"\\u00fc\",\r\n\"outputs\" : [ 1, NaN ] , \"execution_count\":\t12 , \"metadata\":{\"a\": -Infinity},\"cell_type\":\"code\"} ], \"metadata\":{\"z\":1,\"a\":1.50}}",
 			"\ufeff{ \"nbformat\":4, \"cells\": [ {\"source\":\"\\u00fc\",\r\n\"outputs\" : [] , \"execution_count\":\tnull , \"metadata\":{\"a\": -Infinity},\"cell_type\":\"code\"} ], \"metadata\":{\"z\":1,\"a\":1.50}}",
@@ -70,7 +45,7 @@ func TestWithoutOutputs(t *testing.T) {
 
 // Whatever is cleared is still as valid as it was, and clean.
 func FuzzWithoutOutputs(f *testing.F) {
-	for _, seed := range []string{dirtyNotebook, cleanNotebook, "\ufeff" + dirtyNotebook, `{"nbformat":4,"cells":[{"cell_type":"code","outputs":NaN,"metadata":{"execution":-Infinity,"execution":2}}]}`,
+	for _, seed := range []string{installtest.DirtyNotebook, installtest.CleanNotebook, "\ufeff" + installtest.DirtyNotebook, `{"nbformat":4,"cells":[{"cell_type":"code","outputs":NaN,"metadata":{"execution":-Infinity,"execution":2}}]}`,
 		`{"nbformat":4,"cells":[],"cells":[{"cell_type":"code","cell_type":"markdown","outputs":[1],"outputs":[2]}]}`, `{"nbformat":3}`, `[]`, "", "{"} {
 		f.Add(seed)
 	}
@@ -247,10 +222,23 @@ func TestExecute(t *testing.T) {
 	}
 }
 
+// copies makes the executed copies of notebooks, as far as [Outputs] looks at them.
+func copies(t *testing.T, r install.Repo, notebooks []string, wanted string) []string {
+	t.Helper()
+	outputs, err := Outputs(r, notebooks, wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, output := range outputs {
+		content, _ := json.Marshal(map[string]any{"metadata": map[string]any{"ctnas": map[string]any{"notebook": portable(r, notebooks[i])}}})
+		installtest.Write(t, output, string(content))
+	}
+	return outputs
+}
+
 // Executed copies of notebooks of one name lie side by side, also after a second run.
 func TestOutputs(t *testing.T) {
 	r := install.Repo(installtest.Repo(t))
-	t.Chdir(string(r))
 	elsewhere, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -259,21 +247,9 @@ func TestOutputs(t *testing.T) {
 		r.Path("notebooks", "x.ipynb"), r.Path("notebooks", "a", "x.ipynb"), r.Path("b", "x.ipynb"), filepath.Join(elsewhere, "b", "x.ipynb"), filepath.Join(elsewhere, "y.ipynb"),
 	}
 	for _, notebook := range notebooks {
-		installtest.Write(t, notebook, cleanNotebook)
+		installtest.Write(t, notebook, installtest.CleanNotebook)
 	}
-	copies := func(notebooks []string, wanted string) []string {
-		t.Helper()
-		outputs, err := Outputs(r, notebooks, wanted)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, output := range outputs {
-			content, _ := json.Marshal(map[string]any{"metadata": map[string]any{"ctnas": map[string]any{"notebook": portable(r, notebooks[i])}}})
-			installtest.Write(t, output, string(content))
-		}
-		return outputs
-	}
-	together := copies(notebooks, "")
+	together := copies(t, r, notebooks, "")
 	for i, want := range []string{"x.ipynb", "a/x.ipynb", "b/x.ipynb"} {
 		if got := r.Rel(together[i]); got != "notebooks/executed/"+want {
 			t.Errorf("the copy of %s goes to %s", notebooks[i], got)
@@ -285,29 +261,36 @@ func TestOutputs(t *testing.T) {
 	}
 	var apart []string
 	for _, notebook := range notebooks {
-		apart = append(apart, copies([]string{notebook}, "")...)
+		apart = append(apart, copies(t, r, []string{notebook}, "")...)
 	}
 	slices.Sort(apart)
 	if !slices.Equal(apart, together) {
 		t.Errorf("apart the copies go to %v, together to %v", apart, together)
 	}
+}
 
-	if got := copies(notebooks[:1], "new.ipynb"); got[0] != r.Path("new.ipynb") {
+// Executed copies go to the file or the folder that the user wants.
+func TestOutputsWanted(t *testing.T) {
+	r := install.Repo(installtest.Repo(t))
+	t.Chdir(string(r))
+	notebooks := []string{r.Path("notebooks", "x.ipynb")}
+	installtest.Write(t, notebooks[0], installtest.CleanNotebook)
+	if got := copies(t, r, notebooks, "new.ipynb"); got[0] != r.Path("new.ipynb") {
 		t.Errorf("-o new.ipynb is %v", got)
 	}
 	for _, folder := range []string{"new", "new/", "new.ipynb.d"} {
-		if got := copies(notebooks[:1], folder); got[0] != r.Path(folder, "x.ipynb") {
+		if got := copies(t, r, notebooks, folder); got[0] != r.Path(folder, "x.ipynb") {
 			t.Errorf("-o %s is %v", folder, got)
 		}
 	}
-	_, err = Outputs(r, notebooks, "one.ipynb")
+	_, err := Outputs(r, append(notebooks, "y.ipynb"), "one.ipynb")
 	installtest.WantError(t, err, "one.ipynb", "name a folder")
 	for _, own := range []string{"notebooks", "notebooks/x.ipynb"} {
-		_, err = Outputs(r, notebooks[:1], own)
+		_, err = Outputs(r, notebooks, own)
 		installtest.WantError(t, err, "overwritten by its own executed copy")
 	}
 	installtest.Write(t, r.Path("file"), "")
-	_, err = Outputs(r, notebooks[:1], "file")
+	_, err = Outputs(r, notebooks, "file")
 	installtest.WantError(t, err, "cannot write the executed copy")
 }
 

@@ -8,6 +8,33 @@ import (
 	"testing"
 )
 
+// CleanNotebook is a notebook that has not been run.
+const CleanNotebook = `{
+ "cells": [
+  {
+   "cell_type": "code",
+   "execution_count": null,
+   "id": "a",
+   "metadata": {},
+   "outputs": [],
+   "source": [
+    "%%\n",
+    "x := 1 < 2 && 'ü' > 0.50"
+   ]
+  }
+ ],
+ "metadata": {},
+ "nbformat": 4,
+ "nbformat_minor": 5
+}
+`
+
+// DirtyNotebook is [CleanNotebook] after it was run.
+var DirtyNotebook = strings.NewReplacer(
+	`"execution_count": null`, `"execution_count": 3`,
+	`"outputs": []`, `"outputs": [{"name": "stdout", "output_type": "stream", "text": ["hello"]}]`,
+).Replace(CleanNotebook)
+
 // Repo makes an empty repository with a go.mod of our module, and returns its path.
 func Repo(t *testing.T) string {
 	t.Helper()
