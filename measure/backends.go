@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,9 +21,6 @@ import (
 
 // rounds are the timed calls on each backend.
 const rounds = 21
-
-// anyFolder matches the folder of a plugin, which is not the same on another machine.
-var anyFolder = regexp.MustCompile(`[^\s("]*/`)
 
 // measureBackends runs the library's heavy steps on the best plugin there is and on pure Go, side by side in this
 // process: it compares the numbers, and then the speeds.
@@ -79,7 +75,7 @@ func measureBackends(out io.Writer) error {
 	}
 	return m.write(r, fmt.Sprintf("Medians of %d calls in turns, in one process, on %%s. "+
 		"The difference is the largest between the numbers of the first %d calls. Written by `GOEXPERIMENT=simd go run ./measure backends`.", rounds, steps.Compared),
-		map[string]any{"labels": "the number of parameters of each cell, in (0, 1]", "rounds": rounds, "plugin": anyFolder.ReplaceAllString(other.Description(), "")})
+		map[string]any{"labels": "the number of parameters of each cell, in (0, 1]", "rounds": rounds, "plugin": steps.Plugin(other)})
 }
 
 // startWith starts this program again with these variables in its environment, unless it has them: where plugins lie

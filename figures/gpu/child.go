@@ -18,6 +18,7 @@ import (
 	"github.com/gomlx/compute"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/measure/steps"
 )
 
 // grace is how long a process may take to end when its time is over, before it is killed.
@@ -130,7 +131,7 @@ func doPart(ctx context.Context, name string, o options) (err error) {
 	}
 	maps.Copy(r.Machine, engine.Versions(w.backend))
 	r.Machine["backend"] = engine.Describe(w.backend) // without the precision, which is the part's
-	r.Machine["plugin"] = anyFolder.ReplaceAllString(w.backend.Description(), "")
+	r.Machine["plugin"] = steps.Plugin(w.backend)
 	r.Machine["device"] = w.backend.DeviceDescription(0)
 	return errors.Join(all[i].do(ctx, w), w.unwritten)
 }

@@ -52,9 +52,6 @@ type row struct {
 	Note    string               `json:"note,omitempty"`
 }
 
-// anyFolder matches the folder of a plugin, which is not the same on another machine.
-var anyFolder = regexp.MustCompile(`[^\s("]*/`)
-
 // newResult is a result without numbers, of this machine.
 func newResult(ctx context.Context, o options) *result {
 	r := &result{ID: "gpu", Rehearsal: o.rehearse, Date: time.Now().UTC().Format(time.DateOnly), Machine: map[string]string{"cores": fmt.Sprint(runtime.NumCPU())}}

@@ -3,6 +3,7 @@ package steps
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"time"
 
 	"github.com/gomlx/compute"
@@ -17,9 +18,9 @@ const (
 
 // Duel is a step on two backends: first the one whose numbers are right, then the other.
 type Duel struct {
-	Do         [2]func() ([]float64, error)
-	First      [2]float64 // milliseconds of the first call, with compiling
-	Difference float64    // the largest between their numbers
+	Do         [2]func() ([]float64, error) // does the step, and returns its numbers
+	First      [2]float64                   // milliseconds of the first call, with compiling
+	Difference float64                      // the largest between their numbers
 }
 
 // Compare makes the first calls of a step on two backends. The error says where a number of the other differs from the
@@ -58,3 +59,8 @@ func (s Step) Compare(right, other compute.Backend) (*Duel, error) {
 
 // Milliseconds are those since start.
 func Milliseconds(start time.Time) float64 { return float64(time.Since(start).Microseconds()) / 1000 }
+
+// Plugin describes the plugin of a backend, without its folder, which is another one on another machine.
+func Plugin(b compute.Backend) string { return folder.ReplaceAllString(b.Description(), "") }
+
+var folder = regexp.MustCompile(`[^\s("]*/`)

@@ -34,3 +34,21 @@ func TestCompare(t *testing.T) {
 		}
 	}
 }
+
+type described struct {
+	compute.Backend
+	text string
+}
+
+func (d described) Description() string { return d.text }
+
+func TestPlugin(t *testing.T) {
+	for text, want := range map[string]string{
+		`xla:cpu - PJRT "cpu" plugin (/home/x/.ctnas/xla/pjrt_c_api_cpu_plugin.so) v0.115 [4 device(s)]`: `xla:cpu - PJRT "cpu" plugin (pjrt_c_api_cpu_plugin.so) v0.115 [4 device(s)]`,
+		"Go Portable Compute Backend": "Go Portable Compute Backend",
+	} {
+		if got := Plugin(described{text: text}); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
