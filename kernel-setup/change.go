@@ -75,7 +75,7 @@ func (c *change) make(idle string) error {
 	return c.leftAlone()
 }
 
-// leftAlone is the error that names what was not changed.
+// leftAlone returns the error that names what was not changed.
 func (c *change) leftAlone() error {
 	if len(c.left) == 0 {
 		return nil

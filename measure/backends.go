@@ -98,7 +98,7 @@ func startWith(variables []string) error {
 	return syscall.Exec(program, os.Args, os.Environ())
 }
 
-// medians are the milliseconds of a call on each backend. The calls are made in turns, so that other work on the
+// medians returns the milliseconds of a call on each backend. The calls are made in turns, so that other work on the
 // machine slows both.
 func medians(d *steps.Duel) (median [2]float64, err error) {
 	var taken [2][]float64

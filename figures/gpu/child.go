@@ -67,7 +67,7 @@ func (o options) child(ctx context.Context, p plan, limit time.Duration, r *resu
 	return told, runErr
 }
 
-// environ are the settings under which a part computes, with the run directories under root.
+// environ returns the settings under which a part computes, with the run directories under root.
 func (p plan) environ(root string) []string {
 	backend := os.Getenv(compute.ConfigEnvVar)
 	if !strings.HasPrefix(backend, "xla:") {

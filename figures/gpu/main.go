@@ -138,7 +138,7 @@ func (o options) all(ctx context.Context) error {
 	return first
 }
 
-// limitOf is how much time a part has, after that which has passed.
+// limitOf returns how much time a part has, when so much has passed.
 func (o options) limitOf(p plan, passed time.Duration) time.Duration {
 	left := o.limit - passed
 	switch {

@@ -19,7 +19,7 @@ const (
 // aloneCell is trained alone: the cell of the official example of NAS-Bench-101.
 var aloneCell = mustParse("111010000010001100011:BAAAM")
 
-// mustParse is the cell of a text that is in this program.
+// mustParse returns the cell of a text that is in this program.
 func mustParse(text string) nasbench101.Cell {
 	cell, err := nasbench101.Parse(text)
 	if err != nil {

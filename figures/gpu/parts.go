@@ -29,7 +29,7 @@ const (
 	precisionFloat32 = ", float32"
 )
 
-// parts are all of them, the most important first.
+// parts returns all parts, the most important first.
 func parts(rehearse bool) []plan {
 	const second = time.Second
 	peakOf := func(name string, exact bool, dtype dtypes.DType) plan {

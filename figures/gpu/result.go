@@ -52,7 +52,7 @@ type row struct {
 	Note    string               `json:"note,omitempty"`
 }
 
-// newResult is a result without numbers, of this machine.
+// newResult returns a result without numbers, of this machine.
 func newResult(ctx context.Context, o options) *result {
 	r := &result{ID: "gpu", Rehearsal: o.rehearse, Date: time.Now().UTC().Format(time.DateOnly), Machine: map[string]string{"cores": fmt.Sprint(runtime.NumCPU())}}
 	if name := cpuName.FindSubmatch(readFile("/proc/cpuinfo")); name != nil {
@@ -70,13 +70,13 @@ func newResult(ctx context.Context, o options) *result {
 
 var cpuName = regexp.MustCompile(`(?m)^model name\s*: (.+)$`)
 
-// readFile is the content of a file of the system, nil where there is none.
+// readFile returns the content of a file of the system, nil where there is none.
 func readFile(path string) []byte {
 	text, _ := os.ReadFile(path)
 	return text
 }
 
-// rate is how many images per second a network trained, with reading them, and how many seconds
+// rate returns how many images per second a network trained, with reading them, and how many seconds
 // went by before; 0 where that was not measured.
 func (r *result) rate(network string) (rate, start float64) {
 	paced := r.find(network + precisionTF32).Metrics
@@ -87,7 +87,7 @@ func (r *result) rate(network string) (rate, start float64) {
 	return rate, start
 }
 
-// settled is a part that need not be done again: it was done, or had its whole time.
+// settled returns a part that need not be done again: it was done, or had its whole time.
 func (r *result) settled(p plan) (part, bool) {
 	for _, done := range r.Parts {
 		if done.Name == p.name && (done.Ended == endedDone || done.Ended == endedCut && p.rest == 0 && done.Limit >= p.limit.Seconds()) {
@@ -97,7 +97,7 @@ func (r *result) settled(p plan) (part, bool) {
 	return part{}, false
 }
 
-// find is a row by its name; without metrics if there is none.
+// find returns the row of a name; one without metrics if there is none.
 func (r *result) find(name string) row {
 	for _, p := range r.Parts {
 		for _, row := range p.Rows {

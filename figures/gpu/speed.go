@@ -27,8 +27,8 @@ import (
 // rowProduct stands behind the precision in the name of a peak.
 const rowProduct = ", product of matrices"
 
-// peak is how many floating point operations a second products of matrices and convolutions do, in
-// one precision. They are the network's own, through GoMLX.
+// peak measures how many floating point operations a second products of matrices and convolutions do, in
+// one precision, through GoMLX as in the networks.
 func peak(w *worker, name string, dtype dtypes.DType) error {
 	n, chain := w.matrix, 4
 	random := func(dims ...int) *tensors.Tensor {
@@ -108,7 +108,7 @@ func timed(calls int, do func() error) (times, error) {
 
 const rowReading = "32 pixels, moved and mirrored"
 
-// reading is how many images a second the processor reads, without any network.
+// reading measures how many images a second the processor reads, without any network.
 func reading(ctx context.Context, w *worker) error {
 	data, err := w.data(ctx, heldOut)
 	if err != nil {

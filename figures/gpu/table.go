@@ -30,7 +30,7 @@ var columns = []struct {
 	{"ktau", "KTau", "%.3f", false},
 }
 
-// table is the result as Markdown, beside another of a CPU if that is not nil.
+// table returns the result as Markdown, beside another of a CPU if that is not nil.
 func (r *result) table(beside *result) string {
 	var out strings.Builder
 	if r.Rehearsal {
@@ -78,7 +78,7 @@ func (p part) failure() string {
 	return text + "\n"
 }
 
-// groupOf is the heading of a part: what stands before a colon in its name.
+// groupOf returns the heading of a part: what stands before a colon in its name.
 func groupOf(name string) string {
 	group, _, _ := strings.Cut(name, ":")
 	return group

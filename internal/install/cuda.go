@@ -113,7 +113,7 @@ func driverVersion(text []byte) string {
 
 var dotted = regexp.MustCompile(`^\d{3,}(\.\d+)+$`)
 
-// release is the newest release of CUDA that the driver runs: where its version is not known,
+// release returns the newest release of CUDA that the driver runs: where its version is not known,
 // the oldest release. The error says that the driver is too old.
 func (g gpu) release() (cuda, error) {
 	oldest := cudas[len(cudas)-1]
@@ -143,7 +143,7 @@ func (g gpu) String() string {
 
 var errNoGPU = errors.New("there is no NVIDIA GPU on this machine (no /dev/nvidia*, no nvidia-smi): install NVIDIA's driver, or go on without CUDA")
 
-// cudaRelease is the release for this machine. The error says that it has no GPU, or too old a driver.
+// cudaRelease returns the release for this machine. The error says that it has no GPU, or too old a driver.
 func cudaRelease(ctx context.Context) (cuda, error) {
 	found, ok := findGPU(ctx)
 	if !ok {
@@ -174,7 +174,7 @@ func unpackCUDA(ctx context.Context, s *setup, a *Accelerator, dir string) error
 	return s.pip(ctx, s.python, a.Name, c.libraries, "install", "--only-binary", ":all:", "--target", dir)
 }
 
-// cudaVariables are what a program needs beside the plugin's path. go-xla v0.4.1 looks for
+// cudaVariables returns what a program needs beside the plugin's path. go-xla v0.4.1 looks for
 // NVIDIA's libraries one folder too near and warns; the plugin finds them itself, but not the
 // files that its compiler needs.
 func cudaVariables(r Repo) []string {

@@ -67,7 +67,7 @@ var gonbEdits = []struct{ file, old, new string }{
 	{"main.go", importKernel, importJpyexec + importKernel},
 }
 
-// gonbChanges are the files of GoNB that we add, and a digest of all that we change.
+// gonbChanges returns the files of GoNB that we add, and a digest of all that we change.
 func gonbChanges() (files map[string]string, digest string, err error) {
 	files = map[string]string{}
 	parts := []string{fmt.Sprintf("%q", gonbEdits)}

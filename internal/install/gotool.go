@@ -54,7 +54,7 @@ func findGo(ctx context.Context, r Repo) (goTool, error) {
 	return g, nil
 }
 
-// settings are the environment variables, besides PATH, under which Go code
+// settings returns the environment variables, besides PATH, under which Go code
 // is compiled and run here: by the set-up when it warms the build cache, and
 // by the kernel. They must be the same in both, or the cache is of no use.
 func (g goTool) settings() map[string]string {
@@ -89,7 +89,7 @@ func linkFlags() string {
 	return "-ldflags=-s"
 }
 
-// path is a PATH with our own tools first, then the go command in use, then rest.
+// path returns a PATH with our own tools first, then the go command in use, then rest.
 func (g goTool) path(r Repo, rest string) string {
 	return strings.Join([]string{r.Private("bin"), filepath.Join(g.GOROOT, "bin"), rest}, string(os.PathListSeparator))
 }
@@ -113,7 +113,7 @@ func (s *setup) goCommand(ctx context.Context, env []string, args ...string) ([]
 	return out, err
 }
 
-// remedy is what to do about the go command's commonest complaints.
+// remedy says what to do about the go command's commonest complaints.
 func remedy(complaint string) string {
 	for _, r := range []struct {
 		pattern *regexp.Regexp
@@ -134,7 +134,7 @@ var (
 	noCache   = regexp.MustCompile(`GOCACHE|GOMODCACHE|build cache|module cache|read-only file system|permission denied`)
 )
 
-// Complaint is the line of the go command's output that says what is wrong:
+// Complaint returns the line of the go command's output that says what is wrong:
 // the first that is no heading and no progress.
 func Complaint(out string) string {
 	for line := range strings.Lines(out) {

@@ -184,13 +184,13 @@ func (s *setup) output(cmd *exec.Cmd) ([]byte, error) {
 	return out, err
 }
 
-// firstLine is the first line of what a program printed.
+// firstLine returns the first line of what a program printed.
 func firstLine(out []byte) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	return strings.TrimSpace(line)
 }
 
-// LastLine is the last line of what a program printed, where most say what went wrong.
+// LastLine returns the last line of what a program printed, where most say what went wrong.
 func LastLine(out []byte) string {
 	text := strings.TrimSpace(string(out))
 	return strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])

@@ -14,7 +14,7 @@ const (
 	KernelDisplay = "Go (CTNAS)"
 )
 
-// environ is the environment in which Jupyter is started; the kernel inherits it.
+// environ returns the environment in which Jupyter is started; the kernel inherits it.
 func (g goTool) environ(r Repo, j jupyter) ([]string, error) {
 	env := os.Environ()
 	set := func(name, value string) { env = append(env, name+"="+value) }
@@ -113,7 +113,7 @@ var labDefaults = map[string]string{
 	"page_config.json": `{"untracked_message_types": []}`,
 }
 
-// labDefaultsDir is the place of labDefaults on $JUPYTER_CONFIG_PATH.
+// labDefaultsDir returns the place of labDefaults on $JUPYTER_CONFIG_PATH.
 func labDefaultsDir(r Repo) string { return r.Private("jupyter", "defaults") }
 
 // writeLabDefaults writes them to where [goTool.environ] tells Jupyter to look.

@@ -82,7 +82,7 @@ func writeFile(path string, content []byte) error {
 	return renameio.WriteFile(path, content, 0o644, renameio.WithTempDir(filepath.Dir(path)))
 }
 
-// hash is a short digest of what a step of the set-up depends on.
+// hash returns a short digest of what a step of the set-up depends on.
 func hash(parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {

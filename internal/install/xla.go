@@ -57,7 +57,7 @@ var (
 // Accelerators are all of them, the better one first.
 var Accelerators = []*Accelerator{xlaCUDA, xlaCPU}
 
-// key is the digest of what a proven plugin depends on.
+// key returns the digest of what a proven plugin depends on.
 func (a *Accelerator) key(r Repo) string {
 	mod, _ := os.ReadFile(r.Path("go.mod"))
 	return hash(a.wheels, string(goXLALine.Find(mod)), string(r))
@@ -71,7 +71,7 @@ func (a *Accelerator) Proven(r Repo) bool {
 	return err == nil && string(stamp) == a.key(r)
 }
 
-// path is where GoMLX finds the plugin, in the form of $PJRT_PLUGIN_LIBRARY_PATH.
+// path says where GoMLX finds the plugin, in the form of $PJRT_PLUGIN_LIBRARY_PATH.
 func (a *Accelerator) path(r Repo) string {
 	var dirs []string
 	for _, dir := range a.dirs {
@@ -80,7 +80,7 @@ func (a *Accelerator) path(r Repo) string {
 	return strings.Join(dirs, string(os.PathListSeparator))
 }
 
-// pluginPath is the value of $PJRT_PLUGIN_LIBRARY_PATH for notebooks: the user's
+// pluginPath returns the value of $PJRT_PLUGIN_LIBRARY_PATH for notebooks: the user's
 // own, else that of the plugins that proved themselves; "" leaves GoMLX its default.
 func pluginPath(r Repo) string {
 	if own, ok := os.LookupEnv(pluginVariable); ok {
@@ -97,7 +97,7 @@ func pluginPath(r Repo) string {
 
 const pluginVariable = "PJRT_PLUGIN_LIBRARY_PATH"
 
-// Variables are what the environment of a program must have that is to use just this plugin.
+// Variables returns what must be in the environment of a program that is to use just this plugin.
 func (a *Accelerator) Variables(r Repo) []string {
 	set := []string{pluginVariable + "=" + a.path(r)}
 	if a == xlaCUDA {
@@ -106,7 +106,7 @@ func (a *Accelerator) Variables(r Repo) []string {
 	return set
 }
 
-// accelerate is the step that installs a plugin and makes it prove itself.
+// accelerate returns the step that installs a plugin and makes it prove itself.
 func (s *setup) accelerate(a *Accelerator) step {
 	return step{name: a.Name, key: a.key(s.repo), leave: s.repo.Private(a.Name), do: func(ctx context.Context, dir string) error {
 		if a == xlaCUDA {
@@ -160,7 +160,7 @@ func (s *setup) prove(ctx context.Context, a *Accelerator) error {
 	return nil
 }
 
-// testimony is what the program prove said about its end.
+// testimony returns what the program prove said about its end.
 func testimony(out []byte, err error) string {
 	for line := range strings.Lines(string(out)) {
 		if said, ok := strings.CutPrefix(strings.TrimSpace(line), "prove: "); ok {

@@ -102,7 +102,7 @@ type cut struct {
 	new        string
 }
 
-// cellCuts are the cuts that clear a cell.
+// cellCuts returns the cuts that clear a cell.
 func cellCuts(text []byte, cell []span) (cuts []cut, err error) {
 	code := func(m span) bool { return m.key == "cell_type" && string(m.text) == `"code"` }
 	if !slices.ContainsFunc(cell, code) {

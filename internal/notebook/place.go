@@ -50,7 +50,7 @@ func Outputs(r install.Repo, notebooks []string, wanted string) ([]string, error
 	return outputs, nil
 }
 
-// place is the notebook's path below the folder notebooks, elsewhere its name, and below as many of its own folders as
+// place returns the notebook's path below the folder notebooks, elsewhere its name, and below as many of its own folders as
 // it takes not to be the place of another's copy.
 func place(r install.Repo, notebook, folder string, taken []string) string {
 	name := filepath.Base(notebook)
@@ -69,7 +69,7 @@ func place(r install.Repo, notebook, folder string, taken []string) string {
 	}
 }
 
-// origin is the notebook of which a file is an executed copy, if it says so.
+// origin returns the notebook of which a file is an executed copy, if it says so.
 func origin(path string) string {
 	content, err := Read(path)
 	if err != nil {
@@ -86,7 +86,7 @@ func origin(path string) string {
 	return nb.Metadata.CTNAS.Notebook
 }
 
-// portable is a text as an executed copy has it.
+// portable returns a text as an executed copy has it.
 func portable(r install.Repo, text string) string {
 	for _, hide := range machinePaths(r) {
 		text = regexp.MustCompile(hide[0]).ReplaceAllLiteralString(text, hide[1])
@@ -94,7 +94,7 @@ func portable(r install.Repo, text string) string {
 	return text
 }
 
-// machinePaths are the patterns that make an executed copy the same on every machine, and what takes their place.
+// machinePaths returns the patterns that make an executed copy the same on every machine, and what takes their place.
 func machinePaths(r install.Repo) [][2]string {
 	hide := [][2]string{
 		{regexp.QuoteMeta(filepath.Clean(os.TempDir())) + `/gonb_[0-9a-f]{8}`, "cell"},

@@ -130,7 +130,7 @@ func (v *view) print(line string) {
 	v.shown = time.Now()
 }
 
-// title is the line of a cell that says best what it does: its first, leaving
+// title returns the line of a cell that says best what it does: its first, leaving
 // out the kernel's commands and the imports.
 func title(source string) string {
 	imports := false

@@ -57,7 +57,7 @@ func (s Step) Compare(right, other compute.Backend) (*Duel, error) {
 	return d, nil
 }
 
-// Milliseconds are those since start.
+// Milliseconds returns the milliseconds since start.
 func Milliseconds(start time.Time) float64 { return float64(time.Since(start).Microseconds()) / 1000 }
 
 // Plugin describes the plugin of a backend, without its folder, which is another one on another machine.
