@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +25,7 @@ const rounds = 21
 
 // measureBackends runs the library's heavy steps on the best plugin there is and on pure Go, side by side in this
 // process: it compares the numbers, and then the speeds.
-func measureBackends(out io.Writer) error {
+func measureBackends(ctx context.Context, out io.Writer) error {
 	if !strings.Contains(runtime.Version(), "simd") {
 		return errors.New("pure Go would be measured without SIMD: GOEXPERIMENT=simd go run ./measure backends")
 	}
@@ -55,6 +56,9 @@ func measureBackends(out io.Writer) error {
 		steps.Scoring(1000),
 		steps.Policy(search.Quick().PolicyBatch),
 	} {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		d, err := s.Compare(pureGo, other)
 		if err != nil {
 			return err
