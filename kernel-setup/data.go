@@ -18,16 +18,9 @@ import (
 func dataVerb(ctx context.Context, args []string, out io.Writer) error {
 	flags := newFlags("data")
 	to := flags.String("to", "", "the folder to fetch to")
-	// Flags may come before, between and after the names.
-	var ids []string
-	for {
-		if err := flags.Parse(args); err != nil {
-			return err
-		}
-		if flags.NArg() == 0 {
-			break
-		}
-		ids, args = append(ids, flags.Arg(0)), flags.Args()[1:]
+	ids, err := parseAround(flags, args)
+	if err != nil {
+		return err
 	}
 	if len(ids) == 0 {
 		if *to != "" {

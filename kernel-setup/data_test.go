@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/internal/install/installtest"
 )
 
 // alone hides the data of whoever runs the tests, and returns an empty cache.
@@ -37,15 +38,15 @@ func TestDataList(t *testing.T) {
 		switch a.ID {
 		case datasets.OFAPredictor:
 			where[a.ID] = filepath.Join(data, a.Path)
-			write(t, where[a.ID], "")
+			installtest.Write(t, where[a.ID], "")
 			if err := os.Truncate(where[a.ID], a.Size); err != nil {
 				t.Fatal(err)
 			}
 		case datasets.OFAWeights:
 			where[a.ID] = filepath.Join(cache, a.Path)
-			write(t, where[a.ID], "weights")
+			installtest.Write(t, where[a.ID], "weights")
 		case datasets.CIFAR10:
-			write(t, filepath.Join(data, a.Path), "cut off")
+			installtest.Write(t, filepath.Join(data, a.Path), "cut off")
 		}
 	}
 	out := new(bytes.Buffer)
@@ -75,7 +76,7 @@ func TestDataListTable(t *testing.T) {
 	data := t.TempDir()
 	t.Setenv("CTNAS_DATA", data)
 	for i, name := range tableFiles {
-		write(t, filepath.Join(data, "nasbench101", name), "")
+		installtest.Write(t, filepath.Join(data, "nasbench101", name), "")
 		out := new(bytes.Buffer)
 		if err := dispatch(t.Context(), []string{"data"}, out); err != nil {
 			t.Fatal(err)
@@ -87,52 +88,55 @@ func TestDataListTable(t *testing.T) {
 	}
 }
 
-func TestDataFetch(t *testing.T) {
-	cache := alone(t)
+// store is a server of two assets: a.bin is only in its mirror, b.bin only at its own place.
+type store struct {
+	*httptest.Server
+	requests int
+	assets   []datasets.Asset
+}
+
+func newStore(t *testing.T) *store {
+	t.Helper()
 	content := []byte(strings.Repeat("data ", 100_000))
-	requests := 0
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		requests++
+	s := &store{}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.requests++
 		if r.URL.Path != "/mirror/test/a.bin" && r.URL.Path != "/b.bin" {
 			http.NotFound(w, r)
 			return
 		}
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 	}))
-	defer server.Close()
+	t.Cleanup(s.Close)
 	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(content))
-	assets := []datasets.Asset{
-		{ID: "a.bin", Path: "test/a.bin", URL: server.URL + "/gone", Size: int64(len(content)), Digest: digest},
-		{ID: "b.bin", Path: "test/b.bin", URL: server.URL + "/b.bin", Digest: digest},
+	s.assets = []datasets.Asset{
+		{ID: "a.bin", Path: "test/a.bin", URL: s.URL + "/gone", Size: int64(len(content)), Digest: digest},
+		{ID: "b.bin", Path: "test/b.bin", URL: s.URL + "/b.bin", Digest: digest},
 	}
-	fetch := func(to string, ids ...string) (string, error) {
-		t.Helper()
-		out := new(bytes.Buffer)
-		err := fetchData(t.Context(), out, assets, ids, to)
-		return out.String(), err
-	}
+	return s
+}
 
-	_, err := fetch("", "a.bin", "c.bin")
-	wantError(t, err, `"c.bin"`, "go run ./kernel-setup data")
-	if requests > 0 {
-		t.Error("something was fetched, though a name is wrong")
-	}
-	_, err = fetch("", "a.bin")
-	wantError(t, err, "cannot fetch a.bin", server.URL+"/gone", "404")
+func (s *store) fetch(ctx context.Context, to string, ids ...string) (string, error) {
+	out := new(bytes.Buffer)
+	err := fetchData(ctx, out, s.assets, ids, to)
+	return out.String(), err
+}
 
-	// With a mirror that has the one and not the other.
-	t.Setenv("CTNAS_MIRROR", server.URL+"/mirror")
-	text, err := fetch("", "a.bin")
+func TestDataFetch(t *testing.T) {
+	cache := alone(t)
+	s := newStore(t)
+	t.Setenv("CTNAS_MIRROR", s.URL+"/mirror")
+	text, err := s.fetch(t.Context(), "", "a.bin")
 	if path := filepath.Join(cache, "test", "a.bin"); err != nil || !strings.HasSuffix(text, "a.bin is now in "+path+"\n") || !strings.HasPrefix(text, "downloading a.bin: 0.") {
 		t.Errorf("output %q, %v; want that it is now in %s", text, err, path)
 	}
 	folder := t.TempDir()
-	text, err = fetch(folder, "b.bin")
+	text, err = s.fetch(t.Context(), folder, "b.bin")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, part := range []string{
-		"note: " + server.URL + "/mirror/test/b.bin did not give it: 404 Not Found\n",
+		"note: " + s.URL + "/mirror/test/b.bin did not give it: 404 Not Found\n",
 		"b.bin is now in " + filepath.Join(folder, "test", "b.bin") + "\n",
 		"To use it, set CTNAS_DATA=" + folder + "\n",
 	} {
@@ -142,17 +146,29 @@ func TestDataFetch(t *testing.T) {
 	}
 	t.Setenv("CTNAS_MIRROR", "")
 
-	requests = 0
+	s.requests = 0
 	t.Setenv("CTNAS_DATA", folder)
-	text, err = fetch(folder, "b.bin")
-	if want := fmt.Sprintf("b.bin was already in %s\n", filepath.Join(folder, "test", "b.bin")); err != nil || text != want || requests > 0 {
-		t.Errorf("output %q, %v after %d requests; want %q", text, err, requests, want)
+	text, err = s.fetch(t.Context(), folder, "b.bin")
+	if want := fmt.Sprintf("b.bin was already in %s\n", filepath.Join(folder, "test", "b.bin")); err != nil || text != want || s.requests > 0 {
+		t.Errorf("output %q, %v after %d requests; want %q", text, err, s.requests, want)
 	}
+}
+
+func TestDataFetchFails(t *testing.T) {
+	alone(t)
+	s := newStore(t)
+	_, err := s.fetch(t.Context(), "", "a.bin", "c.bin")
+	installtest.WantError(t, err, `"c.bin"`, "go run ./kernel-setup data")
+	if s.requests > 0 {
+		t.Error("something was fetched, though a name is wrong")
+	}
+	_, err = s.fetch(t.Context(), "", "a.bin")
+	installtest.WantError(t, err, "cannot fetch a.bin", s.URL+"/gone", "404")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err = fetchData(ctx, new(bytes.Buffer), assets, []string{"b.bin"}, t.TempDir())
-	wantError(t, err, "stopped fetching b.bin")
+	_, err = s.fetch(ctx, t.TempDir(), "b.bin")
+	installtest.WantError(t, err, "stopped fetching b.bin")
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v is not that of the context", err)
 	}
@@ -170,7 +186,7 @@ func TestDataArguments(t *testing.T) {
 		{[]string{"data", "-to"}, "needs an argument"},
 		{[]string{"data", "-all"}, "-all"},
 	} {
-		wantError(t, dispatch(t.Context(), c.args, new(bytes.Buffer)), c.want)
+		installtest.WantError(t, dispatch(t.Context(), c.args, new(bytes.Buffer)), c.want)
 	}
 	out := new(bytes.Buffer)
 	if err := dispatch(t.Context(), []string{"data", "-h"}, out); err != nil || out.String() != usage {

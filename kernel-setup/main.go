@@ -1,18 +1,26 @@
 // Kernel-setup installs what the notebooks need, runs them, and fetches data.
 //
-//	go run ./kernel-setup                  explains itself
-//	go run ./kernel-setup run NOTEBOOK...  runs notebooks without a browser
-//	go run ./kernel-setup lab              opens JupyterLab with the Go kernel ready
-//	go run ./kernel-setup install          only installs; -xla and -cuda add faster backends
-//	go run ./kernel-setup check            says what is usable, and what to do where it is not
-//	go run ./kernel-setup data [NAME...]   lists the data there is, or fetches some
-//	go run ./kernel-setup reset            brings notebooks back to their first state
-//	go run ./kernel-setup uninstall        removes what was installed
+//	go run ./kernel-setup run NOTEBOOK... [-o FILE.ipynb or FOLDER] [-timeout 30m]
+//	go run ./kernel-setup lab [JupyterLab's own arguments]
+//	go run ./kernel-setup install [-xla] [-cuda] [-dry-run]
+//	go run ./kernel-setup check
+//	go run ./kernel-setup data [NAME...] [-to FOLDER]
+//	go run ./kernel-setup reset [-edits] [-yes] [-dry-run]
+//	go run ./kernel-setup uninstall [-yes] [-dry-run]
 //
-// Everything it installs lies in the folder .ctnas at the root of the
-// repository: GoNB and its helpers, a private Python environment with
-// JupyterLab where the machine has none, and a kernel of our own named "ctnas".
-// A GoNB or a Jupyter of the user's own is left as it is.
+// Without a verb, or with -h, it explains the verbs. It works in the repository that the working directory lies in.
+//
+// Run and lab first install what is missing, as install does, each thing once: GoNB and its helpers, a private Python
+// environment with JupyterLab where the machine has none, and a kernel of our own named "ctnas". All of that lies in
+// the folder .ctnas at the root of the repository, which uninstall removes; a GoNB or a Jupyter of the user's own is
+// left as it is. What the installing programs print is in .ctnas/setup.log, what a kernel prints in .ctnas/kernel.log.
+//
+// It fails with exit status 1 and one sentence that says what to do; with 130 when it was stopped, by Ctrl-C for
+// example, after it has ended what it started; lab with JupyterLab's own status. Check also fails where something is
+// missing that notebooks cannot do without.
+//
+// CTNAS_DATA, CTNAS_CACHE, CTNAS_RUNS and GOMLX_BACKEND reach the notebooks; CTNAS_MIRROR names a place that data asks
+// first. A PJRT_PLUGIN_LIBRARY_PATH of the user's own goes before the plugins that were installed here.
 package main
 
 import (
@@ -30,6 +38,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/ctnas/ctnas/internal/install"
 )
 
 const usage = `kernel-setup installs what the notebooks need, runs them, and fetches data.
@@ -46,11 +56,8 @@ Usage:
         Only installs. The other two do so as well, when something is missing.
         -xla and -cuda add GoMLX's XLA backend for the CPU and for NVIDIA GPUs, if it
         trains to the same numbers as pure Go here; notebooks then use it.
-  go run ./kernel-setup check [-bench] [-cells] [-class]
+  go run ./kernel-setup check
         Says what is installed and usable, and what to do where something is not.
-        -bench compares XLA and pure Go instead, and writes figures/backends; -cells
-        measures how long cells take, and writes figures/celltimes; -class measures the
-        memory of many kernels at once, and writes figures/class.
   go run ./kernel-setup data [NAME...] [-to FOLDER]
         Lists the data that can be had: what it is, its size and licence, whether it
         is here. Fetches what is named, into the user's cache or the folder after -to;
@@ -61,7 +68,7 @@ Usage:
   go run ./kernel-setup uninstall [-yes] [-dry-run]
         Removes all that was installed, after asking.
 
-Needs Go and, unless JupyterLab is already installed, Python ` + oldestPython + ` or newer.
+Needs Go and, unless JupyterLab is already installed, Python ` + install.OldestPython + ` or newer.
 Everything it installs lies in the folder .ctnas.
 `
 
@@ -171,4 +178,45 @@ func parseAll(flags *flag.FlagSet, args []string) error {
 		return fmt.Errorf("%s takes no arguments, but got %q", flags.Name(), flags.Arg(0))
 	}
 	return nil
+}
+
+// installVerb only installs.
+func installVerb(ctx context.Context, args []string, out io.Writer) error {
+	what := install.Extent{Editor: true}
+	flags := newFlags("install")
+	flags.BoolVar(&what.Dry, "dry-run", false, "only say what would be done")
+	wanted := map[*install.Accelerator]*bool{}
+	for _, a := range install.Accelerators {
+		wanted[a] = flags.Bool(a.Name, false, "also "+a.Title)
+	}
+	if err := parseAll(flags, args); err != nil {
+		return err
+	}
+	for _, a := range install.Accelerators {
+		if *wanted[a] {
+			what.Add = append(what.Add, a)
+		}
+	}
+	_, err := install.Install(ctx, out, what)
+	return err
+}
+
+// checkVerb says what is there, what is missing and what to do about it.
+func checkVerb(ctx context.Context, args []string, out io.Writer) error {
+	if err := parseAll(newFlags("check"), args); err != nil {
+		return err
+	}
+	complete, err := install.Check(ctx, out)
+	if err == nil && !complete {
+		return exitCode(1)
+	}
+	return err
+}
+
+// parseAround parses flags that may come before, between and after other arguments, which it returns.
+func parseAround(flags *flag.FlagSet, args []string) (rest []string, err error) {
+	for err = flags.Parse(args); err == nil && flags.NArg() > 0; err = flags.Parse(flags.Args()[1:]) {
+		rest = append(rest, flags.Arg(0))
+	}
+	return rest, err
 }

@@ -11,110 +11,110 @@ import (
 	"testing"
 
 	"github.com/gofrs/flock"
+
+	"github.com/ctnas/ctnas/internal/install"
+	"github.com/ctnas/ctnas/internal/install/installtest"
 )
 
-const cleanNotebook = `{
- "cells": [
-  {
-   "cell_type": "code",
-   "execution_count": null,
-   "id": "a",
-   "metadata": {},
-   "outputs": [],
-   "source": [
-    "%%\n",
-    "x := 1 < 2 && 'ü' > 0.50"
-   ]
-  }
- ],
- "metadata": {},
- "nbformat": 4,
- "nbformat_minor": 5
+// used is a repository in which a notebook was run.
+type used struct {
+	repo          install.Repo
+	notebook, run string // a file, and one in a run directory
+	elsewhere     string // CTNAS_RUNS
+	out           bytes.Buffer
 }
-`
 
-var dirtyNotebook = strings.NewReplacer(
-	`"execution_count": null`, `"execution_count": 3`,
-	`"outputs": []`, `"outputs": [{"name": "stdout", "output_type": "stream", "text": ["hello"]}]`,
-).Replace(cleanNotebook)
-
-func TestReset(t *testing.T) {
-	r := newRepo(t)
+func newUsed(t *testing.T) *used {
+	t.Helper()
+	r := install.Repo(installtest.Repo(t))
 	t.Chdir(string(r))
-	notebook := r.path("notebooks", "a.ipynb")
-	run := r.path("notebooks", "runs", "nac-1", "checkpoint")
-	elsewhere := filepath.Join(t.TempDir(), "mine")
-	t.Setenv("CTNAS_RUNS", elsewhere)
-	write(t, filepath.Join(elsewhere, "run"), "")
-	write(t, run, "")
-	write(t, notebook, dirtyNotebook)
-	var out bytes.Buffer
-	reset := func(answer string, args ...string) error {
-		out.Reset()
-		return resetVerb(t.Context(), args, strings.NewReader(answer), &out)
+	u := &used{repo: r, notebook: r.Path("notebooks", "a.ipynb"), run: r.Path("notebooks", "runs", "nac-1", "checkpoint"), elsewhere: filepath.Join(t.TempDir(), "mine")}
+	t.Setenv("CTNAS_RUNS", u.elsewhere)
+	installtest.Write(t, filepath.Join(u.elsewhere, "run"), "")
+	installtest.Write(t, u.run, "")
+	installtest.Write(t, u.notebook, installtest.DirtyNotebook)
+	return u
+}
+
+func (u *used) reset(t *testing.T, answer string, args ...string) error {
+	u.out.Reset()
+	return resetVerb(t.Context(), args, strings.NewReader(answer), &u.out)
+}
+
+func (u *used) untouched(t *testing.T) {
+	t.Helper()
+	if got, _ := os.ReadFile(u.notebook); string(got) != installtest.DirtyNotebook {
+		t.Error("the notebook was changed")
 	}
-	untouched := func() {
-		t.Helper()
-		if got, _ := os.ReadFile(notebook); string(got) != dirtyNotebook {
-			t.Error("the notebook was changed")
-		}
-		if _, err := os.Stat(run); err != nil {
-			t.Error(err)
-		}
-	}
-	if err := reset("", "--dry-run"); err != nil {
+	if _, err := os.Stat(u.run); err != nil {
 		t.Error(err)
 	}
-	for _, part := range []string{"delete notebooks/runs", "clear the outputs of notebooks/a.ipynb", elsewhere} {
-		if !strings.Contains(out.String(), part) {
-			t.Errorf("%q does not mention %q", &out, part)
+}
+
+// Nothing is changed in a dry run, without the user's yes, or while a cell runs.
+func TestResetAsks(t *testing.T) {
+	u := newUsed(t)
+	if err := u.reset(t, "", "--dry-run"); err != nil {
+		t.Error(err)
+	}
+	for _, part := range []string{"delete notebooks/runs", "clear the outputs of notebooks/a.ipynb", u.elsewhere} {
+		if !strings.Contains(u.out.String(), part) {
+			t.Errorf("%q does not mention %q", &u.out, part)
 		}
 	}
-	untouched()
+	u.untouched(t)
 	for _, answer := range []string{"", "n\n", "\n"} {
-		wantError(t, reset(answer), "nothing was changed")
-		untouched()
+		installtest.WantError(t, u.reset(t, answer), "nothing was changed")
+		u.untouched(t)
 	}
-	lock := flock.New(r.path("notebooks", "runs", "nac-1", "lock"))
+	lock := flock.New(u.repo.Path("notebooks", "runs", "nac-1", "lock"))
 	if ok, err := lock.TryLock(); !ok || err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, reset("", "-yes"), "a cell is running in notebooks/runs/nac-1")
-	untouched()
-	lock.Unlock()
-
-	if err := reset("y\n"); err != nil {
+	installtest.WantError(t, u.reset(t, "", "-yes"), "a cell is running in notebooks/runs/nac-1")
+	u.untouched(t)
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.reset(t, "", "-yes"); err != nil {
 		t.Error(err)
 	}
-	if got, _ := os.ReadFile(notebook); string(got) != cleanNotebook {
-		t.Errorf("the notebook is now\n%s\nwant\n%s", got, cleanNotebook)
+}
+
+func TestReset(t *testing.T) {
+	u := newUsed(t)
+	if err := u.reset(t, "y\n"); err != nil {
+		t.Error(err)
 	}
-	if _, err := os.Stat(r.path("notebooks", "runs")); !errors.Is(err, os.ErrNotExist) {
+	if got, _ := os.ReadFile(u.notebook); string(got) != installtest.CleanNotebook {
+		t.Errorf("the notebook is now\n%s\nwant\n%s", got, installtest.CleanNotebook)
+	}
+	if _, err := os.Stat(u.repo.Path("notebooks", "runs")); !errors.Is(err, os.ErrNotExist) {
 		t.Error("the run directories are still there")
 	}
-	if _, err := os.Stat(filepath.Join(elsewhere, "run")); err != nil {
+	if _, err := os.Stat(filepath.Join(u.elsewhere, "run")); err != nil {
 		t.Errorf("a file outside the repository was deleted: %v", err)
 	}
-	if err := reset(""); err != nil || !strings.Contains(out.String(), "already") {
-		t.Errorf("a second reset gave %v, %q", err, &out)
+	if err := u.reset(t, ""); err != nil || !strings.Contains(u.out.String(), "already") {
+		t.Errorf("a second reset gave %v, %q", err, &u.out)
 	}
-	write(t, notebook, "{")
-	wantError(t, reset("", "-yes"), "notebooks/a.ipynb")
+	installtest.Write(t, u.notebook, "{")
+	installtest.WantError(t, u.reset(t, "", "-yes"), "notebooks/a.ipynb")
 }
 
 // What cannot be reset is named; the rest is reset all the same.
 func TestResetBadFiles(t *testing.T) {
-	r := newRepo(t)
+	r := install.Repo(installtest.Repo(t))
 	t.Chdir(string(r))
 	t.Setenv("CTNAS_RUNS", "")
-	at := func(name string) string { return r.path("notebooks", name) }
-	write(t, at("good.ipynb"), dirtyNotebook)
-	write(t, at("zz.ipynb"), dirtyNotebook)
-	write(t, at("empty.ipynb"), "")
-	write(t, at("invalid.ipynb"), "{")
-	write(t, at("other.ipynb"), `{"not": "a notebook"}`)
-	write(t, at("old.ipynb"), `{"nbformat": 3, "worksheets": []}`)
-	write(t, at("folder.ipynb/file"), "")
+	at := func(name string) string { return r.Path("notebooks", name) }
+	installtest.Write(t, at("good.ipynb"), installtest.DirtyNotebook)
+	installtest.Write(t, at("zz.ipynb"), installtest.DirtyNotebook)
+	installtest.Write(t, at("empty.ipynb"), "")
+	installtest.Write(t, at("invalid.ipynb"), "{")
+	installtest.Write(t, at("other.ipynb"), `{"not": "a notebook"}`)
+	installtest.Write(t, at("old.ipynb"), `{"nbformat": 3, "worksheets": []}`)
+	installtest.Write(t, at("folder.ipynb/file"), "")
 	bad := map[string]string{
 		"empty.ipynb": "it is empty", "invalid.ipynb": "no valid JSON", "other.ipynb": "does not say its format", "old.ipynb": "of format 3", "folder.ipynb": "it is a folder",
 		"dangling.ipynb": "link to nowhere, which is not there", "pipe.ipynb": "not a regular file",
@@ -123,7 +123,7 @@ func TestResetBadFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	if os.Geteuid() != 0 { // whom no permission stops
-		write(t, at("secret.ipynb"), dirtyNotebook)
+		installtest.Write(t, at("secret.ipynb"), installtest.DirtyNotebook)
 		if err := os.Chmod(at("secret.ipynb"), 0); err != nil {
 			t.Fatal(err)
 		}
@@ -133,14 +133,14 @@ func TestResetBadFiles(t *testing.T) {
 		var out bytes.Buffer
 		err := resetVerb(t.Context(), args, nil, &out)
 		for name, why := range bad {
-			wantError(t, err, "notebooks/"+name, why)
+			installtest.WantError(t, err, "notebooks/"+name, why)
 		}
 		if !strings.Contains(out.String(), "clear the outputs of notebooks/good.ipynb") {
 			t.Errorf("%v says %q", args, &out)
 		}
 	}
 	for _, name := range []string{"good.ipynb", "zz.ipynb"} {
-		if got, _ := os.ReadFile(at(name)); string(got) != cleanNotebook {
+		if got, _ := os.ReadFile(at(name)); string(got) != installtest.CleanNotebook {
 			t.Errorf("%s is now\n%s", name, got)
 		}
 	}
@@ -153,12 +153,12 @@ func TestResetBadFiles(t *testing.T) {
 
 // A link to a notebook stays one, and the notebook is reset where it is, with its permissions.
 func TestResetLinkedNotebook(t *testing.T) {
-	r := newRepo(t)
+	r := install.Repo(installtest.Repo(t))
 	t.Chdir(string(r))
 	t.Setenv("CTNAS_RUNS", "")
-	target, link := filepath.Join(t.TempDir(), "target.ipynb"), r.path("notebooks", "l.ipynb")
-	write(t, target, dirtyNotebook)
-	write(t, r.path("notebooks", "keep"), "")
+	target, link := filepath.Join(t.TempDir(), "target.ipynb"), r.Path("notebooks", "l.ipynb")
+	installtest.Write(t, target, installtest.DirtyNotebook)
+	installtest.Write(t, r.Path("notebooks", "keep"), "")
 	if err := errors.Join(os.Chmod(target, 0o640), os.Symlink(target, link)); err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestResetLinkedNotebook(t *testing.T) {
 	if to, err := os.Readlink(link); err != nil || to != target {
 		t.Errorf("the link leads to %q (%v)", to, err)
 	}
-	if got, _ := os.ReadFile(target); string(got) != cleanNotebook {
+	if got, _ := os.ReadFile(target); string(got) != installtest.CleanNotebook {
 		t.Errorf("the target is\n%s", got)
 	}
 	if info, err := os.Stat(target); err != nil || info.Mode().Perm() != 0o640 {
@@ -176,58 +176,15 @@ func TestResetLinkedNotebook(t *testing.T) {
 	}
 }
 
-// Clearing a notebook changes nothing besides.
-func TestWithoutOutputs(t *testing.T) {
-	for _, c := range []struct{ dirty, clean string }{
-		{dirtyNotebook, cleanNotebook},
-		{cleanNotebook, cleanNotebook},
-		{ // another order, indentation and spacing, NaN, a mark, and no newline at the end
-			"\ufeff{ \"nbformat\":4, \"cells\": [ {\"source\":\"\\u00fc\",\r\n\"outputs\" : [ 1, NaN ] , \"execution_count\":\t12 , \"metadata\":{\"a\": -Infinity},\"cell_type\":\"code\"} ], \"metadata\":{\"z\":1,\"a\":1.50}}",
-			"\ufeff{ \"nbformat\":4, \"cells\": [ {\"source\":\"\\u00fc\",\r\n\"outputs\" : [] , \"execution_count\":\tnull , \"metadata\":{\"a\": -Infinity},\"cell_type\":\"code\"} ], \"metadata\":{\"z\":1,\"a\":1.50}}",
-		},
-		{ // when it ran
-			`{"nbformat":4,"cells":[{"cell_type":"code","metadata":{"execution":{"a":1}}},{"cell_type":"code","metadata":{"execution":{}, "b":1}},{"cell_type":"code","metadata":{"a":1, "execution":{} }}]}`,
-			`{"nbformat":4,"cells":[{"cell_type":"code","metadata":{}},{"cell_type":"code","metadata":{"b":1}},{"cell_type":"code","metadata":{"a":1 }}]}`,
-		},
-		{ // nothing of ours
-			`{"nbformat":4,"cells":[{"cell_type":"markdown","outputs":[1],"source":"\"outputs\": [1]"},{"cell_type":"code","outputs":[ ],"source":[]}]}`,
-			`{"nbformat":4,"cells":[{"cell_type":"markdown","outputs":[1],"source":"\"outputs\": [1]"},{"cell_type":"code","outputs":[ ],"source":[]}]}`,
-		},
-	} {
-		got, err := withoutOutputs([]byte(c.dirty))
-		if err != nil || string(got) != c.clean {
-			t.Errorf("%s\n became\n%s (%v)\nwant\n%s", c.dirty, got, err, c.clean)
-		}
-	}
-}
-
-// Whatever is cleared is still as valid as it was, and clean.
-func FuzzWithoutOutputs(f *testing.F) {
-	for _, seed := range []string{dirtyNotebook, cleanNotebook, "\ufeff" + dirtyNotebook, `{"nbformat":4,"cells":[{"cell_type":"code","outputs":NaN,"metadata":{"execution":-Infinity,"execution":2}}]}`,
-		`{"nbformat":4,"cells":[],"cells":[{"cell_type":"code","cell_type":"markdown","outputs":[1],"outputs":[2]}]}`, `{"nbformat":3}`, `[]`, "", "{"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, content string) {
-		clean, err := withoutOutputs([]byte(content))
-		if err != nil {
-			return
-		}
-		again, err := withoutOutputs(clean)
-		if err != nil || !bytes.Equal(again, clean) {
-			t.Errorf("%q became %q, and then %q (%v)", content, clean, again, err)
-		}
-	})
-}
-
 // Edits are kept, unless -edits is given and the user agrees to what it says.
 func TestResetEdits(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("there is no git")
 	}
-	r := newRepo(t)
+	r := install.Repo(installtest.Repo(t))
 	t.Chdir(string(r))
 	t.Setenv("CTNAS_RUNS", "")
-	ours, own := r.path("notebooks", "a.ipynb"), r.path("notebooks", "own.ipynb")
+	ours, own := r.Path("notebooks", "a.ipynb"), r.Path("notebooks", "own.ipynb")
 	var out bytes.Buffer
 	reset := func(answer string, args ...string) error {
 		out.Reset()
@@ -239,8 +196,8 @@ func TestResetEdits(t *testing.T) {
 			t.Errorf("%s holds\n%s\nwant\n%s", path, got, want)
 		}
 	}
-	write(t, ours, cleanNotebook)
-	wantError(t, reset("", "-edits", "-yes"), "git")
+	installtest.Write(t, ours, installtest.CleanNotebook)
+	installtest.WantError(t, reset("", "-edits", "-yes"), "git")
 	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-q", "-m", "first"}} {
 		if said, err := exec.Command("git", args...).CombinedOutput(); err != nil {
 			t.Fatalf("git %v: %s", args, said)
@@ -248,34 +205,34 @@ func TestResetEdits(t *testing.T) {
 	}
 	edit := strings.NewReplacer("0.50", "0.75")
 	for _, path := range []string{ours, own} {
-		write(t, path, edit.Replace(dirtyNotebook))
+		installtest.Write(t, path, edit.Replace(installtest.DirtyNotebook))
 	}
 	if err := reset("", "-yes"); err != nil {
 		t.Error(err)
 	}
 	for _, path := range []string{ours, own} {
-		holds(path, edit.Replace(cleanNotebook))
+		holds(path, edit.Replace(installtest.CleanNotebook))
 	}
-	wantError(t, reset("n\n", "-edits"), "nothing was changed")
+	installtest.WantError(t, reset("n\n", "-edits"), "nothing was changed")
 	if !strings.Contains(out.String(), "undo all edits of notebooks/a.ipynb") || strings.Contains(out.String(), "own.ipynb") {
 		t.Errorf("the user is asked %q", &out)
 	}
-	holds(ours, edit.Replace(cleanNotebook))
+	holds(ours, edit.Replace(installtest.CleanNotebook))
 	if err := reset("y\n", "-edits"); err != nil {
 		t.Error(err)
 	}
-	holds(ours, cleanNotebook)
-	holds(own, edit.Replace(cleanNotebook))
+	holds(ours, installtest.CleanNotebook)
+	holds(own, edit.Replace(installtest.CleanNotebook))
 }
 
 // A link that stands in for a folder is removed, not followed.
 func TestResetDoesNotFollowLinks(t *testing.T) {
-	r := newRepo(t)
+	r := install.Repo(installtest.Repo(t))
 	t.Chdir(string(r))
 	mine := t.TempDir()
-	write(t, filepath.Join(mine, "keep"), "")
-	write(t, r.path("notebooks", "keep"), "")
-	if err := os.Symlink(mine, r.path("notebooks", "runs")); err != nil {
+	installtest.Write(t, filepath.Join(mine, "keep"), "")
+	installtest.Write(t, r.Path("notebooks", "keep"), "")
+	if err := os.Symlink(mine, r.Path("notebooks", "runs")); err != nil {
 		t.Fatal(err)
 	}
 	if err := resetVerb(t.Context(), []string{"-yes"}, nil, new(bytes.Buffer)); err != nil {
@@ -287,70 +244,26 @@ func TestResetDoesNotFollowLinks(t *testing.T) {
 }
 
 func TestUninstall(t *testing.T) {
-	r := newRepo(t)
+	r := install.Repo(installtest.Repo(t))
 	t.Chdir(string(r))
-	write(t, r.private("bin", "gonb"), "")
+	installtest.Write(t, r.Private("bin", "gonb"), "")
 	var out bytes.Buffer
-	wantError(t, uninstallVerb(nil, strings.NewReader(""), &out), "nothing was changed")
+	installtest.WantError(t, uninstallVerb(nil, strings.NewReader(""), &out), "nothing was changed")
 	if err := uninstallVerb([]string{"-dry-run"}, nil, &out); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(r.private("bin", "gonb")); err != nil {
+	if _, err := os.Stat(r.Private("bin", "gonb")); err != nil {
 		t.Error(err)
 	}
 	if err := uninstallVerb([]string{"-yes"}, nil, &out); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(r.private()); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(r.Private()); !errors.Is(err, os.ErrNotExist) {
 		t.Error(".ctnas is still there")
 	}
 	out.Reset()
 	if err := uninstallVerb(nil, nil, &out); err != nil || !strings.Contains(out.String(), "Nothing is installed") {
 		t.Errorf("a second uninstall gave %v, %q", err, &out)
 	}
-	wantError(t, uninstallVerb([]string{"all"}, nil, &out), "takes no arguments")
-}
-
-// A dry run changes nothing, not even by making the folder.
-func TestDryRun(t *testing.T) {
-	s, out := newSetup(t)
-	write(t, s.repo.path("go.sum"), "")
-	fakePath(t, nil)
-	s.dry = true
-	if _, err := s.run(t.Context(), extent{editor: true, add: accelerators}); err != nil {
-		t.Error(err)
-	}
-	for _, name := range []string{"gonb", "gopls", "jupyter", "build cache", "xla", "cuda"} {
-		if !strings.Contains(out.String(), name) {
-			t.Errorf("%q does not mention %s", out, name)
-		}
-	}
-	if _, err := os.Stat(s.repo.private()); !errors.Is(err, os.ErrNotExist) {
-		t.Error("a dry run made .ctnas")
-	}
-}
-
-// On a machine with nothing, check says so for every part.
-func TestCheckFindsNothing(t *testing.T) {
-	r := newRepo(t)
-	t.Chdir(string(r))
-	write(t, r.path("go.sum"), "")
-	for name, value := range map[string]string{"CTNAS_DATA": r.path("nowhere"), "GOMLX_BACKEND": "", pluginVariable: ""} {
-		t.Setenv(name, value)
-	}
-	os.Unsetenv(pluginVariable)
-	fakePath(t, map[string]string{"go": `echo '{"GOVERSION": "go1.26.9", "GOROOT": "/opt/go"}'`})
-	var out bytes.Buffer
-	err := checkVerb(t.Context(), nil, &out)
-	if exit := exitCode(0); !errors.As(err, &exit) || exit != 1 {
-		t.Errorf("check gave %v, want exit status 1", err)
-	}
-	for _, part := range []string{
-		"Go           ok: go1.26.9", "Python       MISSING: ", "JupyterLab   MISSING: ", "gonb         MISSING: ", "gopls        no: ",
-		"kernel       MISSING: ", "data         MISSING: ", "pure Go      ok", "install -xla", "Notebooks use pure Go",
-	} {
-		if !strings.Contains(out.String(), part) {
-			t.Errorf("check does not say %q:\n%s", part, &out)
-		}
-	}
+	installtest.WantError(t, uninstallVerb([]string{"all"}, nil, &out), "takes no arguments")
 }

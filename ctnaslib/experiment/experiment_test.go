@@ -339,7 +339,7 @@ func TestStoredResults(t *testing.T) {
 		id := filepath.Base(filepath.Dir(path))
 		entry, ok := All[id]
 		if !ok {
-			continue // measured by kernel-setup, and checked there
+			continue // of the programs measure and figures/gpu
 		}
 		result, err := report.ReadResult(path)
 		if err != nil {

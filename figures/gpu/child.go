@@ -1,12 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,105 +18,56 @@ import (
 	"github.com/gomlx/compute"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/measure/steps"
 )
-
-// message is what a part's process tells, a line of JSON each.
-type message struct {
-	Machine map[string]string `json:"machine,omitempty"` // what computes, by name
-	Row     *row              `json:"row,omitempty"`     // a number; it takes the place of one of the same name
-	Error   string            `json:"error,omitempty"`   // why the part failed
-}
 
 // grace is how long a process may take to end when its time is over, before it is killed.
 const grace = 3 * time.Second
 
-// child does a part in a process of its own, because a compilation cannot be stopped and a
-// plugin can end the process that loads it, and puts its rows into the result.
-func (o options) child(ctx context.Context, p plan, limit time.Duration, r *result) error {
+// child does a part in a process of its own, because a compilation cannot be stopped and a plugin can end the process
+// that loads it. That process writes its numbers into the result in o.out; child returns the result then, which also
+// says how the part ended.
+func (o options) child(ctx context.Context, p plan, limit time.Duration, r *result) (*result, error) {
+	r.Parts = append(r.Parts, part{Name: p.name, Limit: limit.Seconds(), Ended: endedCut}) // as long as nothing else is known
+	if err := r.write(o.out); err != nil {
+		return r, err
+	}
 	program, err := os.Executable()
 	if err != nil {
-		return err
+		return r, err
 	}
 	timed, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	rate, begin := r.rate(p.rateOf)
-	planned := rate * room * max(0, limit.Seconds()-begin)
-	args := []string{"-part", p.name, "-o", o.out, "-runs", o.runs, "-limit", limit.String(), "-planned", fmt.Sprint(planned)}
-	if o.rehearse {
-		args = append(args, "-rehearse")
-	}
-	cmd := exec.CommandContext(timed, program, args...)
+	cmd := exec.CommandContext(timed, program, "-part", p.name, "-o", o.out, "-runs", o.runs, fmt.Sprintf("-rehearse=%t", o.rehearse))
 	cmd.Env = append(os.Environ(), p.environ(o.runs)...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = grace
 	for _, precision := range []string{"tf32", "float32"} {
 		if err := os.MkdirAll(filepath.Join(o.runs, "autotune-"+precision), 0o755); err != nil {
-			return err
+			return r, err
 		}
 	}
-	told, tell, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer told.Close()
-	cmd.ExtraFiles = []*os.File{tell}
 	start := time.Now()
-	if err := cmd.Start(); err != nil {
-		tell.Close()
-		return err
+	runErr := cmd.Run()
+	told, err := readResult(filepath.Join(o.out, "result.json"))
+	if err != nil {
+		return r, errors.Join(runErr, err)
 	}
-	tell.Close()
-	done := &r.Parts[len(r.Parts)-1]
-	done.Limit, done.Ended = limit.Seconds(), endedCut // as long as nothing else is known
-	listened := make(chan error, 1)
-	go func() { listened <- r.listen(told, done, o.out) }()
-	err = cmd.Wait()
-	listenErr := <-listened
+	done := &told.Parts[len(told.Parts)-1]
 	done.Seconds = time.Since(start).Seconds()
 	switch {
 	case timed.Err() != nil:
-		done.Ended = endedCut
-		return listenErr
-	case err != nil:
+		return told, nil // cut
+	case runErr != nil:
 		done.Ended = endedFailed
-		return errors.Join(err, listenErr)
+	default:
+		done.Ended = endedDone
 	}
-	done.Ended = endedDone
-	return listenErr
+	return told, runErr
 }
 
-// listen puts what a part's process tells into the result, and writes that each time.
-func (r *result) listen(from io.Reader, p *part, out string) error {
-	lines := bufio.NewScanner(from)
-	lines.Buffer(nil, 1<<24)
-	for lines.Scan() {
-		var m message
-		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
-			return fmt.Errorf("a part told %q: %w", lines.Text(), err)
-		}
-		for name, value := range m.Machine {
-			r.Machine[name] = value
-		}
-		if m.Error != "" {
-			p.Why = m.Error
-		}
-		if m.Row != nil {
-			r.share(p, m.Row)
-			if i := slices.IndexFunc(p.Rows, func(old row) bool { return old.Name == m.Row.Name }); i >= 0 {
-				p.Rows[i] = *m.Row
-			} else {
-				p.Rows = append(p.Rows, *m.Row)
-			}
-		}
-		if err := r.write(out); err != nil {
-			return err
-		}
-	}
-	return lines.Err()
-}
-
-// environ are the settings under which a part computes, with the run directories under root.
+// environ returns the settings under which a part computes, with the run directories under root.
 func (p plan) environ(root string) []string {
 	backend := os.Getenv(compute.ConfigEnvVar)
 	if !strings.HasPrefix(backend, "xla:") {
@@ -141,51 +91,67 @@ func (p plan) environ(root string) []string {
 	return append(env, compute.ConfigEnvVar+"="+backend)
 }
 
-// worker does a part, in its process.
+// worker does a part, in its process. Its methods are safe for concurrent use.
 type worker struct {
 	backend compute.Backend
 	options
 	size
 	planned float64 // images, which a training has time for
 
-	mu   sync.Mutex
-	tell *json.Encoder
+	mu        sync.Mutex
+	result    *result // its last part is this one
+	unwritten error   // why it could not be written last
 }
 
-// doPart does a part, and tells of it through the file that [options.child] opened.
-func doPart(ctx context.Context, name string, o options, planned float64) (err error) {
+// doPart does the part that [options.child] has begun.
+func doPart(ctx context.Context, name string, o options) (err error) {
 	all := parts(o.rehearse)
 	i := slices.IndexFunc(all, func(p plan) bool { return p.name == name })
 	if i < 0 {
 		return fmt.Errorf("there is no part %q", name)
 	}
-	const messages = 3 // the file's number
-	syscall.CloseOnExec(messages)
-	w := &worker{options: o, size: sizeOf(o.rehearse), planned: planned, tell: json.NewEncoder(os.NewFile(messages, "messages"))}
+	r, err := readResult(filepath.Join(o.out, "result.json"))
+	if err != nil {
+		return err
+	}
+	if len(r.Parts) == 0 || r.Parts[len(r.Parts)-1].Name != name {
+		return fmt.Errorf("the part %q was not begun in %s", name, o.out)
+	}
+	own := &r.Parts[len(r.Parts)-1]
+	rate, begin := r.rate(all[i].rateOf)
+	w := &worker{options: o, size: sizeOf(o.rehearse), planned: rate * room * max(0, own.Limit-begin), result: r}
 	defer func() {
 		if err != nil {
-			w.send(message{Error: err.Error()})
+			own.Why = err.Error()
+			err = errors.Join(err, r.write(o.out))
 		}
 	}()
 	if w.backend, err = engine.Open(); err != nil {
 		return err
 	}
-	machine := engine.Versions(w.backend)
-	machine["backend"] = engine.Describe(w.backend) // without the precision, which is the part's
-	machine["plugin"] = anyFolder.ReplaceAllString(w.backend.Description(), "")
-	machine["device"] = w.backend.DeviceDescription(0)
-	w.send(message{Machine: machine})
-	return all[i].do(ctx, w)
+	maps.Copy(r.Machine, engine.Versions(w.backend))
+	r.Machine["backend"] = engine.Describe(w.backend) // without the precision, which is the part's
+	r.Machine["plugin"] = steps.Plugin(w.backend)
+	r.Machine["device"] = w.backend.DeviceDescription(0)
+	return errors.Join(all[i].do(ctx, w), w.unwritten)
 }
 
-func (w *worker) send(m message) {
+// row puts numbers into the result, in the place of a row of the same name, and writes it.
+func (w *worker) row(name string, metrics map[string]float64, note string) {
+	w.put(row{Name: name, Metrics: metrics, Note: note})
+}
+
+func (w *worker) put(told row) {
+	if _, err := json.Marshal(told); err != nil {
+		told = row{Name: told.Name, Note: "some of its numbers are not finite"}
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	// Where nobody listens any more the process is about to be ended.
-	_ = w.tell.Encode(m)
-}
-
-// row tells of a number, or several.
-func (w *worker) row(name string, metrics map[string]float64, note string) {
-	w.send(message{Row: &row{Name: name, Metrics: metrics, Note: note}})
+	p := &w.result.Parts[len(w.result.Parts)-1]
+	if i := slices.IndexFunc(p.Rows, func(old row) bool { return old.Name == told.Name }); i >= 0 {
+		p.Rows[i] = told
+	} else {
+		p.Rows = append(p.Rows, told)
+	}
+	w.unwritten = w.result.write(w.out)
 }

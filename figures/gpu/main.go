@@ -1,13 +1,22 @@
-// Program gpu proves that a GPU computes what pure Go computes, measures it, and trains on it
-// with what time is left. It is made for a machine that is lent for minutes, without Go and
-// without a network: figures/gpu/pack builds it here, figures/gpu/run starts it there, and
-// figures/gpu/store keeps what came back.
+// Gpu proves that a GPU computes what pure Go computes, measures it, and trains on it with what time is left. It is made
+// for a machine that is lent for minutes, without Go and without a network: figures/gpu/pack builds it here,
+// figures/gpu/run starts it there, and figures/gpu/store keeps what came back.
 //
-//	go run ./figures/gpu -rehearse -o /tmp/gpu   does all of it small, on any backend
-//	go run ./figures/gpu -table figures/gpu      makes table.md again from result.json
+//	go run ./figures/gpu -o OUT [-runs DIR] [-limit 10m] [-only WORD,...]
+//	go run ./figures/gpu -rehearse -o OUT        does all of it small, on any backend
+//	go run ./figures/gpu -table figures/gpu      makes table.md again from the result.json there
 //
-// Each part is a process of its own, with a time limit of its own. Its numbers are in result.json
-// as soon as they are there, so a run that is cut keeps what it has.
+// It writes result.json and table.md into OUT, as soon as there are numbers, so a run that is cut keeps what it has.
+// Beside a cpu.json in the same folder, the same measured on a CPU, the table has columns of both.
+//
+// Each part is a process of its own, with a time limit of its own, in which a bad plugin can do no harm to the others:
+// the proof, to 1e-4; products of matrices and convolutions; reading images; the comparator, the policy and whole
+// searches; every network at its Paper size; memory by batch; two real trainings, which get a quarter of -limit. -only
+// takes the parts whose names have one of the words. The backend is the one of $GOMLX_BACKEND, and the data of
+// $CTNAS_DATA.
+//
+// A second run with the same -runs (by default OUT/runs) does what the first has not done. The exit status is 1 if a
+// part failed; the other parts are done all the same.
 package main
 
 import (
@@ -15,9 +24,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -42,7 +53,6 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.only, "only", "", "the parts whose names have one of these, separated by commas")
 	table := flags.String("table", "", "only make table.md again from the result.json in this folder")
 	part := flags.String("part", "", "for the program itself: the part to do")
-	planned := flags.Float64("planned", 0, "for the program itself: the images that a training has time for")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
@@ -59,7 +69,7 @@ func run(ctx context.Context, args []string) error {
 		}
 		return r.write(*table)
 	case *part != "":
-		return doPart(ctx, *part, o, *planned)
+		return doPart(ctx, *part, o)
 	case o.out == "":
 		return errors.New("say with -o where result.json is to be written")
 	}
@@ -79,22 +89,14 @@ type options struct {
 
 // wanted says whether a part is to be done.
 func (o options) wanted(name string) bool {
-	if o.only == "" {
-		return true
-	}
-	for word := range strings.SplitSeq(o.only, ",") {
-		if strings.Contains(name, word) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(strings.Split(o.only, ","), func(word string) bool { return strings.Contains(name, word) })
 }
 
 // forTraining is the share of all the time that is kept for real training.
 const forTraining = 0.25
 
-// all does the parts one after another, but for those that an earlier run with the same run
-// directories has done. The error is that of a part that failed, the first one.
+// all does the parts one after another, without the ones that an earlier run with the same run
+// directories has done. It returns the error of the first part that failed.
 func (o options) all(ctx context.Context) error {
 	before, err := o.earlier()
 	if err != nil {
@@ -102,63 +104,64 @@ func (o options) all(ctx context.Context) error {
 	}
 	r := newResult(ctx, o)
 	r.Elapsed = before.Elapsed
-	write := func() error {
-		if err := r.write(o.out); err != nil {
-			return err
-		}
-		return r.write(o.runs) // for a run that goes on from here
-	}
+	maps.Copy(before.Machine, r.Machine) // what is known now goes before
+	r.Machine = before.Machine
 	start := time.Now()
 	var first error
 	for _, p := range parts(o.rehearse) {
 		if done, ok := before.settled(p); ok {
 			r.Parts = append(r.Parts, done)
-			r.keep(before.Machine)
 			continue
 		}
 		if !o.wanted(p.name) {
 			continue
 		}
-		limit := p.limit
-		if o.limit > 0 {
-			left := o.limit - time.Since(start)
-			if p.rest > 0 { // a training takes a share of what is left
-				limit = time.Duration(p.rest * float64(left))
-			} else {
-				limit = min(limit, left-time.Duration(forTraining*float64(o.limit)))
-			}
-		}
-		r.Parts = append(r.Parts, part{Name: p.name, Ended: endedSkipped})
+		limit := o.limitOf(p, time.Since(start))
 		if limit < time.Second || ctx.Err() != nil {
+			r.Parts = append(r.Parts, part{Name: p.name, Ended: endedSkipped})
 			continue
 		}
-		err := o.child(ctx, p, limit, r)
+		r, err = o.child(ctx, p, limit, r)
 		if err != nil && first == nil {
 			first = fmt.Errorf("%s: %w", p.name, err)
 		}
 		r.Elapsed = before.Elapsed + time.Since(start).Seconds()
 		last := r.Parts[len(r.Parts)-1]
 		fmt.Printf("%-56s %5.0f s of %4.0f s: %s\n", last.Name, last.Seconds, last.Limit, last.Ended)
-		if err := write(); err != nil {
+		if err := o.write(r); err != nil {
 			return err
 		}
 	}
-	if err := write(); err != nil {
+	if err := o.write(r); err != nil {
 		return err
 	}
 	return first
 }
 
-// earlier is the result of an earlier run with the same run directories; an empty one where there
+// limitOf returns how much time a part has, when so much has passed.
+func (o options) limitOf(p plan, passed time.Duration) time.Duration {
+	left := o.limit - passed
+	switch {
+	case o.limit == 0:
+		return p.limit
+	case p.rest > 0: // a training takes a share of what is left
+		return time.Duration(p.rest * float64(left))
+	}
+	return min(p.limit, left-time.Duration(forTraining*float64(o.limit)))
+}
+
+// write writes the result to where it is wanted, and beside the run directories, for a run that goes on from here.
+func (o options) write(r *result) error { return errors.Join(r.write(o.out), r.write(o.runs)) }
+
+// earlier returns the result of an earlier run with the same run directories; an empty one where there
 // is none.
 func (o options) earlier() (*result, error) {
-	path := filepath.Join(o.runs, "result.json")
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return &result{}, nil
+	r, err := readResult(filepath.Join(o.runs, "result.json"))
+	if errors.Is(err, os.ErrNotExist) || err == nil && r.Rehearsal != o.rehearse {
+		r, err = &result{}, nil
 	}
-	r, err := readResult(path)
-	if err == nil && r.Rehearsal != o.rehearse {
-		return &result{}, nil
+	if err == nil && r.Machine == nil {
+		r.Machine = map[string]string{}
 	}
 	return r, err
 }

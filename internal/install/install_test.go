@@ -1,4 +1,4 @@
-package main
+package install
 
 import (
 	"bytes"
@@ -11,38 +11,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ctnas/ctnas/internal/install/installtest"
 )
 
-// newRepo makes an empty repository with our go.mod.
-func newRepo(t *testing.T) repo {
-	t.Helper()
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir, "go.mod"), "module "+modulePath+"\n\ngo 1.26.5\n")
-	return repo(dir)
-}
-
-func write(t *testing.T, path, content string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// fakePath makes a PATH that holds only the given shell scripts.
-func fakePath(t *testing.T, scripts map[string]string) {
-	t.Helper()
-	dir := t.TempDir()
-	for name, script := range scripts {
-		write(t, filepath.Join(dir, name), "#!/bin/sh\n"+script+"\n")
-	}
-	t.Setenv("PATH", dir)
-}
+func newRepo(t *testing.T) Repo { return Repo(installtest.Repo(t)) }
 
 func newSetup(t *testing.T) (*setup, *bytes.Buffer) {
 	t.Helper()
@@ -55,39 +28,23 @@ func newSetup(t *testing.T) (*setup, *bytes.Buffer) {
 	return &setup{repo: newRepo(t), out: out, log: log}, out
 }
 
-// wantError checks that an error is one line and names what it should.
-func wantError(t *testing.T, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error, want one with %q", parts)
-	}
-	if strings.Contains(err.Error(), "\n") {
-		t.Errorf("error of several lines: %v", err)
-	}
-	for _, p := range parts {
-		if !strings.Contains(err.Error(), p) {
-			t.Errorf("error %q does not mention %q", err, p)
-		}
-	}
-}
-
 func TestFindRepo(t *testing.T) {
 	want := newRepo(t)
-	deep := want.path("a", "b")
-	write(t, filepath.Join(deep, "go.mod"), "module example.com/other\n")
-	for _, dir := range []string{string(want), want.path("a"), deep} {
-		if got, err := findRepo(dir); err != nil || got != want {
-			t.Errorf("findRepo(%s) = %s, %v", dir, got, err)
+	deep := want.Path("a", "b")
+	installtest.Write(t, filepath.Join(deep, "go.mod"), "module example.com/other\n")
+	for _, dir := range []string{string(want), want.Path("a"), deep} {
+		if got, err := FindRepo(dir); err != nil || got != want {
+			t.Errorf("FindRepo(%s) = %s, %v", dir, got, err)
 		}
 	}
-	_, err := findRepo(t.TempDir())
-	wantError(t, err, "not inside the repository")
+	_, err := FindRepo(t.TempDir())
+	installtest.WantError(t, err, "not inside the repository")
 }
 
 // A step is done once; again after an interruption, a change, or a loss.
 func TestStep(t *testing.T) {
 	s, _ := newSetup(t)
-	leave := s.repo.private("bin", "tool")
+	leave := s.repo.Private("bin", "tool")
 	var done int
 	var fail error
 	run := func(key string) error {
@@ -96,7 +53,7 @@ func TestStep(t *testing.T) {
 			if fail != nil {
 				return fail
 			}
-			write(t, leave, "tool")
+			installtest.Write(t, leave, "tool")
 			return nil
 		}})
 	}
@@ -151,7 +108,7 @@ func TestKernelSpec(t *testing.T) {
 	if err := writeKernelSpec(r, g); err != nil {
 		t.Fatal(err)
 	}
-	content, err := os.ReadFile(r.private("jupyter", "kernels", "ctnas", "kernel.json"))
+	content, err := os.ReadFile(r.Private("jupyter", "kernels", "ctnas", "kernel.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +134,7 @@ func TestKernelSpec(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, spec.Env[name], want)
 		}
 	}
-	wantError(t, writeKernelSpec("/a,b", g), "comma")
+	installtest.WantError(t, writeKernelSpec("/a,b", g), "comma")
 }
 
 func TestEnviron(t *testing.T) {
@@ -208,19 +165,19 @@ func TestEnviron(t *testing.T) {
 
 func TestGoTooOldOrMissing(t *testing.T) {
 	r := newRepo(t)
-	fakePath(t, nil)
+	installtest.Path(t, nil)
 	_, err := findGo(t.Context(), r)
-	wantError(t, err, "not on the PATH", "1.26.5")
+	installtest.WantError(t, err, "not on the PATH", "1.26.5")
 
-	fakePath(t, map[string]string{"go": `echo '{"GOVERSION": "go1.25.9", "GOROOT": "/opt/go"}'`})
+	installtest.Path(t, map[string]string{"go": `echo '{"GOVERSION": "go1.25.9", "GOROOT": "/opt/go"}'`})
 	_, err = findGo(t.Context(), r)
-	wantError(t, err, "go1.25.9", "1.26.5 or newer")
+	installtest.WantError(t, err, "go1.25.9", "1.26.5 or newer")
 
-	fakePath(t, map[string]string{"go": `echo 'go: go.mod requires go >= 1.26.5 (running go 1.24.0; GOTOOLCHAIN=local)' >&2; exit 1`})
+	installtest.Path(t, map[string]string{"go": `echo 'go: go.mod requires go >= 1.26.5 (running go 1.24.0; GOTOOLCHAIN=local)' >&2; exit 1`})
 	_, err = findGo(t.Context(), r)
-	wantError(t, err, "running go 1.24.0")
+	installtest.WantError(t, err, "running go 1.24.0")
 
-	fakePath(t, map[string]string{"go": `echo '{"GOVERSION": "go1.27.0 X:simd", "GOROOT": "/opt/go"}'`})
+	installtest.Path(t, map[string]string{"go": `echo '{"GOVERSION": "go1.27.0 X:simd", "GOROOT": "/opt/go"}'`})
 	if g, err := findGo(t.Context(), r); err != nil || g.GOROOT != "/opt/go" {
 		t.Errorf("a newer Go gave %v, %v", g, err)
 	}
@@ -244,8 +201,8 @@ func TestPythonMissingOrBroken(t *testing.T) {
 			if c.python != "" {
 				scripts["python3"] = c.python
 			}
-			fakePath(t, scripts)
-			wantError(t, s.makeVenv(t.Context()), c.want)
+			installtest.Path(t, scripts)
+			installtest.WantError(t, s.makeVenv(t.Context()), c.want)
 		})
 	}
 }
@@ -256,22 +213,22 @@ func TestPipFails(t *testing.T) {
 		{"ERROR: Could not install packages: No space left on device", "No space left on device"},
 	} {
 		s, _ := newSetup(t)
-		fakePath(t, map[string]string{"python3": "echo 3.11"})
-		write(t, venvPython(s.repo), "#!/bin/sh\necho '"+c.says+"'; exit 1\n")
-		wantError(t, s.makeVenv(t.Context()), c.want)
+		installtest.Path(t, map[string]string{"python3": "echo 3.11"})
+		installtest.Write(t, venvPython(s.repo), "#!/bin/sh\necho '"+c.says+"'; exit 1\n")
+		installtest.WantError(t, s.makeVenv(t.Context()), c.want)
 	}
 }
 
 // The machine's Jupyter is taken before one is installed.
 func TestMachineJupyter(t *testing.T) {
-	fakePath(t, map[string]string{"python3": "exit 1"})
+	installtest.Path(t, map[string]string{"python3": "exit 1"})
 	if j, ok := machineJupyter(t.Context()); ok {
 		t.Errorf("found %v on a machine without Jupyter", j)
 	}
 	python := filepath.Join(t.TempDir(), "python")
-	write(t, python, "#!/bin/sh\necho "+python+"\n")
+	installtest.Write(t, python, "#!/bin/sh\necho "+python+"\n")
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "jupyter-lab"), "#!"+python+"\nimport jupyterlab\n")
+	installtest.Write(t, filepath.Join(dir, "jupyter-lab"), "#!"+python+"\nimport jupyterlab\n")
 	t.Setenv("PATH", dir)
 	if j, ok := machineJupyter(t.Context()); !ok || j.python != python || j.private {
 		t.Errorf("machineJupyter = %v, %v, want %s", j, ok, python)
@@ -296,8 +253,8 @@ func TestGoCommandFails(t *testing.T) {
 		{"a.go:1:1: syntax error", "syntax error (all of it in"},
 	} {
 		s, _ := newSetup(t)
-		fakePath(t, map[string]string{"go": "echo '" + c.says + "' >&2; exit 1"})
-		wantError(t, s.buildTool("example.com/m")(t.Context(), s.repo.private("bin", "m")), "cannot build m", c.want)
+		installtest.Path(t, map[string]string{"go": "echo '" + c.says + "' >&2; exit 1"})
+		installtest.WantError(t, s.buildTool("example.com/m")(t.Context(), s.repo.Private("bin", "m")), "cannot build m", c.want)
 	}
 }
 
@@ -311,7 +268,7 @@ func TestForeignKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"JUPYTER_PATH=" + r.private("jupyter") + string(os.PathListSeparator) + "/foreign",
+		"JUPYTER_PATH=" + r.Private("jupyter") + string(os.PathListSeparator) + "/foreign",
 		"JUPYTER_CONFIG_PATH=" + labDefaultsDir(r),
 	} {
 		if !slices.Contains(env, want) {
@@ -323,10 +280,10 @@ func TestForeignKernel(t *testing.T) {
 func TestFolderNotWritable(t *testing.T) {
 	r := newRepo(t)
 	t.Chdir(string(r))
-	write(t, r.private(), "a file where the folder should be")
-	fakePath(t, map[string]string{"go": `echo '{"GOVERSION": "go1.26.9", "GOROOT": "/opt/go"}'`})
-	_, err := install(t.Context(), new(bytes.Buffer), extent{})
-	wantError(t, err, "cannot install anything", r.private(), "make the repository writable")
+	installtest.Write(t, r.Private(), "a file where the folder should be")
+	installtest.Path(t, map[string]string{"go": `echo '{"GOVERSION": "go1.26.9", "GOROOT": "/opt/go"}'`})
+	_, err := Install(t.Context(), new(bytes.Buffer), Extent{})
+	installtest.WantError(t, err, "cannot install anything", r.Private(), "make the repository writable")
 }
 
 func TestLabDefaults(t *testing.T) {
@@ -345,15 +302,15 @@ func TestLabDefaults(t *testing.T) {
 // Gopls is started with a bound on its memory, which the user may set otherwise.
 func TestGoplsStart(t *testing.T) {
 	s, _ := newSetup(t)
-	fakePath(t, map[string]string{"go": `printf '#!/bin/sh\necho $GOMEMLIMIT "$@"\n' >"$GOBIN/gopls"`})
-	gopls := s.repo.private("bin", "gopls")
-	if err := os.MkdirAll(s.repo.private("gopls"), 0o755); err != nil {
+	installtest.Path(t, map[string]string{"go": `printf '#!/bin/sh\necho $GOMEMLIMIT "$@"\n' >"$GOBIN/gopls"`})
+	gopls := s.repo.Private("bin", "gopls")
+	if err := os.MkdirAll(s.repo.Private("gopls"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.installGopls(t.Context(), gopls); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(s.repo.private("gopls", "gopls"), 0o755); err != nil {
+	if err := os.Chmod(s.repo.Private("gopls", "gopls"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for own, want := range map[string]string{"": "300MiB", "1GiB": "1GiB"} {
@@ -361,6 +318,49 @@ func TestGoplsStart(t *testing.T) {
 		out, err := exec.Command(gopls, "-listen", "a b").CombinedOutput()
 		if err != nil || string(out) != want+" -listen a b\n" {
 			t.Errorf("gopls was started with %q (%v), want the limit %s", out, err, want)
+		}
+	}
+}
+
+// A dry run changes nothing, not even by making the folder.
+func TestDryRun(t *testing.T) {
+	s, out := newSetup(t)
+	installtest.Write(t, s.repo.Path("go.sum"), "")
+	installtest.Path(t, nil)
+	s.dry = true
+	if _, err := s.run(t.Context(), Extent{Editor: true, Add: Accelerators}); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"gonb", "gopls", "jupyter", "build cache", "xla", "cuda"} {
+		if !strings.Contains(out.String(), name) {
+			t.Errorf("%q does not mention %s", out, name)
+		}
+	}
+	if _, err := os.Stat(s.repo.Private()); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a dry run made .ctnas")
+	}
+}
+
+// On a machine with nothing, check says so for every part.
+func TestCheckFindsNothing(t *testing.T) {
+	r := newRepo(t)
+	t.Chdir(string(r))
+	installtest.Write(t, r.Path("go.sum"), "")
+	for name, value := range map[string]string{"CTNAS_DATA": r.Path("nowhere"), "GOMLX_BACKEND": "", pluginVariable: ""} {
+		t.Setenv(name, value)
+	}
+	os.Unsetenv(pluginVariable)
+	installtest.Path(t, map[string]string{"go": `echo '{"GOVERSION": "go1.26.9", "GOROOT": "/opt/go"}'`})
+	var out bytes.Buffer
+	if complete, err := Check(t.Context(), &out); err != nil || complete {
+		t.Errorf("check gave %v, %v", complete, err)
+	}
+	for _, part := range []string{
+		"Go           ok: go1.26.9", "Python       MISSING: ", "JupyterLab   MISSING: ", "gonb         MISSING: ", "gopls        no: ",
+		"kernel       MISSING: ", "data         MISSING: ", "pure Go      ok", "install -xla", "Notebooks use pure Go",
+	} {
+		if !strings.Contains(out.String(), part) {
+			t.Errorf("check does not say %q:\n%s", part, &out)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package install
 
 import (
 	"context"
@@ -113,7 +113,7 @@ func driverVersion(text []byte) string {
 
 var dotted = regexp.MustCompile(`^\d{3,}(\.\d+)+$`)
 
-// release is the newest release of CUDA that the driver runs: where its version is not known,
+// release returns the newest release of CUDA that the driver runs: where its version is not known,
 // the oldest release. The error says that the driver is too old.
 func (g gpu) release() (cuda, error) {
 	oldest := cudas[len(cudas)-1]
@@ -143,18 +143,23 @@ func (g gpu) String() string {
 
 var errNoGPU = errors.New("there is no NVIDIA GPU on this machine (no /dev/nvidia*, no nvidia-smi): install NVIDIA's driver, or go on without CUDA")
 
-// unpackCUDA installs the plugin for the machine's driver, with NVIDIA's libraries where it
-// looks for them, and gives it the name that GoMLX looks for.
-func unpackCUDA(ctx context.Context, s *setup, a *accelerator, dir string) error {
+// cudaRelease returns the release for this machine. The error says that it has no GPU, or too old a driver.
+func cudaRelease(ctx context.Context) (cuda, error) {
 	found, ok := findGPU(ctx)
 	if !ok {
-		return errNoGPU
+		return cuda{}, errNoGPU
 	}
-	c, err := found.release()
+	return found.release()
+}
+
+// unpackCUDA installs the plugin for the machine's driver, with NVIDIA's libraries where it
+// looks for them, and gives it the name that GoMLX looks for.
+func unpackCUDA(ctx context.Context, s *setup, a *Accelerator, dir string) error {
+	c, err := cudaRelease(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.pip(ctx, a.name, c.plugin, "install", "--no-deps", "--require-hashes", "--target", dir); err != nil {
+	if err := s.pip(ctx, s.python, a.Name, c.plugin, "install", "--only-binary", ":all:", "--no-deps", "--require-hashes", "--target", dir); err != nil {
 		return err
 	}
 	plugin := filepath.Join(dir, c.dir)
@@ -166,17 +171,17 @@ func unpackCUDA(ctx context.Context, s *setup, a *accelerator, dir string) error
 	if err != nil {
 		return err
 	}
-	return s.pip(ctx, a.name, c.libraries, "install", "--target", dir)
+	return s.pip(ctx, s.python, a.Name, c.libraries, "install", "--only-binary", ":all:", "--target", dir)
 }
 
-// cudaVariables are what a program needs beside the plugin's path. go-xla v0.4.1 looks for
+// cudaVariables returns what a program needs beside the plugin's path. go-xla v0.4.1 looks for
 // NVIDIA's libraries one folder too near and warns; the plugin finds them itself, but not the
 // files that its compiler needs.
-func cudaVariables(r repo) []string {
+func cudaVariables(r Repo) []string {
 	set := []string{"GOPJRT_CUDA_CHECKS=0"}
 	const flag = "--xla_gpu_cuda_data_dir="
 	own := os.Getenv("XLA_FLAGS")
-	compilers, _ := filepath.Glob(r.private(xlaCUDA.name, "nvidia/*/nvvm/libdevice"))
+	compilers, _ := filepath.Glob(r.Private(xlaCUDA.Name, "nvidia/*/nvvm/libdevice"))
 	if len(compilers) == 1 && !strings.Contains(own, flag) {
 		set = append(set, "XLA_FLAGS="+strings.TrimSpace(own+" "+flag+filepath.Dir(filepath.Dir(compilers[0]))))
 	}

@@ -1,4 +1,4 @@
-package main
+package notebook
 
 import (
 	"bytes"
@@ -10,15 +10,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ctnas/ctnas/internal/install"
+	"github.com/ctnas/ctnas/internal/install/installtest"
 )
 
 // kernel installs the kernel, where the tests are asked to run it.
-func kernel(t *testing.T) *environment {
+func kernel(t *testing.T) *install.Environment {
 	t.Helper()
 	if os.Getenv("CTNAS_TEST_KERNEL") == "" {
 		t.Skip("CTNAS_TEST_KERNEL=1 runs notebooks through the kernel, which it installs in this repository")
 	}
-	env, err := install(t.Context(), t.Output(), extent{})
+	env, err := install.Install(t.Context(), t.Output(), install.Extent{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +29,7 @@ func kernel(t *testing.T) *environment {
 }
 
 // runCells runs cells as a notebook; it returns what the terminal shows, and what the executed copy holds.
-func runCells(t *testing.T, ctx context.Context, env *environment, sources ...string) (shown, stored string, err error) {
+func runCells(t *testing.T, ctx context.Context, env *install.Environment, sources ...string) (shown, stored string, err error) {
 	t.Helper()
 	var cells []any
 	for _, source := range sources {
@@ -37,9 +40,9 @@ func runCells(t *testing.T, ctx context.Context, env *environment, sources ...st
 		t.Fatal(err)
 	}
 	path, output := filepath.Join(t.TempDir(), "test.ipynb"), filepath.Join(t.TempDir(), "executed.ipynb")
-	write(t, path, string(notebook))
+	installtest.Write(t, path, string(notebook))
 	var out bytes.Buffer
-	_, err = env.execute(ctx, &out, path, output, time.Minute)
+	_, err = Execute(ctx, env, &out, path, output, time.Minute)
 	content, _ := os.ReadFile(output)
 	return out.String(), string(content), err
 }
@@ -64,7 +67,7 @@ func TestKernelFailures(t *testing.T) {
 		if c.want == "" && err != nil {
 			t.Errorf("%s: %v", c.cell, err)
 		} else if c.want != "" {
-			wantError(t, err, c.want)
+			installtest.WantError(t, err, c.want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package install
 
 import (
 	"bytes"
@@ -9,15 +9,17 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+
+	"github.com/google/renameio/v2"
 )
 
 const modulePath = "github.com/ctnas/ctnas"
 
-// repo is the absolute path of the root folder of this repository.
-type repo string
+// Repo is the absolute path of the root folder of this repository.
+type Repo string
 
-// findRepo walks up from dir to the go.mod of this module.
-func findRepo(dir string) (repo, error) {
+// FindRepo walks up from dir to the go.mod of this module.
+func FindRepo(dir string) (Repo, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
@@ -28,7 +30,7 @@ func findRepo(dir string) (repo, error) {
 	for at := dir; ; at = filepath.Dir(at) {
 		mod, err := os.ReadFile(filepath.Join(at, "go.mod"))
 		if err == nil && moduleOf(mod) == modulePath {
-			return repo(at), nil
+			return Repo(at), nil
 		}
 		if at == filepath.Dir(at) {
 			return "", fmt.Errorf("%s is not inside the repository of %s: change to its folder first", dir, modulePath)
@@ -49,18 +51,18 @@ func moduleOf(mod []byte) string {
 	return ""
 }
 
-// path returns the absolute path of something in the repository.
-func (r repo) path(elem ...string) string {
+// Path returns the absolute path of something in the repository.
+func (r Repo) Path(elem ...string) string {
 	return filepath.Join(append([]string{string(r)}, elem...)...)
 }
 
-// private returns the absolute path of something that kernel-setup installed.
-func (r repo) private(elem ...string) string {
-	return r.path(append([]string{".ctnas"}, elem...)...)
+// Private returns the absolute path of something that kernel-setup installed.
+func (r Repo) Private(elem ...string) string {
+	return r.Path(append([]string{".ctnas"}, elem...)...)
 }
 
-// rel shortens a path for the reader: relative to the repository where it lies inside.
-func (r repo) rel(path string) string {
+// Rel shortens a path for the reader: relative to the repository where it lies inside.
+func (r Repo) Rel(path string) string {
 	if rel, err := filepath.Rel(string(r), path); err == nil && filepath.IsLocal(rel) {
 		return rel
 	}
@@ -77,14 +79,10 @@ func writeFile(path string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	part := path + ".part"
-	if err := os.WriteFile(part, content, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(part, path)
+	return renameio.WriteFile(path, content, 0o644, renameio.WithTempDir(filepath.Dir(path)))
 }
 
-// hash is a short digest of what a step of the set-up depends on.
+// hash returns a short digest of what a step of the set-up depends on.
 func hash(parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {

@@ -1,4 +1,4 @@
-package main
+package install
 
 import (
 	"archive/zip"
@@ -9,23 +9,25 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ctnas/ctnas/internal/install/installtest"
 )
 
 // newPlugin makes an accelerator with one source that works, and a set-up in which
-// the program backends is the given shell script.
-func newPlugin(t *testing.T, program string) (*setup, *accelerator) {
+// the program prove is the given shell script.
+func newPlugin(t *testing.T, program string) (*setup, *Accelerator) {
 	t.Helper()
 	s, _ := newSetup(t)
 	t.Setenv(pluginVariable, "")
 	os.Unsetenv(pluginVariable)
 	path := os.Getenv("PATH")
-	fakePath(t, map[string]string{"go": `while [ "$1" != -o ]; do shift; done
+	installtest.Path(t, map[string]string{"go": `while [ "$1" != -o ]; do shift; done
 echo '#!/bin/sh' >"$2"; echo '` + program + `' >>"$2"; chmod +x "$2"`})
 	t.Setenv("PATH", os.Getenv("PATH")+string(os.PathListSeparator)+path)
-	write(t, s.repo.private("bin", "keep"), "")
-	return s, &accelerator{name: "xla", title: "XLA", backend: "xla:cpu", dirs: []string{"."}, sources: []source{
-		{"here", func(_ context.Context, _ *setup, _ *accelerator, dir string) error {
-			write(t, filepath.Join(dir, "plugin.so"), "ELF")
+	installtest.Write(t, s.repo.Private("bin", "keep"), "")
+	return s, &Accelerator{Name: "xla", Title: "XLA", Backend: "xla:cpu", dirs: []string{"."}, sources: []source{
+		{"here", func(_ context.Context, _ *setup, _ *Accelerator, dir string) error {
+			installtest.Write(t, filepath.Join(dir, "plugin.so"), "ELF")
 			return nil
 		}},
 	}}
@@ -34,15 +36,15 @@ echo '#!/bin/sh' >"$2"; echo '` + program + `' >>"$2"; chmod +x "$2"`})
 // A plugin becomes the default when it has proved itself, and not before.
 func TestProvenPlugin(t *testing.T) {
 	s, a := newPlugin(t, `test -f "$PJRT_PLUGIN_LIBRARY_PATH/plugin.so" && echo same numbers`)
-	accelerators = append(accelerators, a)
-	t.Cleanup(func() { accelerators = accelerators[:len(accelerators)-1] })
+	Accelerators = append(Accelerators, a)
+	t.Cleanup(func() { Accelerators = Accelerators[:len(Accelerators)-1] })
 	if got := pluginPath(s.repo); got != "" {
 		t.Errorf("plugins are looked for in %q before there are any", got)
 	}
 	if err := s.step(t.Context(), s.accelerate(a)); err != nil {
 		t.Fatal(err)
 	}
-	want := s.repo.private("xla")
+	want := s.repo.Private("xla")
 	if got := pluginPath(s.repo); got != want {
 		t.Errorf("plugins are looked for in %q, want %q", got, want)
 	}
@@ -50,8 +52,8 @@ func TestProvenPlugin(t *testing.T) {
 	if err != nil || !strings.Contains(strings.Join(env, "\n"), pluginVariable+"="+want) {
 		t.Errorf("the kernel does not get the plugin (%v)", err)
 	}
-	write(t, s.repo.path("go.mod"), "module "+modulePath+"\n\ngo 1.26.5\n\nrequire github.com/gomlx/go-xla v9.9.9\n")
-	if a.proven(s.repo) {
+	installtest.Write(t, s.repo.Path("go.mod"), "module "+modulePath+"\n\ngo 1.26.5\n\nrequire github.com/gomlx/go-xla v9.9.9\n")
+	if a.Proven(s.repo) {
 		t.Error("a plugin that was proven with another go-xla is still trusted")
 	}
 	t.Setenv(pluginVariable, "/my/own")
@@ -63,14 +65,14 @@ func TestProvenPlugin(t *testing.T) {
 // A plugin that does not prove itself leaves nothing behind but a sentence.
 func TestBadPlugin(t *testing.T) {
 	for _, c := range []struct{ program, want string }{
-		{`echo "E1123 noise" >&2; echo "backends: xla:cpu gives 3 where pure Go gives 2" >&2; exit 1`, "gives 3 where pure Go gives 2"},
+		{`echo "E1123 noise" >&2; echo "prove: xla:cpu gives 3 where pure Go gives 2" >&2; exit 1`, "gives 3 where pure Go gives 2"},
 		{`echo "SIGSEGV: segmentation violation" >&2; exit 2`, "it crashes (SIGSEGV: segmentation violation)"},
 		{`kill -SEGV $$`, "it crashes (signal: segmentation fault"},
 	} {
 		s, a := newPlugin(t, c.program)
 		err := s.step(t.Context(), s.accelerate(a))
-		wantError(t, err, "no usable plugin for XLA", "from here", c.want)
-		if _, err := os.Stat(s.repo.private("xla")); !errors.Is(err, os.ErrNotExist) || a.proven(s.repo) {
+		installtest.WantError(t, err, "no usable plugin for XLA", "from here", c.want)
+		if _, err := os.Stat(s.repo.Private("xla")); !errors.Is(err, os.ErrNotExist) || a.Proven(s.repo) {
 			t.Errorf("a bad plugin stayed")
 		}
 	}
@@ -79,8 +81,8 @@ func TestBadPlugin(t *testing.T) {
 func TestNextSource(t *testing.T) {
 	s, a := newPlugin(t, `test -f "$PJRT_PLUGIN_LIBRARY_PATH/plugin.so" && test ! -f "$PJRT_PLUGIN_LIBRARY_PATH/half"`)
 	good := a.sources[0]
-	a.sources = []source{{"away", func(_ context.Context, _ *setup, _ *accelerator, dir string) error {
-		write(t, filepath.Join(dir, "half"), "")
+	a.sources = []source{{"away", func(_ context.Context, _ *setup, _ *Accelerator, dir string) error {
+		installtest.Write(t, filepath.Join(dir, "half"), "")
 		return errors.New("no such host")
 	}}, good}
 	if err := s.step(t.Context(), s.accelerate(a)); err != nil {
@@ -88,7 +90,7 @@ func TestNextSource(t *testing.T) {
 	}
 	a.sources = a.sources[:1]
 	a.wheels = "another version"
-	wantError(t, s.step(t.Context(), s.accelerate(a)), "from away: no such host")
+	installtest.WantError(t, s.step(t.Context(), s.accelerate(a)), "from away: no such host")
 }
 
 func TestUnpackWheel(t *testing.T) {
@@ -104,22 +106,22 @@ func TestUnpackWheel(t *testing.T) {
 	}
 	s, _ := newSetup(t)
 	stored := filepath.Join(t.TempDir(), "w.whl")
-	write(t, stored, wheel.String())
+	installtest.Write(t, stored, wheel.String())
 	s.python = filepath.Join(t.TempDir(), "python")
 	pip := func(script string) error {
-		write(t, s.python, "#!/bin/sh\n"+script+"\n")
-		return unpackWheel(t.Context(), s, xlaCPU, s.repo.private("xla"))
+		installtest.Write(t, s.python, "#!/bin/sh\n"+script+"\n")
+		return unpackWheel(t.Context(), s, xlaCPU, s.repo.Private("xla"))
 	}
 	if err := pip(`while [ "$1" != --dest ]; do shift; done; mkdir -p "$2"; cp ` + stored + ` "$2"`); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := os.ReadFile(s.repo.private("xla", "pjrt_c_api_cpu_plugin.so")); string(got) != "ELF" {
+	if got, _ := os.ReadFile(s.repo.Private("xla", "pjrt_c_api_cpu_plugin.so")); string(got) != "ELF" {
 		t.Errorf("the plugin holds %q", got)
 	}
-	if left, _ := filepath.Glob(s.repo.private("*.part")); left != nil {
+	if left, _ := filepath.Glob(s.repo.Private("*.part")); left != nil {
 		t.Errorf("%v was left behind", left)
 	}
-	wantError(t, pip("echo NewConnectionError; exit 1"), "not reachable")
-	wantError(t, pip("echo 'ERROR: No matching distribution found'; exit 1"), "no plugin for this kind of machine")
-	wantError(t, pip("echo 'THESE PACKAGES DO NOT MATCH THE HASHES'; exit 1"), "DO NOT MATCH THE HASHES")
+	installtest.WantError(t, pip("echo NewConnectionError; exit 1"), "not reachable")
+	installtest.WantError(t, pip("echo 'ERROR: No matching distribution found'; exit 1"), "no package for this kind of machine")
+	installtest.WantError(t, pip("echo 'THESE PACKAGES DO NOT MATCH THE HASHES'; exit 1"), "DO NOT MATCH THE HASHES")
 }

@@ -1,4 +1,4 @@
-package main
+package notebook
 
 import (
 	"bytes"
@@ -13,24 +13,52 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ctnas/ctnas/internal/install"
+	"github.com/ctnas/ctnas/internal/install/installtest"
 )
 
-func TestDispatch(t *testing.T) {
-	var out bytes.Buffer
-	if err := dispatch(t.Context(), nil, &out); err != nil || !strings.Contains(out.String(), "run NOTEBOOK") {
-		t.Errorf("no verb: %v, %q", err, &out)
-	}
-	for args, want := range map[string]string{
-		"fly":                 `unknown verb "fly"`,
-		"install now":         "no arguments",
-		"run":                 "needs a notebook",
-		"run none.ipynb":      "no notebook none.ipynb",
-		"run a.ipynb b.ipynb": "no notebook a.ipynb",
-		"run a.ipynb -x":      "-x",
-		"run -timeout 1ms a":  "a second or more",
+// Clearing a notebook changes nothing besides.
+func TestWithoutOutputs(t *testing.T) {
+	for _, c := range []struct{ dirty, clean string }{
+		{installtest.DirtyNotebook, installtest.CleanNotebook},
+		{installtest.CleanNotebook, installtest.CleanNotebook},
+		{ // another order, indentation and spacing, NaN, a mark, and no newline at the end
+			"\ufeff{ \"nbformat\":4, \"cells\": [ {\"source\":\"\\u00fc\",\r\n\"outputs\" : [ 1, NaN ] , \"execution_count\":\t12 , \"metadata\":{\"a\": -Infinity},\"cell_type\":\"code\"} ], \"metadata\":{\"z\":1,\"a\":1.50}}",
+			"\ufeff{ \"nbformat\":4, \"cells\": [ {\"source\":\"\\u00fc\",\r\n\"outputs\" : [] , \"execution_count\":\tnull , \"metadata\":{\"a\": -Infinity},\"cell_type\":\"code\"} ], \"metadata\":{\"z\":1,\"a\":1.50}}",
+		},
+		{ // when it ran
+			`{"nbformat":4,"cells":[{"cell_type":"code","metadata":{"execution":{"a":1}}},{"cell_type":"code","metadata":{"execution":{}, "b":1}},{"cell_type":"code","metadata":{"a":1, "execution":{} }}]}`,
+			`{"nbformat":4,"cells":[{"cell_type":"code","metadata":{}},{"cell_type":"code","metadata":{"b":1}},{"cell_type":"code","metadata":{"a":1 }}]}`,
+		},
+		{ // nothing of ours
+			`{"nbformat":4,"cells":[{"cell_type":"markdown","outputs":[1],"source":"\"outputs\": [1]"},{"cell_type":"code","outputs":[ ],"source":[]}]}`,
+			`{"nbformat":4,"cells":[{"cell_type":"markdown","outputs":[1],"source":"\"outputs\": [1]"},{"cell_type":"code","outputs":[ ],"source":[]}]}`,
+		},
 	} {
-		wantError(t, dispatch(t.Context(), strings.Fields(args), &out), want)
+		got, err := WithoutOutputs([]byte(c.dirty))
+		if err != nil || string(got) != c.clean {
+			t.Errorf("%s\n became\n%s (%v)\nwant\n%s", c.dirty, got, err, c.clean)
+		}
 	}
+}
+
+// Whatever is cleared is still as valid as it was, and clean.
+func FuzzWithoutOutputs(f *testing.F) {
+	for _, seed := range []string{installtest.DirtyNotebook, installtest.CleanNotebook, "\ufeff" + installtest.DirtyNotebook, `{"nbformat":4,"cells":[{"cell_type":"code","outputs":NaN,"metadata":{"execution":-Infinity,"execution":2}}]}`,
+		`{"nbformat":4,"cells":[],"cells":[{"cell_type":"code","cell_type":"markdown","outputs":[1],"outputs":[2]}]}`, `{"nbformat":3}`, `[]`, "", "{"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, content string) {
+		clean, err := WithoutOutputs([]byte(content))
+		if err != nil {
+			return
+		}
+		again, err := WithoutOutputs(clean)
+		if err != nil || !bytes.Equal(again, clean) {
+			t.Errorf("%q became %q, and then %q (%v)", content, clean, again, err)
+		}
+	})
 }
 
 func TestCheckNotebook(t *testing.T) {
@@ -56,12 +84,12 @@ func TestCheckNotebook(t *testing.T) {
 		`{"nbformat": 4, "metadata": {"kernelspec": {"name": "python3", "language": "python"}}, "cells": []}`: "in python",
 	} {
 		path := filepath.Join(t.TempDir(), "a.ipynb")
-		write(t, path, content)
-		err := checkNotebook(path)
+		installtest.Write(t, path, content)
+		err := Check(path)
 		if want == "" && err != nil {
 			t.Errorf("%s: %v", content, err)
 		} else if want != "" {
-			wantError(t, err, want, "a.ipynb")
+			installtest.WantError(t, err, want, "a.ipynb")
 		}
 	}
 }
@@ -152,22 +180,22 @@ func TestVerdict(t *testing.T) {
 // A driver that ends without a verdict is an error that shows its last words;
 // one that is asked to stop sees the end of its input.
 func TestExecute(t *testing.T) {
-	r := newRepo(t)
+	r := install.Repo(installtest.Repo(t))
 	python := filepath.Join(t.TempDir(), "python")
-	env := environment{repo: r, jupyter: jupyter{python: python}}
+	env := &install.Environment{Repo: r, Python: python}
 	run := func(ctx context.Context, script string) (string, error) {
-		write(t, python, "#!/bin/sh\n"+script+"\n")
+		installtest.Write(t, python, "#!/bin/sh\n"+script+"\n")
 		var out bytes.Buffer
-		_, err := env.execute(ctx, &out, r.path("notebooks", "a.ipynb"), r.path("x.ipynb"), time.Minute)
+		_, err := Execute(ctx, env, &out, r.Path("notebooks", "a.ipynb"), r.Path("x.ipynb"), time.Minute)
 		return out.String(), err
 	}
-	write(t, r.private("keep"), "")
+	installtest.Write(t, r.Private("keep"), "")
 
 	_, err := run(t.Context(), `echo "ModuleNotFoundError: No module named 'zmq'" >&2; exit 1`)
-	wantError(t, err, "No module named 'zmq'", "kernel.log")
+	installtest.WantError(t, err, "No module named 'zmq'", "kernel.log")
 
 	_, err = run(t.Context(), `echo '{"event": "cell", "cell": 3, "cells": 4, "text": "x"}'; echo '{"event": "exit", "text": "exit status 3"}'`)
-	wantError(t, err, "notebooks/a.ipynb: cell 3 failed", "exit status 3")
+	installtest.WantError(t, err, "notebooks/a.ipynb: cell 3 failed", "exit status 3")
 
 	out, err := run(t.Context(), `echo '{"event": "finished"}'`)
 	if err != nil || !strings.Contains(out, "notebooks/a.ipynb") {
@@ -176,15 +204,15 @@ func TestExecute(t *testing.T) {
 
 	// The driver is killed, and what it has started holds its output open.
 	_, err = run(t.Context(), `sleep 60 & echo $! >&2; kill -9 $$`)
-	wantError(t, err, "could not be run to its end", "signal: killed")
-	if started, err := os.ReadFile(r.private("kernel.log")); err != nil {
+	installtest.WantError(t, err, "could not be run to its end", "signal: killed")
+	if started, err := os.ReadFile(r.Private("kernel.log")); err != nil {
 		t.Error(err)
 	} else if pid, err := strconv.Atoi(strings.TrimSpace(string(started))); err != nil || syscall.Kill(pid, syscall.SIGKILL) != nil {
 		t.Errorf("the program %q was not running any more (%v)", started, err)
 	}
 
 	_, err = run(t.Context(), `echo '{"event": "stopped"}'`)
-	wantError(t, err, "stopped")
+	installtest.WantError(t, err, "stopped")
 
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
@@ -194,36 +222,36 @@ func TestExecute(t *testing.T) {
 	}
 }
 
+// copies makes the executed copies of notebooks, as far as [Outputs] looks at them.
+func copies(t *testing.T, r install.Repo, notebooks []string, wanted string) []string {
+	t.Helper()
+	outputs, err := Outputs(r, notebooks, wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, output := range outputs {
+		content, _ := json.Marshal(map[string]any{"metadata": map[string]any{"ctnas": map[string]any{"notebook": portable(r, notebooks[i])}}})
+		installtest.Write(t, output, string(content))
+	}
+	return outputs
+}
+
 // Executed copies of notebooks of one name lie side by side, also after a second run.
 func TestOutputs(t *testing.T) {
-	r := newRepo(t)
-	t.Chdir(string(r))
-	env := environment{repo: r}
+	r := install.Repo(installtest.Repo(t))
 	elsewhere, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	notebooks := []string{
-		r.path("notebooks", "x.ipynb"), r.path("notebooks", "a", "x.ipynb"), r.path("b", "x.ipynb"), filepath.Join(elsewhere, "b", "x.ipynb"), filepath.Join(elsewhere, "y.ipynb"),
+		r.Path("notebooks", "x.ipynb"), r.Path("notebooks", "a", "x.ipynb"), r.Path("b", "x.ipynb"), filepath.Join(elsewhere, "b", "x.ipynb"), filepath.Join(elsewhere, "y.ipynb"),
 	}
 	for _, notebook := range notebooks {
-		write(t, notebook, cleanNotebook)
+		installtest.Write(t, notebook, installtest.CleanNotebook)
 	}
-	copies := func(notebooks []string, wanted string) []string {
-		t.Helper()
-		outputs, err := env.outputs(notebooks, wanted)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, output := range outputs {
-			content, _ := json.Marshal(map[string]any{"metadata": map[string]any{"ctnas": map[string]any{"notebook": env.portable(notebooks[i])}}})
-			write(t, output, string(content))
-		}
-		return outputs
-	}
-	together := copies(notebooks, "")
+	together := copies(t, r, notebooks, "")
 	for i, want := range []string{"x.ipynb", "a/x.ipynb", "b/x.ipynb"} {
-		if got := r.rel(together[i]); got != "notebooks/executed/"+want {
+		if got := r.Rel(together[i]); got != "notebooks/executed/"+want {
 			t.Errorf("the copy of %s goes to %s", notebooks[i], got)
 		}
 	}
@@ -233,30 +261,37 @@ func TestOutputs(t *testing.T) {
 	}
 	var apart []string
 	for _, notebook := range notebooks {
-		apart = append(apart, copies([]string{notebook}, "")...)
+		apart = append(apart, copies(t, r, []string{notebook}, "")...)
 	}
 	slices.Sort(apart)
 	if !slices.Equal(apart, together) {
 		t.Errorf("apart the copies go to %v, together to %v", apart, together)
 	}
+}
 
-	if got := copies(notebooks[:1], "new.ipynb"); got[0] != r.path("new.ipynb") {
+// Executed copies go to the file or the folder that the user wants.
+func TestOutputsWanted(t *testing.T) {
+	r := install.Repo(installtest.Repo(t))
+	t.Chdir(string(r))
+	notebooks := []string{r.Path("notebooks", "x.ipynb")}
+	installtest.Write(t, notebooks[0], installtest.CleanNotebook)
+	if got := copies(t, r, notebooks, "new.ipynb"); got[0] != r.Path("new.ipynb") {
 		t.Errorf("-o new.ipynb is %v", got)
 	}
 	for _, folder := range []string{"new", "new/", "new.ipynb.d"} {
-		if got := copies(notebooks[:1], folder); got[0] != r.path(folder, "x.ipynb") {
+		if got := copies(t, r, notebooks, folder); got[0] != r.Path(folder, "x.ipynb") {
 			t.Errorf("-o %s is %v", folder, got)
 		}
 	}
-	_, err = env.outputs(notebooks, "one.ipynb")
-	wantError(t, err, "one.ipynb", "name a folder")
+	_, err := Outputs(r, append(notebooks, "y.ipynb"), "one.ipynb")
+	installtest.WantError(t, err, "one.ipynb", "name a folder")
 	for _, own := range []string{"notebooks", "notebooks/x.ipynb"} {
-		_, err = env.outputs(notebooks[:1], own)
-		wantError(t, err, "overwritten by its own executed copy")
+		_, err = Outputs(r, notebooks, own)
+		installtest.WantError(t, err, "overwritten by its own executed copy")
 	}
-	write(t, r.path("file"), "")
-	_, err = env.outputs(notebooks[:1], "file")
-	wantError(t, err, "cannot write the executed copy")
+	installtest.Write(t, r.Path("file"), "")
+	_, err = Outputs(r, notebooks, "file")
+	installtest.WantError(t, err, "cannot write the executed copy")
 }
 
 // A long stderr keeps its end, and does not take long.

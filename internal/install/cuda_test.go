@@ -1,10 +1,12 @@
-package main
+package install
 
 import (
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ctnas/ctnas/internal/install/installtest"
 )
 
 // What /proc/driver/nvidia/version says of closed and open drivers, of old and new ones.
@@ -21,12 +23,12 @@ func fakeSystem(t *testing.T, smi string, files map[string]string) {
 	if smi != "" {
 		programs["nvidia-smi"] = smi
 	}
-	fakePath(t, programs)
+	installtest.Path(t, programs)
 	old := system
 	system = t.TempDir()
 	t.Cleanup(func() { system = old })
 	for name, text := range files {
-		write(t, filepath.Join(system, name), text)
+		installtest.Write(t, filepath.Join(system, name), text)
 	}
 }
 
@@ -90,7 +92,7 @@ func TestRelease(t *testing.T) {
 			}
 			release, err := found.release()
 			if c.release == "" {
-				wantError(t, err, "too old", "driver 525 or newer")
+				installtest.WantError(t, err, "too old", "driver 525 or newer")
 			} else if err != nil || release.name != c.release {
 				t.Errorf("takes %q (%v), want %q", release.name, err, c.release)
 			}
@@ -102,18 +104,18 @@ func TestRelease(t *testing.T) {
 // libraries beside it.
 func TestUnpackCUDA(t *testing.T) {
 	s, _ := newSetup(t)
-	dir := s.repo.private("cuda")
+	dir := s.repo.Private("cuda")
 	for _, c := range []struct{ driver, want, other string }{{open580, "jax-cuda13-pjrt==", "cu12"}, {closed535, "jax-cuda12-pjrt==", "cu13"}} {
 		path := os.Getenv("PATH")
 		fakeSystem(t, "", map[string]string{"dev/nvidia0": "", "proc/driver/nvidia/version": c.driver})
 		t.Setenv("PATH", os.Getenv("PATH")+string(os.PathListSeparator)+path)
 		asked := filepath.Join(t.TempDir(), "asked")
 		s.python = filepath.Join(t.TempDir(), "python")
-		write(t, s.python, `#!/bin/sh
+		installtest.Write(t, s.python, `#!/bin/sh
 echo "$@" >>"`+asked+`"
-cat "`+s.repo.private("cuda.txt")+`" >>"`+asked+`"
+cat "`+s.repo.Private("cuda.txt")+`" >>"`+asked+`"
 for n in 12 13; do
-  if grep -q "jax-cuda$n-pjrt" "`+s.repo.private("cuda.txt")+`"; then
+  if grep -q "jax-cuda$n-pjrt" "`+s.repo.Private("cuda.txt")+`"; then
     mkdir -p "`+dir+`/jax_plugins/xla_cuda$n" && echo ELF >"`+dir+`/jax_plugins/xla_cuda$n/xla_cuda_plugin.so"
   fi
 done
@@ -145,21 +147,21 @@ func TestCUDAFails(t *testing.T) {
 	s, _ := newSetup(t)
 	path := os.Getenv("PATH")
 	fakeSystem(t, "", nil)
-	wantError(t, s.step(t.Context(), s.accelerate(xlaCUDA)), "no NVIDIA GPU on this machine", "install NVIDIA's driver")
+	installtest.WantError(t, s.step(t.Context(), s.accelerate(xlaCUDA)), "no NVIDIA GPU on this machine", "install NVIDIA's driver")
 	fakeSystem(t, "", map[string]string{"dev/nvidia0": "", "proc/driver/nvidia/version": old470})
-	wantError(t, s.step(t.Context(), s.accelerate(xlaCUDA)), "driver 470.256.02 is too old", "CUDA 12 needs driver 525 or newer")
+	installtest.WantError(t, s.step(t.Context(), s.accelerate(xlaCUDA)), "driver 470.256.02 is too old", "CUDA 12 needs driver 525 or newer")
 	fakeSystem(t, "", map[string]string{"dev/nvidia0": "", "proc/driver/nvidia/version": open580})
 	t.Setenv("PATH", os.Getenv("PATH")+string(os.PathListSeparator)+path)
 	s.python = filepath.Join(t.TempDir(), "python")
 	for _, c := range []struct{ pip, want string }{
 		{"echo NewConnectionError; exit 1", "not reachable: connect to the network"},
-		{"echo 'ERROR: No matching distribution found'; exit 1", "no plugin for this kind of machine"},
+		{"echo 'ERROR: No matching distribution found'; exit 1", "no package for this kind of machine"},
 		{"echo 'ERROR: No space left on device'; exit 1", "No space left on device"},
 		{"echo 'THESE PACKAGES DO NOT MATCH THE HASHES'; exit 1", "DO NOT MATCH THE HASHES"},
 		{"exit 0", "holds no PJRT plugin"},
 	} {
-		write(t, s.python, "#!/bin/sh\n"+c.pip+"\n")
-		wantError(t, unpackCUDA(t.Context(), s, xlaCUDA, s.repo.private("cuda")), c.want)
+		installtest.Write(t, s.python, "#!/bin/sh\n"+c.pip+"\n")
+		installtest.WantError(t, unpackCUDA(t.Context(), s, xlaCUDA, s.repo.Private("cuda")), c.want)
 	}
 }
 
@@ -170,9 +172,9 @@ func TestCUDAVariables(t *testing.T) {
 	if got := strings.Join(cudaVariables(s.repo), " "); got != "GOPJRT_CUDA_CHECKS=0" {
 		t.Errorf("without a compiler: %s", got)
 	}
-	write(t, s.repo.private("cuda/nvidia/cu13/nvvm/libdevice/libdevice.10.bc"), "")
+	installtest.Write(t, s.repo.Private("cuda/nvidia/cu13/nvvm/libdevice/libdevice.10.bc"), "")
 	const flag = "--xla_gpu_cuda_data_dir="
-	want := flag + s.repo.private("cuda/nvidia/cu13")
+	want := flag + s.repo.Private("cuda/nvidia/cu13")
 	for own, flags := range map[string]string{"": want, "--xla_dump_to=/d": "--xla_dump_to=/d " + want} {
 		t.Setenv("XLA_FLAGS", own)
 		if got := strings.Join(cudaVariables(s.repo), "\n"); got != "GOPJRT_CUDA_CHECKS=0\nXLA_FLAGS="+flags {

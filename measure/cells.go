@@ -7,11 +7,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"time"
 
-	"github.com/ctnas/ctnas/kernel-setup/internal/figure"
+	"github.com/ctnas/ctnas/ctnaslib/report"
+	"github.com/ctnas/ctnas/internal/install"
+	"github.com/ctnas/ctnas/internal/notebook"
 )
 
 // timedDeclarations is the first cell, as notebooks begin. GoNB keeps what it
@@ -56,10 +57,9 @@ const (
 	timedEdits   = 3 // cells of each kind in each kernel
 )
 
-// timeCells measures the time from sending a cell to the end of its output, and
-// writes figures/celltimes.
-func timeCells(ctx context.Context, out io.Writer) error {
-	env, err := install(ctx, out, extent{})
+// measureCells measures the time from sending a cell to the end of its output.
+func measureCells(ctx context.Context, out io.Writer) error {
+	env, err := install.Install(ctx, out, install.Extent{})
 	if err != nil {
 		return err
 	}
@@ -69,13 +69,13 @@ func timeCells(ctx context.Context, out io.Writer) error {
 	}
 	defer os.RemoveAll(folder)
 	path := filepath.Join(folder, "cells.ipynb")
-	load, start := figure.Load(), time.Now()
+	m := begin(out, "celltimes", "cell", "median", "slowest", "cells")
 	firsts, edits := []float64{}, make([][]float64, len(timedCells))
 	for kernel := range timedKernels {
-		if err := writeFile(path, timedNotebook(kernel)); err != nil {
+		if err := os.WriteFile(path, timedNotebook(kernel), 0o644); err != nil {
 			return err
 		}
-		seconds, err := env.execute(ctx, io.Discard, path, filepath.Join(folder, "executed.ipynb"), time.Minute)
+		seconds, err := notebook.Execute(ctx, env, io.Discard, path, filepath.Join(folder, "executed.ipynb"), time.Minute)
 		if err != nil {
 			return err
 		}
@@ -86,31 +86,19 @@ func timeCells(ctx context.Context, out io.Writer) error {
 		}
 		fmt.Fprintf(out, "  kernel %d of %d: first cell %.1f s\n", kernel+1, timedKernels, seconds[0])
 	}
-
-	type row struct {
-		Method  string             `json:"method"`
-		Metrics map[string]float64 `json:"metrics"`
-	}
-	var rows []row
-	text := fmt.Sprintf("Time from sending a cell to the end of its output, on %d CPUs (load average before it: %s). Each cell is new, so it is compiled. "+
-		"Written by `go run ./kernel-setup check -cells`.\n\n| cell | median | slowest | cells |\n| --- | ---: | ---: | ---: |\n", runtime.NumCPU(), load)
 	add := func(name string, seconds []float64) {
 		slices.Sort(seconds)
 		median, slowest := seconds[len(seconds)/2], seconds[len(seconds)-1]
-		rows = append(rows, row{name, map[string]float64{"time_ms": 1000 * median, "slowest_ms": 1000 * slowest, "cells": float64(len(seconds))}})
-		line := fmt.Sprintf("| %s | %.2f s | %.2f s | %d |\n", name, median, slowest, len(seconds))
-		fmt.Fprint(out, line)
-		text += line
+		m.add(report.Row{Method: name, Metrics: map[string]float64{"time_ms": 1000 * median, "slowest_ms": 1000 * slowest, "cells": float64(len(seconds))}},
+			fmt.Sprintf("%.2f s", median), fmt.Sprintf("%.2f s", slowest), fmt.Sprint(len(seconds)))
 	}
 	add("first cell of a fresh kernel: imports and declarations", firsts)
 	for i, c := range timedCells {
 		add(c.name, edits[i])
 	}
 	add("all of these but the first", slices.Concat(edits...))
-	return figure.Write(env.repo.path("figures", "celltimes"), text, map[string]any{
-		"id": "celltimes", "kernels": timedKernels, "elapsed_s": time.Since(start).Seconds(),
-		"config": map[string]any{"go": runtime.Version(), "cpus": runtime.NumCPU(), "load_average": load}, "rows": rows,
-	})
+	return m.write(env.Repo, "Time from sending a cell to the end of its output, on %s. Each cell is new, so it is compiled. Written by `go run ./measure cells`.",
+		map[string]any{"kernels": timedKernels})
 }
 
 // timedNotebook has every kind of cell in turns, with numbers that no other kernel had.

@@ -1,14 +1,12 @@
-package main
+package install
 
 import (
-	"bytes"
 	"context"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -22,7 +20,7 @@ const (
 
 // gonbFiles are added to GoNB's package jpyexec.
 //
-//go:embed internal/jpyexec/child.go internal/jpyexec/tie_linux.go internal/jpyexec/tie_other.go
+//go:embed jpyexec/child.go jpyexec/tie_linux.go jpyexec/tie_other.go
 var gonbFiles embed.FS
 
 // gonbEdits mend what GoNB v0.11.3 does wrong and nothing outside it can make good. A version
@@ -33,7 +31,7 @@ var gonbEdits = []struct{ file, old, new string }{
 	{"internal/jpyexec/jpyexec.go", "_, err := io.Copy(exec.stderrWriter, exec.cmdStderr)", "err := CopyText(exec.stderrWriter, exec.cmdStderr)"},
 	// A cell's program went on when GoNB was killed.
 	{"internal/jpyexec/jpyexec.go", "	exec.cmd = cmd\n", "	exec.cmd = cmd\n	defer Tie(cmd, syscall.SIGKILL)()\n"},
-	// A program that reads waited for ever where nobody can answer.
+	// A program that reads its input waited for ever where there is nobody to ask.
 	{"internal/jpyexec/jpyexec.go", "		exec.handleStaticInput()\n	}\n", `		exec.handleStaticInput()
 	} else if content, _ := exec.Msg.ComposedMsg().Content.(map[string]any); content["allow_stdin"] == false {
 		_ = exec.cmdStdin.Close()
@@ -69,50 +67,46 @@ var gonbEdits = []struct{ file, old, new string }{
 	{"main.go", importKernel, importJpyexec + importKernel},
 }
 
-// gonbChanges are the files of GoNB that we add, and a digest of all that we change.
+// gonbChanges returns the files of GoNB that we add, and a digest of all that we change.
 func gonbChanges() (files map[string]string, digest string, err error) {
 	files = map[string]string{}
 	parts := []string{fmt.Sprintf("%q", gonbEdits)}
-	err = fs.WalkDir(gonbFiles, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
+	names, err := fs.Glob(gonbFiles, "jpyexec/*.go")
+	if err != nil {
+		return nil, "", err
+	}
+	for _, name := range names {
 		text, err := gonbFiles.ReadFile(name)
-		files[name] = string(text)
+		if err != nil {
+			return nil, "", err
+		}
+		files["internal/"+name] = string(text)
 		parts = append(parts, name, string(text))
-		return err
-	})
-	return files, hash(parts...), err
+	}
+	return files, hash(parts...), nil
 }
 
 // buildGonb compiles GoNB in the version of go.mod with our changes: from a copy of its source,
 // which a go.mod of our own puts in its place.
 func (s *setup) buildGonb(ctx context.Context, leave string) error {
-	if err := s.goCommand(ctx, nil, "mod", "download", gonbModule); err != nil {
+	if _, err := s.goCommand(ctx, nil, "mod", "download", gonbModule); err != nil {
 		return fmt.Errorf("cannot fetch gonb: %w", err)
 	}
-	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", gonbModule)
-	list.Dir = string(s.repo)
-	list.Env = append(os.Environ(), "GOWORK=off")
-	source, err := list.Output()
+	source, err := s.goCommand(ctx, nil, "list", "-m", "-f", "{{.Dir}}", gonbModule)
 	if err != nil {
 		return fmt.Errorf("cannot find the source of gonb: %w", err)
 	}
-	copied, modfile := s.repo.private("gonb"), s.repo.private("gonb.mod")
+	copied, modfile := s.repo.Private("gonb"), s.repo.Private("gonb.mod")
 	defer os.RemoveAll(copied)
-	if err := copyGonb(string(bytes.TrimSpace(source)), copied); err != nil {
+	if err := copyGonb(LastLine(source), copied); err != nil {
 		return fmt.Errorf("cannot change gonb: %w", err)
 	}
-	mod, err := os.ReadFile(s.repo.path("go.mod"))
+	mod, sum, err := s.modules()
 	if err != nil {
 		return err
 	}
-	sum, err := os.ReadFile(s.repo.path("go.sum"))
-	if err != nil {
-		return err
-	}
-	mod = fmt.Appendf(mod, "\nreplace %s => ./%s\n", gonbModule, filepath.ToSlash(s.repo.rel(copied)))
-	if err := errors.Join(writeFile(modfile, mod), writeFile(s.repo.private("gonb.sum"), sum)); err != nil {
+	mod = fmt.Appendf(mod, "\nreplace %s => ./%s\n", gonbModule, filepath.ToSlash(s.repo.Rel(copied)))
+	if err := errors.Join(writeFile(modfile, mod), writeFile(s.repo.Private("gonb.sum"), sum)); err != nil {
 		return err
 	}
 	return s.buildTool(gonbModule, "-modfile="+modfile)(ctx, leave)
@@ -140,7 +134,7 @@ func copyGonb(source, folder string) error {
 			text = string(old)
 		}
 		if n := strings.Count(text, e.old); n != 1 {
-			return fmt.Errorf("%s has %d times, not once, the text %q: adapt kernel-setup/gonb.go to this version", e.file, n, e.old)
+			return fmt.Errorf("%s has %d times, not once, the text %q: adapt internal/install/gonb.go to this version", e.file, n, e.old)
 		}
 		files[e.file] = strings.Replace(text, e.old, e.new, 1)
 	}

@@ -1,4 +1,4 @@
-package main
+package install
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ctnas/ctnas/internal/install/installtest"
 )
 
 // Our changes fit the version of GoNB in go.mod, and nothing but it.
@@ -22,7 +24,7 @@ func TestCopyGonb(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(only, e.file), string(text))
+		installtest.Write(t, filepath.Join(only, e.file), string(text))
 	}
 	folder := filepath.Join(t.TempDir(), "gonb")
 	for range 2 { // also over what an earlier try has left
@@ -41,7 +43,7 @@ func TestCopyGonb(t *testing.T) {
 			t.Errorf("%s lacks %q (%v)", e.file, e.new, err)
 		}
 	}
-	wantError(t, copyGonb(folder, filepath.Join(t.TempDir(), "again")), "adapt kernel-setup/gonb.go")
+	installtest.WantError(t, copyGonb(folder, filepath.Join(t.TempDir(), "again")), "adapt internal/install/gonb.go")
 	if err := copyGonb(filepath.Join(only, "none"), folder); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no source gave %v", err)
 	}

@@ -1,7 +1,6 @@
-package main
+package install
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,37 +13,17 @@ import (
 	"github.com/ctnas/ctnas/datasets"
 )
 
-// checkVerb says what is there, what is missing and what to do about it. With -bench,
-// -cells or -class it measures instead.
-func checkVerb(ctx context.Context, args []string, out io.Writer) error {
-	flags := newFlags("check")
-	bench := flags.Bool("bench", false, "compare the backends")
-	cells := flags.Bool("cells", false, "measure how long cells take")
-	class := flags.Bool("class", false, "measure kernels side by side")
-	if err := parseAll(flags, args); err != nil {
-		return err
-	}
-	if *cells {
-		return timeCells(ctx, out)
-	}
-	if *class {
-		return measureClass(ctx, out)
-	}
-	r, err := findRepo(".")
+// Check says on out what is there, what is missing and what to do about it. It is true if notebooks can be run.
+func Check(ctx context.Context, out io.Writer) (complete bool, err error) {
+	r, err := FindRepo(".")
 	if err != nil {
-		return err
+		return false, err
 	}
 	c := &checkup{setup: setup{repo: r, out: out}}
-	if *bench {
-		return c.bench(ctx)
-	}
 	c.tools(ctx)
 	c.data(ctx)
 	c.backends(ctx)
-	if c.missing {
-		return exitCode(1)
-	}
-	return nil
+	return !c.missing, nil
 }
 
 // checkup looks at each part of a set-up.
@@ -93,10 +72,10 @@ func (c *checkup) tools(ctx context.Context) {
 	case have:
 		c.no(false, "Python", "python3 is not on the PATH, but JupyterLab is there already: nothing to do")
 	default:
-		c.no(true, "Python", "python3 is not on the PATH: install Python %s or newer (on Debian and Ubuntu: apt install python3 python3-venv)", oldestPython)
+		c.no(true, "Python", "python3 is not on the PATH: install Python %s or newer (on Debian and Ubuntu: apt install python3 python3-venv)", OldestPython)
 	}
 	if have {
-		c.ok("JupyterLab", "that of %s", c.repo.rel(j.python))
+		c.ok("JupyterLab", "that of %s", c.repo.Rel(j.python))
 	} else {
 		c.no(true, "JupyterLab", "not installed: %s", runInstall)
 	}
@@ -107,7 +86,7 @@ func (c *checkup) tools(ctx context.Context) {
 	}
 	for _, st := range steps {
 		if c.done(st) {
-			c.ok(st.name, "%s", c.repo.rel(st.leave))
+			c.ok(st.name, "%s", c.repo.Rel(st.leave))
 		} else {
 			c.no(st.optional == "", st.name, "%s", notUpToDate)
 		}
@@ -129,12 +108,12 @@ for folder in KernelSpecManager().kernel_dirs:
 // kernel checks that Jupyter takes our kernel, and tells of others of its name.
 func (c *checkup) kernel(ctx context.Context, j jupyter, haveJupyter bool) {
 	const name = "kernel"
-	ours := c.repo.private("jupyter", "kernels", kernelName)
+	ours := c.repo.Private("jupyter", "kernels", KernelName)
 	if _, err := os.Stat(ours); err != nil || !haveJupyter {
-		c.no(true, name, "%q is not installed: %s", kernelDisplay, runInstall)
+		c.no(true, name, "%q is not installed: %s", KernelDisplay, runInstall)
 		return
 	}
-	cmd := exec.CommandContext(ctx, j.python, "-c", listKernels, kernelName)
+	cmd := exec.CommandContext(ctx, j.python, "-c", listKernels, KernelName)
 	var err error
 	if cmd.Env, err = c.go_.environ(c.repo, j); err != nil {
 		c.no(true, name, "%v", err)
@@ -146,11 +125,11 @@ func (c *checkup) kernel(ctx context.Context, j jupyter, haveJupyter bool) {
 		return
 	}
 	found := strings.Fields(string(list)) // A folder with a space only makes the note below less exact.
-	c.ok(name, "%q in %s", kernelDisplay, c.repo.rel(ours))
+	c.ok(name, "%q in %s", KernelDisplay, c.repo.Rel(ours))
 	for _, other := range found {
 		if other != ours {
 			fmt.Fprintf(c.out, "  %-12s note: another kernel is called %q too, in %s; run and lab take ours, other programs may not: jupyter kernelspec remove %s\n",
-				"", kernelName, other, kernelName)
+				"", KernelName, other, KernelName)
 			break
 		}
 	}
@@ -186,13 +165,13 @@ func (c *checkup) backends(ctx context.Context) {
 		}
 	}
 	use := "pure Go"
-	for i := len(accelerators) - 1; i >= 0; i-- { // the better one last
-		a := accelerators[i]
+	for i := len(Accelerators) - 1; i >= 0; i-- { // the better one last
+		a := Accelerators[i]
 		if why := c.unusable(ctx, a); why != nil {
-			c.no(false, a.title, "%v", why)
+			c.no(false, a.Title, "%v", why)
 		} else {
-			use = a.title
-			c.ok(a.title, "trains a comparator to the same numbers as pure Go")
+			use = a.Title
+			c.ok(a.Title, "trains a comparator to the same numbers as pure Go")
 		}
 	}
 	if own := os.Getenv("GOMLX_BACKEND"); own != "" {
@@ -204,55 +183,24 @@ func (c *checkup) backends(ctx context.Context) {
 }
 
 // unusable says why an accelerator cannot be used, and what to do; nil if it can.
-func (c *checkup) unusable(ctx context.Context, a *accelerator) error {
-	install := runInstall + " -" + a.name
+func (c *checkup) unusable(ctx context.Context, a *Accelerator) error {
+	install := runInstall + " -" + a.Name
 	if a == xlaCUDA {
-		if _, ok := findGPU(ctx); !ok {
-			return errNoGPU
+		if _, err := cudaRelease(ctx); err != nil {
+			return err
 		}
 	}
-	if !a.proven(c.repo) {
+	if !a.Proven(c.repo) {
 		return errors.New("no plugin is installed: " + install)
 	}
-	log, err := os.OpenFile(c.repo.private("setup.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(c.repo.Private("setup.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
 	c.log = log
 	if err := c.prove(ctx, a); err != nil {
-		return fmt.Errorf("%w: delete %s, then %s", err, c.repo.rel(c.repo.private(a.name)), install)
+		return fmt.Errorf("%w: delete %s, then %s", err, c.repo.Rel(c.repo.Private(a.Name)), install)
 	}
 	return nil
-}
-
-// bench compares the speeds of the best accelerator and of pure Go, and writes figures/backends.
-func (c *checkup) bench(ctx context.Context) error {
-	var err error
-	if c.go_, err = findGo(ctx, c.repo); err != nil {
-		return err
-	}
-	for _, a := range accelerators {
-		if !a.proven(c.repo) {
-			continue
-		}
-		if c.log, err = os.Create(c.repo.private("bench.log")); err != nil {
-			return err
-		}
-		defer c.log.Close()
-		program, err := c.buildBackends(ctx)
-		if err != nil {
-			return err
-		}
-		cmd := exec.CommandContext(ctx, program, "-backend", a.backend, "-o", c.repo.path("figures", "backends"))
-		cmd.Env = a.environ(c.repo)
-		cmd.Stdout = c.out
-		var said bytes.Buffer
-		cmd.Stderr = &said
-		if err := cmd.Run(); err != nil {
-			return errors.New(testimony(said.Bytes(), err))
-		}
-		return nil
-	}
-	return errors.New("there is no XLA plugin to compare with: " + runInstall + " -xla")
 }

@@ -1,0 +1,209 @@
+package install
+
+import (
+	"archive/zip"
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/gomlx/go-xla/installer"
+)
+
+// Accelerator is a kind of XLA backend that [Install] can add: a PJRT plugin, which is a shared library, in a folder of
+// its own.
+type Accelerator struct {
+	Name    string // of the step, of its folder in .ctnas, and of install's flag
+	Title   string // for the reader
+	Backend string // what $GOMLX_BACKEND calls it in the proof
+
+	dirs    []string // where in the folder the plugin may lie
+	wheels  string   // the Python packages to take it from, with the plugin's hash
+	sources []source // to be tried in this order
+}
+
+// source is a place to get a plugin from.
+type source struct {
+	name  string
+	fetch func(ctx context.Context, s *setup, a *Accelerator, dir string) error
+}
+
+// Both speak the PJRT API of XLA in JAX 0.11.2, which go-xla v0.4.1 understands.
+var (
+	xlaCPU = &Accelerator{
+		Name: "xla", Title: "XLA on CPU", Backend: "xla:cpu", dirs: []string{"."},
+		wheels: "lammps-jax-pjrt-cpu==0.11.2 --hash=sha256:1319390d948b39f69f7dade496b7c385149d9ca6097a6b62114da113216d9ad1\n",
+		sources: []source{
+			{"GoMLX's installer", func(_ context.Context, _ *setup, _ *Accelerator, dir string) error {
+				return installer.CPUAutoInstall(dir, false, installer.Quiet)
+			}},
+			{"the Python package index", unpackWheel},
+		},
+	}
+	xlaCUDA = &Accelerator{
+		// TensorFloat-32, which GPUs round to by default, would not give the same numbers.
+		Name: "cuda", Title: "XLA on CUDA", Backend: "xla:cuda,tf32=false", dirs: []string{cudas[0].dir, cudas[1].dir},
+		wheels:  cudas[0].plugin + cudas[0].libraries + cudas[1].plugin + cudas[1].libraries,
+		sources: []source{{"the Python package index", unpackCUDA}},
+	}
+)
+
+// Accelerators are all of them, the better one first.
+var Accelerators = []*Accelerator{xlaCUDA, xlaCPU}
+
+// key returns the digest of what a proven plugin depends on.
+func (a *Accelerator) key(r Repo) string {
+	mod, _ := os.ReadFile(r.Path("go.mod"))
+	return hash(a.wheels, string(goXLALine.Find(mod)), string(r))
+}
+
+var goXLALine = regexp.MustCompile(`github\.com/gomlx/go-xla \S+`)
+
+// Proven says whether the plugin was installed and proved itself.
+func (a *Accelerator) Proven(r Repo) bool {
+	stamp, err := os.ReadFile(r.Private("stamps", a.Name))
+	return err == nil && string(stamp) == a.key(r)
+}
+
+// path says where GoMLX finds the plugin, in the form of $PJRT_PLUGIN_LIBRARY_PATH.
+func (a *Accelerator) path(r Repo) string {
+	var dirs []string
+	for _, dir := range a.dirs {
+		dirs = append(dirs, r.Private(a.Name, dir))
+	}
+	return strings.Join(dirs, string(os.PathListSeparator))
+}
+
+// pluginPath returns the value of $PJRT_PLUGIN_LIBRARY_PATH for notebooks: the user's
+// own, else that of the plugins that proved themselves; "" leaves GoMLX its default.
+func pluginPath(r Repo) string {
+	if own, ok := os.LookupEnv(pluginVariable); ok {
+		return own
+	}
+	var paths []string
+	for _, a := range Accelerators {
+		if a.Proven(r) {
+			paths = append(paths, a.path(r))
+		}
+	}
+	return strings.Join(paths, string(os.PathListSeparator))
+}
+
+const pluginVariable = "PJRT_PLUGIN_LIBRARY_PATH"
+
+// Variables returns what must be in the environment of a program that is to use just this plugin.
+func (a *Accelerator) Variables(r Repo) []string {
+	set := []string{pluginVariable + "=" + a.path(r)}
+	if a == xlaCUDA {
+		set = append(set, cudaVariables(r)...)
+	}
+	return set
+}
+
+// accelerate returns the step that installs a plugin and makes it prove itself.
+func (s *setup) accelerate(a *Accelerator) step {
+	return step{name: a.Name, key: a.key(s.repo), leave: s.repo.Private(a.Name), do: func(ctx context.Context, dir string) error {
+		if a == xlaCUDA {
+			if _, err := cudaRelease(ctx); err != nil {
+				return err
+			}
+		}
+		var failed []string
+		for _, src := range a.sources {
+			if err := os.RemoveAll(dir); err != nil {
+				return err
+			}
+			err := src.fetch(ctx, s, a, dir)
+			if err == nil {
+				err = s.prove(ctx, a)
+			}
+			if err == nil {
+				return nil
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			failed = append(failed, fmt.Sprintf("from %s: %s", src.name, firstLine([]byte(err.Error()))))
+		}
+		os.RemoveAll(dir)
+		return fmt.Errorf("no usable plugin for %s, so notebooks go on with the backend that they have (%s)", a.Title, strings.Join(failed, "; "))
+	}}
+}
+
+// proveLimit is far more than a step of training takes, with compiling.
+const proveLimit = 5 * time.Minute
+
+// prove trains a comparator for a few steps on a plugin and on the pure Go backend
+// and compares the losses, in a process of its own, which a bad plugin may end.
+func (s *setup) prove(ctx context.Context, a *Accelerator) error {
+	program := s.repo.Private("bin", "prove")
+	if err := s.buildTool("./kernel-setup/prove")(ctx, program); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, proveLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "-backend", a.Backend)
+	cmd.Env = append(os.Environ(), a.Variables(s.repo)...)
+	out, err := s.output(cmd)
+	if ctx.Err() == context.DeadlineExceeded {
+		return fmt.Errorf("the plugin hangs: no step of training ended within %v", proveLimit)
+	}
+	if err != nil {
+		return fmt.Errorf("the plugin does not work with this GoMLX: %s", testimony(out, err))
+	}
+	return nil
+}
+
+// testimony returns what the program prove said about its end.
+func testimony(out []byte, err error) string {
+	for line := range strings.Lines(string(out)) {
+		if said, ok := strings.CutPrefix(strings.TrimSpace(line), "prove: "); ok {
+			return said
+		}
+	}
+	if crash := crashText.Find(out); crash != nil {
+		return fmt.Sprintf("it crashes (%s)", crash)
+	}
+	return fmt.Sprintf("it crashes (%v)", err)
+}
+
+var crashText = regexp.MustCompile(`(?m)^(?:panic|fatal error|SIG[A-Z]+): .+$`)
+
+// unpackWheel takes the one shared library out of a wheel.
+func unpackWheel(ctx context.Context, s *setup, a *Accelerator, dir string) error {
+	part := s.repo.Private(a.Name + ".part")
+	defer os.RemoveAll(part)
+	if err := s.pip(ctx, s.python, a.Name, a.wheels, "download", "--only-binary", ":all:", "--no-deps", "--require-hashes", "--dest", part); err != nil {
+		return err
+	}
+	wheels, _ := filepath.Glob(filepath.Join(part, "*.whl"))
+	if len(wheels) != 1 {
+		return fmt.Errorf("pip left %d wheels, not one", len(wheels))
+	}
+	archive, err := zip.OpenReader(wheels[0])
+	if err != nil {
+		return err
+	}
+	defer archive.Close()
+	for _, f := range archive.File {
+		name := path.Base(f.Name)
+		if !strings.HasPrefix(name, "pjrt_c_api_") || path.Ext(name) != ".so" {
+			continue
+		}
+		plugin, err := fs.ReadFile(archive, f.Name)
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, name), plugin, 0o755)
+	}
+	return fmt.Errorf("%s holds no PJRT plugin", filepath.Base(wheels[0]))
+}
