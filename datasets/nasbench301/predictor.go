@@ -22,6 +22,7 @@ package nasbench301
 import (
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"errors"
 	"fmt"
 	"os"
@@ -32,6 +33,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/darts"
 	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/datasets/internal/weights"
 	"github.com/ctnas/ctnas/datasets/nasbench301/internal/distilled"
 	"github.com/ctnas/ctnas/datasets/nasbench301/internal/onnx"
 	"github.com/gomlx/compute"
@@ -76,17 +78,29 @@ func Open(ctx context.Context, backend compute.Backend, path string, all ...data
 	return p, nil
 }
 
+//go:embed weights.bin
+var embedded []byte
+
+// distilledNet panics if the program was built with damaged weights, which a test excludes.
+var distilledNet = sync.OnceValue(func() *distilled.Net {
+	n, err := distilled.Decode(embedded)
+	if err != nil {
+		panic(err)
+	}
+	return n
+})
+
 // Embedded is the model that is part of this package: a small network that
 // this project trained to predict what the published model says after all epochs.
 // card.json tells how it was made and how close it comes. It has no other epochs.
 func Embedded() *Predictor {
 	return &Predictor{
-		source: datasets.Source{Kind: datasets.Surrogate, Description: "surrogate of NAS-Bench-301, version " + distilled.Version()},
+		source: datasets.Source{Kind: datasets.Surrogate, Description: "surrogate of NAS-Bench-301, version " + weights.Version(embedded)},
 		predict: func(genotypes []darts.Genotype, epoch int) ([]float64, error) {
 			if epoch != Epochs {
 				return nil, fmt.Errorf("nasbench301: the surrogate has accuracies after %d epochs only, not after %d; get the published model with \"go run ./kernel-setup data %s\"", Epochs, epoch, datasets.NASBench301)
 			}
-			return distilled.Predict(genotypes), nil
+			return distilledNet().Predict(genotypes), nil
 		},
 	}
 }
