@@ -21,17 +21,18 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+
+	"github.com/ctnas/ctnas/datasets/internal/weights"
 )
 
-// Net holds the weights of the network, or a gradient by them.
+// Net is the network. It is safe for concurrent use while nobody writes to its parts.
 type Net struct {
 	width    int
-	all      []float32 // what follows, in this order
+	parts    []weights.Part // what follows, in this order
 	forward  direction
 	backward direction
 	hidden   [2]layer
-	out      []float32 // [readout]
-	outBias  []float32 // [1]
+	out      layer // one output
 }
 
 type direction struct {
@@ -52,43 +53,38 @@ func New(width int) *Net {
 		panic(fmt.Sprintf("dagnet: the width %d is not a multiple of %d", width, Lane))
 	}
 	n := &Net{width: width}
-	size := 0
-	n.layout(func(view *[]float32, length int) { size += length })
-	n.all = make([]float32, size)
-	rest := n.all
-	n.layout(func(view *[]float32, length int) { *view, rest = rest[:length:length], rest[length:] })
+	part := func(name string, dims ...int) []float32 {
+		p := weights.NewPart(name, dims...)
+		n.parts = append(n.parts, p)
+		return p.Values
+	}
+	linear := func(name string, inputs, outputs int) layer {
+		return layer{part(name, inputs, outputs), part(name+"_bias", outputs)}
+	}
+	for i, d := range []*direction{&n.forward, &n.backward} {
+		name := [...]string{"forward", "backward"}[i]
+		d.sources = part(name+"_sources", [...]int{1, NumSinks}[i], width)
+		for op := range d.ops {
+			d.ops[op] = linear(fmt.Sprintf("%s_op%d", name, op), width, width)
+		}
+		d.meet = linear(name+"_meet", width, 2*width)
+	}
+	n.hidden[0] = linear("hidden0", 2*width+NumFeatures, readout)
+	n.hidden[1] = linear("hidden1", readout, readout)
+	n.out = linear("out", readout, 1)
 	return n
 }
 
-// layout visits the parts of the weights in order.
-func (n *Net) layout(visit func(view *[]float32, length int)) {
-	w := n.width
-	of := func(l *layer, inputs, outputs int) {
-		visit(&l.weight, inputs*outputs)
-		visit(&l.bias, outputs)
-	}
-	for i, d := range []*direction{&n.forward, &n.backward} {
-		visit(&d.sources, []int{1, numSinks}[i]*w)
-		for op := range d.ops {
-			of(&d.ops[op], w, w)
-		}
-		of(&d.meet, w, 2*w)
-	}
-	of(&n.hidden[0], 2*w+numFeatures, readout)
-	of(&n.hidden[1], readout, readout)
-	visit(&n.out, readout)
-	visit(&n.outBias, 1)
-}
+// Parts are all weights of the network: of the forward and then of the backward direction
+// the states of level 0, the layer of each operation, and the one that meetings read; then
+// the layers of the perceptron. Each layer is its weights [inputs, outputs] and its bias.
+func (n *Net) Parts() []weights.Part { return n.parts }
 
 // Width is the width of the states.
 func (n *Net) Width() int { return n.width }
 
-// Weights are all weights in a fixed order; changing them changes the network.
-func (n *Net) Weights() []float32 { return n.all }
-
-// Init draws the weights, for rectified layers as He et al. (2015) do.
+// Init draws the weights of a new network, for rectified layers as He et al. (2015) do.
 func (n *Net) Init(rng *rand.Rand) {
-	clear(n.all)
 	draw := func(x []float32, inputs float64) {
 		std := math.Sqrt(2 / inputs)
 		for i := range x {
@@ -105,7 +101,7 @@ func (n *Net) Init(rng *rand.Rand) {
 	}
 	draw(n.hidden[0].weight, 20*w)
 	draw(n.hidden[1].weight, readout)
-	draw(n.out, 4*readout)
+	draw(n.out.weight, 4*readout)
 }
 
 // Pass is the memory of a forward pass, to be used again for other plans.
@@ -113,7 +109,7 @@ type Pass struct {
 	net               *Net
 	plan              *Plan
 	forward, backward statePass
-	z                 []float32 // [cells, 2·width+numFeatures]
+	z                 []float32 // [cells, 2·width+NumFeatures]
 	hidden            [2][]float32
 	out               []float32
 }
@@ -141,14 +137,14 @@ func (p *Pass) Predict(n *Net, plan *Plan) []float32 {
 	p.forward.run(&n.forward, &plan.forward, w)
 	p.backward.run(&n.backward, &plan.backward, w)
 
-	zw := 2*w + numFeatures
+	zw := 2*w + NumFeatures
 	p.z = resized(p.z, plan.cells*zw)
 	for c := range plan.cells {
 		z := p.z[c*zw : (c+1)*zw]
 		clear(z[:2*w])
 		p.pool(z[:w], &plan.vertices, c, 0)
 		p.pool(z[w:2*w], &plan.edges, c, w)
-		copy(z[2*w:], plan.features[c*numFeatures:(c+1)*numFeatures])
+		copy(z[2*w:], plan.features[c*NumFeatures:(c+1)*NumFeatures])
 	}
 	x := p.z
 	for i := range n.hidden {
@@ -159,9 +155,9 @@ func (p *Pass) Predict(n *Net, plan *Plan) []float32 {
 	}
 	p.out = resized(p.out, plan.cells)
 	for c := range p.out {
-		sum := n.outBias[0]
+		sum := n.out.bias[0]
 		for i, y := range x[c*readout : (c+1)*readout] {
-			sum += float32(n.out[i] * y)
+			sum += float32(n.out.weight[i] * y)
 		}
 		p.out[c] = sum
 	}
