@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/ctnas/ctnas/datasets/internal/wire"
 )
 
 func readTFRecordFile(ctx context.Context, files []string) (rows []Row, err error) {
@@ -259,35 +260,22 @@ const (
 // evaluation at the end of training, which is the third, after those at the
 // beginning and half-way.
 func parseMetrics(message []byte) (params int64, end evaluation, err error) {
+	nan := math.NaN()
+	end = evaluation{nan, nan, nan}
 	count := 0
-	for len(message) > 0 {
-		number, kind, n := protowire.ConsumeTag(message)
-		if n < 0 {
-			return 0, end, badMetrics(n)
-		}
-		message = message[n:]
+	err = wire.Fields(message, func(f wire.Field) error {
 		switch {
-		case number == metricsEvaluation && kind == protowire.BytesType:
-			var data []byte
-			if data, n = protowire.ConsumeBytes(message); n < 0 {
-				return 0, end, badMetrics(n)
-			}
+		case f.Number == metricsParams && f.Kind == protowire.VarintType:
+			params = f.Int()
+		case f.Number == metricsEvaluation && f.Kind == protowire.BytesType:
 			if count++; count == 3 {
-				if end, err = parseEvaluation(data); err != nil {
-					return 0, end, err
-				}
+				return end.parse(f.Bytes)
 			}
-		case number == metricsParams && kind == protowire.VarintType:
-			var v uint64
-			v, n = protowire.ConsumeVarint(message)
-			params = int64(v)
-		default:
-			n = protowire.ConsumeFieldValue(number, kind, message)
 		}
-		if n < 0 {
-			return 0, end, badMetrics(n)
-		}
-		message = message[n:]
+		return nil
+	})
+	if err != nil {
+		return 0, end, fmt.Errorf("its metrics are not a protobuf: %w", err)
 	}
 	if count < 3 {
 		return 0, end, fmt.Errorf("its metrics have %d evaluations, not 3", count)
@@ -295,38 +283,17 @@ func parseMetrics(message []byte) (params int64, end evaluation, err error) {
 	return params, end, nil
 }
 
-func parseEvaluation(message []byte) (evaluation, error) {
-	e := evaluation{seconds: math.NaN(), validation: math.NaN(), test: math.NaN()}
-	for len(message) > 0 {
-		number, kind, n := protowire.ConsumeTag(message)
-		if n < 0 {
-			return e, badMetrics(n)
+func (e *evaluation) parse(message []byte) error {
+	return wire.Fields(message, func(f wire.Field) error {
+		switch {
+		case f.Kind != protowire.Fixed64Type:
+		case f.Number == evaluationSeconds:
+			e.seconds = f.Float64()
+		case f.Number == evaluationValidation:
+			e.validation = f.Float64()
+		case f.Number == evaluationTest:
+			e.test = f.Float64()
 		}
-		message = message[n:]
-		var to *float64
-		switch number {
-		case evaluationSeconds:
-			to = &e.seconds
-		case evaluationValidation:
-			to = &e.validation
-		case evaluationTest:
-			to = &e.test
-		}
-		if to != nil && kind == protowire.Fixed64Type {
-			var bits uint64
-			bits, n = protowire.ConsumeFixed64(message)
-			*to = math.Float64frombits(bits)
-		} else {
-			n = protowire.ConsumeFieldValue(number, kind, message)
-		}
-		if n < 0 {
-			return e, badMetrics(n)
-		}
-		message = message[n:]
-	}
-	return e, nil
-}
-
-func badMetrics(n int) error {
-	return fmt.Errorf("its metrics are not a protobuf: %w", protowire.ParseError(n))
+		return nil
+	})
 }

@@ -10,7 +10,7 @@ import (
 	"fmt"
 	"math"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/ctnas/ctnas/datasets/internal/wire"
 )
 
 // Model is a graph that was read.
@@ -48,12 +48,12 @@ const (
 func Read(data []byte) (*Model, error) {
 	g := &Model{constants: make(map[string]constant)}
 	found := false
-	err := fields(data, func(number protowire.Number, f field) error {
-		if number != 7 { // ModelProto.graph
+	err := wire.Fields(data, func(f wire.Field) error {
+		if f.Number != 7 { // ModelProto.graph
 			return nil
 		}
 		found = true
-		return g.read(f.bytes)
+		return g.read(f.Bytes)
 	})
 	if err == nil && !found {
 		err = errors.New("it holds no graph")
@@ -103,24 +103,24 @@ func (g *Model) check() error {
 
 // read reads a GraphProto.
 func (g *Model) read(data []byte) error {
-	return fields(data, func(number protowire.Number, f field) error {
-		switch number {
+	return wire.Fields(data, func(f wire.Field) error {
+		switch f.Number {
 		case 1:
-			n, err := readNode(f.bytes)
+			n, err := readNode(f.Bytes)
 			g.nodes = append(g.nodes, n)
 			return err
 		case 5:
-			name, c, err := readTensor(f.bytes)
+			name, c, err := readTensor(f.Bytes)
 			g.constants[name] = c
 			return err
 		case 11, 12:
-			return fields(f.bytes, func(inner protowire.Number, f field) error {
+			return wire.Fields(f.Bytes, func(inner wire.Field) error {
 				switch {
-				case inner != 1: // ValueInfoProto.name
-				case number == 11:
-					g.Inputs = append(g.Inputs, string(f.bytes))
+				case inner.Number != 1: // ValueInfoProto.name
+				case f.Number == 11:
+					g.Inputs = append(g.Inputs, string(inner.Bytes))
 				default:
-					g.Outputs = append(g.Outputs, string(f.bytes))
+					g.Outputs = append(g.Outputs, string(inner.Bytes))
 				}
 				return nil
 			})
@@ -132,16 +132,16 @@ func (g *Model) read(data []byte) error {
 // readNode reads a NodeProto.
 func readNode(data []byte) (node, error) {
 	n := node{ints: make(map[string][]int64), floats: make(map[string]float32)}
-	err := fields(data, func(number protowire.Number, f field) error {
-		switch number {
+	err := wire.Fields(data, func(f wire.Field) error {
+		switch f.Number {
 		case 1:
-			n.inputs = append(n.inputs, string(f.bytes))
+			n.inputs = append(n.inputs, string(f.Bytes))
 		case 2:
-			n.outputs = append(n.outputs, string(f.bytes))
+			n.outputs = append(n.outputs, string(f.Bytes))
 		case 4:
-			n.op = string(f.bytes)
+			n.op = string(f.Bytes)
 		case 5:
-			return n.readAttribute(f.bytes)
+			return n.readAttribute(f.Bytes)
 		}
 		return nil
 	})
@@ -152,18 +152,18 @@ func readNode(data []byte) (node, error) {
 func (n *node) readAttribute(data []byte) error {
 	var name string
 	var ints []int64
-	return fields(data, func(number protowire.Number, f field) (err error) {
-		switch number {
+	return wire.Fields(data, func(f wire.Field) (err error) {
+		switch f.Number {
 		case 1:
-			name = string(f.bytes)
+			name = string(f.Bytes)
 		case 2:
-			n.floats[name] = math.Float32frombits(uint32(f.number))
+			n.floats[name] = f.Float32()
 		case 3, 8:
-			ints, err = f.appendInts(ints)
+			ints, err = f.AppendInts(ints)
 			n.ints[name] = ints
 		case 5:
 			var c constant
-			_, c, err = readTensor(f.bytes)
+			_, c, err = readTensor(f.Bytes)
 			n.value = &c
 		}
 		return err
@@ -174,17 +174,17 @@ func (n *node) readAttribute(data []byte) error {
 func readTensor(data []byte) (name string, c constant, err error) {
 	var dims []int64
 	var raw []byte
-	kind := uint64(0)
-	err = fields(data, func(number protowire.Number, f field) (err error) {
-		switch number {
+	kind := int64(0)
+	err = wire.Fields(data, func(f wire.Field) (err error) {
+		switch f.Number {
 		case 1:
-			dims, err = f.appendInts(dims)
+			dims, err = f.AppendInts(dims)
 		case 2:
-			kind = f.number
+			kind = f.Int()
 		case 8:
-			name = string(f.bytes)
+			name = string(f.Bytes)
 		case 9:
-			raw = f.bytes
+			raw = f.Bytes
 		}
 		return err
 	})
@@ -219,60 +219,4 @@ func readTensor(data []byte) (name string, c constant, err error) {
 		}
 	}
 	return name, c, nil
-}
-
-// field is the value of a field of a message: bytes, or a number.
-type field struct {
-	bytes  []byte
-	number uint64
-	kind   protowire.Type
-}
-
-// appendInts appends the field's integer, or its packed integers.
-func (f field) appendInts(ints []int64) ([]int64, error) {
-	if f.kind != protowire.BytesType {
-		return append(ints, int64(f.number)), nil
-	}
-	for rest := f.bytes; len(rest) > 0; {
-		v, n := protowire.ConsumeVarint(rest)
-		if n < 0 {
-			return nil, errDamaged
-		}
-		ints, rest = append(ints, int64(v)), rest[n:]
-	}
-	return ints, nil
-}
-
-var errDamaged = errors.New("it is no whole message of the format")
-
-// fields calls visit for each field of a message.
-func fields(data []byte, visit func(protowire.Number, field) error) error {
-	for len(data) > 0 {
-		number, kind, n := protowire.ConsumeTag(data)
-		if n < 0 {
-			return errDamaged
-		}
-		data = data[n:]
-		f := field{kind: kind}
-		switch kind {
-		case protowire.VarintType:
-			f.number, n = protowire.ConsumeVarint(data)
-		case protowire.Fixed32Type:
-			var v uint32
-			v, n = protowire.ConsumeFixed32(data)
-			f.number = uint64(v)
-		case protowire.BytesType:
-			f.bytes, n = protowire.ConsumeBytes(data)
-		default:
-			n = protowire.ConsumeFieldValue(number, kind, data)
-		}
-		if n < 0 {
-			return errDamaged
-		}
-		data = data[n:]
-		if err := visit(number, f); err != nil {
-			return err
-		}
-	}
-	return nil
 }
