@@ -208,7 +208,7 @@ func TestOtherFormats(t *testing.T) {
 		}
 		return file.String()
 	}
-	onnx, err := os.ReadFile(filepath.Join("..", "nasbench301", "internal", "onnx", "testdata", "small.onnx"))
+	onnx, err := os.ReadFile(filepath.Join("testdata", "small.onnx"))
 	if err != nil {
 		t.Fatal(err)
 	}
