@@ -94,40 +94,25 @@ func (c client) try(ctx context.Context, a Asset, source, part string) (err erro
 			err = passing{stalled}
 		}
 	}()
-
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, source, nil)
+	start := a.resumable(part)
+	if start > 0 && start == a.Size {
+		return nil
+	}
+	response, err := c.ask(ctx, source, start)
 	if err != nil {
 		return err
 	}
-	start := a.resumable(part)
-	if start > 0 {
-		if start == a.Size {
-			return nil
-		}
-		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", start))
-	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		if inner, ok := errors.AsType[*url.Error](err); ok {
-			err = inner.Err // which does not repeat the URL
-		}
-		return passing{err}
-	}
 	defer response.Body.Close()
 	total, flags := response.ContentLength, os.O_TRUNC
-	switch code := response.StatusCode; {
-	case code == http.StatusOK:
-		start = 0
-	case code == http.StatusPartialContent && start > 0:
+	switch response.StatusCode {
+	case http.StatusRequestedRangeNotSatisfiable:
+		return nil // All is here, or what is here is of something else.
+	case http.StatusPartialContent:
 		_, text, _ := strings.Cut(response.Header.Get("Content-Range"), "/")
 		total, _ = strconv.ParseInt(text, 10, 64)
 		flags = os.O_APPEND
-	case code == http.StatusRequestedRangeNotSatisfiable && start > 0:
-		return nil // All is here, or what is here is of something else.
-	case code >= 500 || code == http.StatusRequestTimeout || code == http.StatusTooManyRequests:
-		return passing{errors.New(response.Status)}
 	default:
-		return errors.New(response.Status)
+		start = 0
 	}
 	if total > 0 {
 		if err := a.checkSize(total); err != nil {
@@ -140,23 +125,60 @@ func (c client) try(ctx context.Context, a Asset, source, part string) (err erro
 	if err != nil {
 		return err
 	}
-	body := counted{response.Body, func(n int) {
+	err = receive(file, response.Body, start, total, func(arrived int64) {
 		watchdog.Reset(c.stall)
-		start += int64(n)
-		report(ctx, Downloading, start, total)
-	}}
-	if total > 0 { // one more shows that it is too long
-		_, err = io.Copy(file, io.LimitReader(body, total-start+1))
-	} else {
-		_, err = io.Copy(file, body)
+		report(ctx, Downloading, arrived, total)
+	})
+	return errors.Join(err, file.Close())
+}
+
+// ask asks a source for a file, or for the rest of it if so much of it is here. The
+// response has what was asked for, or all of the file, or says that there is no more.
+func (c client) ask(ctx context.Context, source string, start int64) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, source, nil)
+	if err != nil {
+		return nil, err
 	}
+	if start > 0 {
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", start))
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		if inner, ok := errors.AsType[*url.Error](err); ok {
+			err = inner.Err // which does not repeat the URL
+		}
+		return nil, passing{err}
+	}
+	switch code := response.StatusCode; {
+	case code == http.StatusOK, start > 0 && (code == http.StatusPartialContent || code == http.StatusRequestedRangeNotSatisfiable):
+		return response, nil
+	case code >= 500 || code == http.StatusRequestTimeout || code == http.StatusTooManyRequests:
+		err = passing{errors.New(response.Status)}
+	default:
+		err = errors.New(response.Status)
+	}
+	response.Body.Close()
+	return nil, err
+}
+
+// receive writes a body to a file of which so much is there already. The total is that of
+// the whole file, or 0 if it is not known.
+func receive(file *os.File, body io.Reader, start, total int64, arrived func(int64)) error {
+	body = counted{body, func(n int) {
+		start += int64(n)
+		arrived(start)
+	}}
+	if total > 0 {
+		body = io.LimitReader(body, total-start+1) // one more shows that it is too long
+	}
+	_, err := io.Copy(file, body)
 	if err == nil && start < total {
 		err = fmt.Errorf("it ended after %s of %s bytes", thousands(int(start)), thousands(int(total)))
 	}
 	if err != nil && !isDisk(err) {
 		err = passing{err}
 	}
-	return errors.Join(err, file.Close())
+	return err
 }
 
 // counted says how much was read of a reader.
