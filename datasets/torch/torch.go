@@ -6,7 +6,10 @@
 //
 // Such a file is a pickle, that is, a program, and in Python reading one runs whatever
 // is in it. Here nothing of it is run: what is neither a tensor nor a dict is left out,
-// and no file can ask for more memory than what is in it warrants.
+// and no file can ask for more memory than what is in it warrants. The library that
+// interprets pickles has a package for PyTorch's files, too, which is not used: it takes
+// the sizes that a file claims, ignores the order of bytes, and does not read compressed
+// storages, parameters, protocol 0 or kinds of numbers that are newer.
 package torch
 
 import (
@@ -108,7 +111,8 @@ func load(r io.ReaderAt, size int64) (any, error) {
 	if bytes.HasPrefix(head, []byte(zipMagic)) {
 		return nil, fmt.Errorf("the zip file is truncated or damaged: %w", err)
 	}
-	return readLegacy(r, head, size)
+	l := legacy{r: r, head: head, size: size, storages: make(map[string]described)}
+	return l.read()
 }
 
 // place is a dict of tensors, and the keys that lead to it.
