@@ -11,8 +11,11 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"time"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/datasets/internal/weights"
 	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -40,14 +43,17 @@ type Loop struct {
 
 	// Loss builds the loss of a batch from its inputs. See [Weight].
 	Loss func(root *model.Scope, inputs []*Node) *Node
-
-	// After is called after each epoch with its mean loss. It may be nil.
-	After func(epoch int, loss float64) error
 }
 
-// Run trains the store on a backend from an epoch on. An epoch takes every example once,
-// but for a rest that fills no batch. The error is that of ctx, of the backend or of After.
-func (l Loop) Run(ctx context.Context, backend compute.Backend, store *model.Store, first int) error {
+// Run trains the parts of a model on a backend. An epoch takes every example once, but for
+// a rest that fills no batch. After each one the state is saved in a run directory, from
+// where training goes on if it was interrupted, with the loss and the minutes it took; run
+// may be nil. The error is that of ctx, of the backend or of the run directory.
+func (l Loop) Run(ctx context.Context, backend compute.Backend, parts []weights.Part, run *rundir.Run) error {
+	store, first, err := begin(parts, run)
+	if err != nil {
+		return err
+	}
 	adam := optimizer.Adam().LearningRate(l.rate(0)).Betas(0.9, 0.999).Epsilon(1e-8).WeightDecay(l.WeightDecay).Done()
 	step, err := model.NewExec(backend, store, func(root *model.Scope, inputs []*Node) *Node {
 		loss := l.Loss(root, inputs)
@@ -58,6 +64,7 @@ func (l Loop) Run(ctx context.Context, backend compute.Backend, store *model.Sto
 		return err
 	}
 	for epoch := first; epoch < l.Epochs; epoch++ {
+		start := time.Now()
 		order := rand.New(rand.NewPCG(l.Seed, 2+uint64(epoch))).Perm(l.Examples)
 		loss := 0.0
 		for i := range l.steps() {
@@ -74,13 +81,13 @@ func (l Loop) Run(ctx context.Context, backend compute.Backend, store *model.Sto
 			loss += float64(tensors.ToScalar[float32](out)) / float64(l.steps())
 		}
 		fmt.Printf("epoch %d of %d: loss %.5f\n", epoch+1, l.Epochs, loss)
-		if l.After != nil {
-			if err := l.After(epoch, loss); err != nil {
+		if run != nil {
+			if err := save(run, store, epoch, map[string]float64{"loss": loss, "minutes": time.Since(start).Minutes()}); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return fetch(store, parts)
 }
 
 // steps is the number of batches in an epoch.

@@ -32,11 +32,7 @@ func fit(ctx context.Context, backend compute.Backend, c config, genotypes []dar
 	}
 	centre, spread := stat.MeanStdDev(accuracies, nil)
 	copy(net.Parts()[distilled.Scale].Values, []float32{float32(centre), float32(spread)})
-	store, err := training.NewStore(parts)
-	if err != nil {
-		return nil, err
-	}
-	err = training.Loop{
+	err := training.Loop{
 		Config: c.Config, Examples: len(genotypes),
 		Inputs: func(chosen []int) []*tensors.Tensor {
 			features := make([]float32, len(chosen)*distilled.Features)
@@ -67,9 +63,6 @@ func fit(ctx context.Context, backend compute.Backend, c config, genotypes []dar
 			}
 			return loss
 		},
-	}.Run(ctx, backend, store, 0)
-	if err != nil {
-		return nil, err
-	}
-	return net, training.Fetch(store, parts)
+	}.Run(ctx, backend, parts, nil)
+	return net, err
 }

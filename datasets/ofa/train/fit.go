@@ -46,11 +46,7 @@ func fit(ctx context.Context, backend compute.Backend, teacher *ofa.Predictor, c
 			}
 		}
 	}
-	store, err := training.NewStore(parts)
-	if err != nil {
-		return nil, err
-	}
-	err = training.Loop{
+	err := training.Loop{
 		Config: c.Config, Examples: len(nets),
 		Inputs: func(chosen []int) []*tensors.Tensor {
 			var x, y []float32
@@ -74,11 +70,8 @@ func fit(ctx context.Context, backend compute.Backend, teacher *ofa.Predictor, c
 			}
 			return ReduceAllMean(Square(Sub(x, inputs[1])))
 		},
-	}.Run(ctx, backend, store, 0)
+	}.Run(ctx, backend, parts, nil)
 	if err != nil {
-		return nil, err
-	}
-	if err := training.Fetch(store, parts); err != nil {
 		return nil, err
 	}
 	// The last layer gives the accuracies themselves.

@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"runtime"
-	"time"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/metric"
@@ -104,39 +102,14 @@ func fit(ctx context.Context, backend compute.Backend, root string, p parts) (*m
 // last is the index of the full budget in [datasets.Epochs].
 const last = len(datasets.Epochs) - 1
 
-// state is what a checkpoint has.
-type state struct {
-	Store   []byte // as engine.EncodeStore writes it
-	Minutes float64
-}
-
 // trainNet trains the network, from the checkpoint of the run on if there is one.
 func trainNet(ctx context.Context, backend compute.Backend, run *rundir.Run, net *dagnet.Net, p parts, f *facts) error {
-	store, err := training.NewStore(net.Parts())
-	if err != nil {
-		return err
-	}
-	done, data, err := run.Checkpoint()
-	if err != nil {
-		return err
-	}
-	if done > 0 {
-		var s state
-		if err := json.Unmarshal(data, &s); err != nil {
-			return err
-		}
-		if store, err = engine.DecodeStore(s.Store); err != nil {
-			return err
-		}
-		f.Minutes = s.Minutes
-	}
 	cells, scores := make([]nasbench101.Cell, len(p.train)), make([]float32, len(p.train))
 	for i, row := range p.train {
 		cells[i], scores[i] = row.Cell, float32(model.Score(row.Test))
 	}
 	huber := loss.MakeHuberLoss(f.Config.Huber)
-	start := time.Now()
-	loop := training.Loop{
+	err := training.Loop{
 		Config: f.Config.Config, Warmup: f.Config.Warmup, WeightDecay: f.Config.WeightDecay, Examples: len(cells),
 		Inputs: func(chosen []int) []*tensors.Tensor {
 			batch, targets := make([]nasbench101.Cell, len(chosen)), make([]float32, len(chosen))
@@ -150,32 +123,21 @@ func trainNet(ctx context.Context, backend compute.Backend, run *rundir.Run, net
 			scores := inputs[len(inputs)-1]
 			return huber([]*Node{scores}, []*Node{predict(root, net.Parts(), inputs)})
 		},
-		After: func(epoch int, loss float64) error {
-			f.Minutes, start = f.Minutes+time.Since(start).Minutes(), time.Now()
-			encoded, err := engine.EncodeStore(store)
-			if err == nil {
-				data, err = json.Marshal(state{encoded, f.Minutes})
-			}
-			if err == nil {
-				err = run.Log(epoch, map[string]float64{"loss": loss})
-			}
-			if err == nil {
-				err = run.Save(epoch+1, data)
-			}
-			return err
-		},
-	}
-	if err := loop.Run(ctx, backend, store, done); err != nil {
+	}.Run(ctx, backend, net.Parts(), run)
+	if err != nil {
 		return err
 	}
-	if err := training.Fetch(store, net.Parts()); err != nil {
+	epochs, err := run.Metrics()
+	if err != nil {
 		return err
+	}
+	for _, m := range epochs {
+		f.Minutes += m.Values["minutes"]
 	}
 	tuning, tests := cellsAndTests(p.tuning)
 	predicted := new(dagnet.Pass).Predict(net, dagnet.NewPlan(tuning))
-	f.Minutes = training.RoundTo(f.Minutes, 1)
 	f.KendallTuned, err = metric.KendallTau(asFloat64(predicted), tests)
-	f.KendallTuned = training.RoundTo(f.KendallTuned, 4)
+	f.Minutes, f.KendallTuned = training.RoundTo(f.Minutes, 1), training.RoundTo(f.KendallTuned, 4)
 	return err
 }
 

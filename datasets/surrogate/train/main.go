@@ -6,7 +6,7 @@
 // weights.bin, card.json and README.md to the folder of the package. The table is
 // looked for as [datasets.OpenNASBench101] does; CTNAS_DATA may name its folder.
 //
-// Training takes some tens of minutes on 2 cores. It continues where it was
+// Training takes about three quarters of an hour on 2 cores. It continues where it was
 // interrupted, and what it leads to does not depend on the number of cores.
 package main
 
