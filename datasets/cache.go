@@ -3,6 +3,7 @@ package datasets
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"encoding/gob"
 	"errors"
 	"fmt"
@@ -21,22 +22,28 @@ import (
 // file that package rundir seals.
 const cacheSuffix = ".table"
 
-// cachedTable is a table by columns, each with one entry for each row.
+// cachedTable is a table. Of each row it has the hash, and in 8 bytes each, little-endian,
+// the cell's code and the numbers.
 type cachedTable struct {
 	Stamp, Kind, Description string
-
-	Hashes  []byte // of 16 bytes each
-	Codes   []uint64
-	Numbers [][]float64 // as [Row.numbers] has them
+	Rows                     []byte
 }
 
-// numbers are all numbers of a row: the test accuracy, the validation accuracies, the seconds.
-func (r *Row) numbers() []*float64 {
-	all := []*float64{&r.Test}
-	for e := range r.Validation {
-		all = append(all, &r.Validation[e])
+// How many numbers a row has, and how many bytes.
+const (
+	columns = 1 + len(Epochs) + 1
+	rowSize = 16 + 8 + 8*columns
+)
+
+// number is one of a row's numbers: the test accuracy, the validation accuracies, the seconds.
+func (r *Row) number(column int) *float64 {
+	switch column {
+	case 0:
+		return &r.Test
+	case columns - 1:
+		return &r.Seconds
 	}
-	return append(all, &r.Seconds)
+	return &r.Validation[column-1]
 }
 
 // The reasons not to use a cache file that is there.
@@ -122,13 +129,12 @@ func openCached(cache string, check func([]Row) error, notes []string, noData er
 }
 
 func encodeTable(stamp string, source Source, rows []Row) ([]byte, error) {
-	t := cachedTable{Stamp: stamp, Kind: string(source.Kind), Description: source.Description}
-	t.Numbers = make([][]float64, len(new(Row).numbers()))
+	le := binary.LittleEndian
+	t := cachedTable{stamp, string(source.Kind), source.Description, make([]byte, 0, rowSize*len(rows))}
 	for i := range rows {
-		t.Hashes = append(t.Hashes, rows[i].Hash[:]...)
-		t.Codes = append(t.Codes, rows[i].Cell.Code())
-		for k, number := range rows[i].numbers() {
-			t.Numbers[k] = append(t.Numbers[k], *number)
+		t.Rows = le.AppendUint64(append(t.Rows, rows[i].Hash[:]...), rows[i].Cell.Code())
+		for k := range columns {
+			t.Rows = le.AppendUint64(t.Rows, math.Float64bits(*rows[i].number(k)))
 		}
 	}
 	var data bytes.Buffer
@@ -139,32 +145,30 @@ func encodeTable(stamp string, source Source, rows []Row) ([]byte, error) {
 // decodeTable is the inverse of encodeTable. It believes the hashes, which only
 // the file's seal protects, but nothing else.
 func decodeTable(data []byte) (stamp string, source Source, rows []Row, err error) {
+	fail := func(err error) (string, Source, []Row, error) { return "", Source{}, nil, err }
+	le := binary.LittleEndian
 	var t cachedTable
 	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&t); err != nil {
-		return "", Source{}, nil, fmt.Errorf("not a table of this version: %w", err)
+		return fail(fmt.Errorf("not a table of this version: %w", err))
 	}
-	rows = make([]Row, len(t.Codes))
-	whole := len(t.Hashes) == 16*len(rows) && len(t.Numbers) == len(new(Row).numbers())
-	for _, column := range t.Numbers {
-		whole = whole && len(column) == len(rows)
+	if len(t.Rows)%rowSize != 0 {
+		return fail(errors.New("wrong length"))
 	}
-	if !whole {
-		return "", Source{}, nil, errors.New("its columns have different lengths")
-	}
+	rows = make([]Row, len(t.Rows)/rowSize)
 	for i := range rows {
-		row := &rows[i]
-		row.Hash = [16]byte(t.Hashes[16*i:])
-		for k, number := range row.numbers() {
-			*number = t.Numbers[k][i]
+		row, data := &rows[i], t.Rows[i*rowSize:]
+		row.Hash = [16]byte(data)
+		if row.Cell, err = nasbench101.FromCode(le.Uint64(data[16:])); err != nil {
+			return fail(err)
 		}
-		if row.Cell, err = nasbench101.FromCode(t.Codes[i]); err != nil {
-			return "", Source{}, nil, err
+		for k := range columns {
+			*row.number(k) = math.Float64frombits(le.Uint64(data[24+8*k:]))
 		}
 		if err := row.check(); err != nil {
-			return "", Source{}, nil, err
+			return fail(err)
 		}
 		if i > 0 && bytes.Compare(rows[i-1].Hash[:], row.Hash[:]) >= 0 {
-			return "", Source{}, nil, errors.New("its cells are not in ascending order of hash")
+			return fail(errors.New("wrong order"))
 		}
 	}
 	return t.Stamp, Source{Kind: Kind(t.Kind), Description: t.Description}, rows, nil

@@ -84,7 +84,7 @@ func TestCacheIsRebuilt(t *testing.T) {
 		"flipped":         append(append(bytes.Clone(good[:200]), good[200]^8), good[201:]...),
 		"truncated":       good[:len(good)-9],
 		"empty":           {},
-		"another version": bytes.Replace(good, []byte("Hashes"), []byte("hashes"), 1),
+		"another version": bytes.Replace(good, []byte("Stamp"), []byte("stamp"), 1),
 		"an older layout": binary.LittleEndian.AppendUint32([]byte("x"), crc32.Checksum([]byte("x"), castagnoli)),
 		"longer":          append(bytes.Clone(good), 0),
 	} {

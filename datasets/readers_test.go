@@ -39,8 +39,8 @@ func TestReadCSV(t *testing.T) {
 			t.Errorf("row %d is %v, want %v", i, row, w)
 		}
 		if i != 1 && i != 4 && i != 5 {
-			for _, number := range row.numbers()[1:] {
-				if !math.IsNaN(*number) {
+			for k := 1; k < columns; k++ {
+				if !math.IsNaN(*row.number(k)) {
 					t.Errorf("row %d has the validation accuracies %v and takes %v s", i, row.Validation, row.Seconds)
 				}
 			}

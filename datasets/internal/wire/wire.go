@@ -19,9 +19,6 @@ type Field struct {
 // Int is the field's integer.
 func (f Field) Int() int64 { return int64(f.bits) }
 
-// Float32 is the field's float.
-func (f Field) Float32() float32 { return math.Float32frombits(uint32(f.bits)) }
-
 // Float64 is the field's double.
 func (f Field) Float64() float64 { return math.Float64frombits(f.bits) }
 

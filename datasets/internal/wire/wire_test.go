@@ -22,10 +22,6 @@ func TestFields(t *testing.T) {
 		switch f.Number {
 		case 1, 4:
 			ints, err = f.AppendInts(ints)
-		case 2:
-			if f.Float32() != 1.5 {
-				t.Errorf("the float is %v", f.Float32())
-			}
 		case 3:
 			if f.Float64() != -2.5 {
 				t.Errorf("the double is %v", f.Float64())

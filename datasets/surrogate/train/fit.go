@@ -135,7 +135,7 @@ func trainNet(ctx context.Context, backend compute.Backend, run *rundir.Run, net
 		f.Minutes += m.Values["minutes"]
 	}
 	tuning, tests := cellsAndTests(p.tuning)
-	predicted := new(dagnet.Pass).Predict(net, dagnet.NewPlan(tuning))
+	predicted := net.Predict(new(dagnet.Memory), dagnet.NewPlan(tuning))
 	f.KendallTuned, err = metric.KendallTau(asFloat64(predicted), tests)
 	f.Minutes, f.KendallTuned = training.RoundTo(f.Minutes, 1), training.RoundTo(f.KendallTuned, 4)
 	return err

@@ -62,7 +62,7 @@ func TestPredict(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := tensors.MustCopyFlatData[float32](out)
-	for i, want := range new(dagnet.Pass).Predict(net, dagnet.NewPlan(cells)) {
+	for i, want := range net.Predict(new(dagnet.Memory), dagnet.NewPlan(cells)) {
 		if math.Abs(float64(got[i]-want)) > 1e-4*(1+math.Abs(float64(want))) {
 			t.Errorf("%v has %v, want %v", cells[i], got[i], want)
 		}

@@ -26,15 +26,14 @@ func TestPredictionIsOfTheCell(t *testing.T) {
 	for i, c := range cells {
 		renumbered[i] = renumber(t, rng, c)
 	}
-	var pass Pass
-	together := append([]float32(nil), pass.Predict(net, NewPlan(cells))...)
-	for i, y := range pass.Predict(net, NewPlan(renumbered)) {
+	together := net.Predict(new(Memory), NewPlan(cells))
+	for i, y := range net.Predict(new(Memory), NewPlan(renumbered)) {
 		if y != together[i] {
 			t.Errorf("%v has the prediction %v, but renumbered as %v it has %v", cells[i], together[i], renumbered[i], y)
 		}
 	}
 	for i, c := range cells[:50] {
-		if y := pass.Predict(net, NewPlan([]nasbench101.Cell{c}))[0]; y != together[i] {
+		if y := net.Predict(new(Memory), NewPlan([]nasbench101.Cell{c}))[0]; y != together[i] {
 			t.Errorf("%v has the prediction %v among others, but %v alone", c, together[i], y)
 		}
 	}

@@ -121,9 +121,6 @@ func NewPlan(cells []nasbench101.Cell) *Plan {
 	return p
 }
 
-// Cells is the number of cells of the plan.
-func (p *Plan) Cells() int { return p.cells }
-
 // meetingBuilder collects meetings. Those of a cell are put in the order of their
 // states' hashes, which is the same in every numbering of the cell and in every
 // plan, as floating-point sums depend on it.

@@ -64,13 +64,13 @@ func (m *Model) Predict(ctx context.Context, cells []nasbench101.Cell) ([]float6
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			var pass dagnet.Pass
+			var memory dagnet.Memory
 			for part := range chunks {
 				batch := make([]nasbench101.Cell, len(part))
 				for k, i := range part {
 					batch[k] = cells[i]
 				}
-				for k, score := range pass.Predict(m.Net, dagnet.NewPlan(batch)) {
+				for k, score := range m.Net.Predict(&memory, dagnet.NewPlan(batch)) {
 					tests[part[k]] = Accuracy(float64(score))
 				}
 			}
