@@ -182,7 +182,8 @@ func (l *legacy) read() (any, error) {
 	if version != 1001 {
 		return nil, errors.New("its format is of a version that is not known")
 	}
-	switch little := entries(machine)["little_endian"].value; little {
+	_, facts := entries(machine)
+	switch facts["little_endian"] {
 	case true:
 	case false:
 		return nil, errors.New("its numbers are big-endian, not little-endian; save it on another machine")

@@ -265,7 +265,8 @@ func (o *object) PyNew(...any) (any, error) { return &object{class: o.class}, ni
 
 // PySetState implements [types.PyStateSettable].
 func (o *object) PySetState(state any) error {
-	_, o.isModule = entries(state)["_modules"]
+	_, items := entries(state)
+	_, o.isModule = items["_modules"]
 	return nil
 }
 
