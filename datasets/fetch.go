@@ -160,7 +160,7 @@ func (c client) download(ctx context.Context, sources []string, found *Found) er
 // downloadFrom gets file from one source.
 func (c client) downloadFrom(ctx context.Context, a Asset, source, file string) error {
 	part := file + partSuffix
-	for {
+	for again := false; ; again = true {
 		resumed, err := c.get(ctx, a, source, part)
 		if err != nil {
 			return err
@@ -174,7 +174,7 @@ func (c client) downloadFrom(ctx context.Context, a Asset, source, file string) 
 		if err := os.Remove(part); err != nil {
 			return err
 		}
-		if !resumed {
+		if again || !resumed {
 			return fmt.Errorf("what came is not it: %w", err)
 		}
 		// What was there before may have been damaged, or the source's file has changed on the way.

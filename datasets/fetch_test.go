@@ -203,7 +203,7 @@ func TestFetchRecovers(t *testing.T) {
 		"range not satisfiable": {most: 3, fault: func(w *answer, r *http.Request) bool {
 			if w.number == 2 {
 				w.Header().Set("Content-Range", "bytes */7")
-				http.Error(w.ResponseWriter, "no", 416)
+				http.Error(w.ResponseWriter, "no", http.StatusRequestedRangeNotSatisfiable)
 				return true
 			}
 			return cut(1)(w, r)
@@ -359,6 +359,13 @@ func TestFetchFails(t *testing.T) {
 			for range 20 {
 				w.Write(data)
 			}
+			return true
+		}},
+		"another file, and cut off": {requests: 4, want: []string{"what came is not it", "it has the digest sha256:"}, fault: func(w *answer, r *http.Request) bool {
+			if w.number%2 == 1 {
+				w.left = 350_000
+			}
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(payload(6)))
 			return true
 		}},
 		"another file": {requests: 1, want: []string{"what came is not it", "it has the digest sha256:"}, fault: func(w *answer, _ *http.Request) bool {
