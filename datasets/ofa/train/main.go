@@ -1,11 +1,11 @@
 // Command train makes the embedded model of Once-for-All's accuracy predictor anew:
 //
-//	go run ./datasets/ofa/train
+//	GOEXPERIMENT=simd go run ./datasets/ofa/train
 //
 // It asks the published predictor, which is looked for as [ofa.Open] does, for the
 // accuracies of random networks, trains the model on them, measures it on others, and
-// writes weights.bin, card.json and README.md to the folder of the package. This takes
-// about a quarter of an hour on 2 cores, and leads to the same model on any number of them.
+// writes weights.bin, card.json and README.md to the folder of the package. It takes
+// some ten minutes on 2 cores.
 package main
 
 import (

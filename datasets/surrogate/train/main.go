@@ -7,7 +7,7 @@
 // looked for as [datasets.OpenNASBench101] does; CTNAS_DATA may name its folder.
 //
 // Training takes about three quarters of an hour on 2 cores. It continues where it was
-// interrupted, and what it leads to does not depend on the number of cores.
+// interrupted.
 package main
 
 import (
