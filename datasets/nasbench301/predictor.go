@@ -80,14 +80,7 @@ func Open(ctx context.Context, backend compute.Backend, path string, all ...data
 //go:embed weights.bin
 var embedded []byte
 
-// distilledNet panics if the program was built with damaged weights, which a test excludes.
-var distilledNet = sync.OnceValue(func() *distilled.Net {
-	n, err := distilled.Decode(embedded)
-	if err != nil {
-		panic(err)
-	}
-	return n
-})
+var distilledNet = weights.Once(embedded, distilled.Decode)
 
 // Embedded is the model that is part of this package: a small network that
 // this project trained to predict what the published model says after all epochs.

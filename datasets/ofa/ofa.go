@@ -23,7 +23,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -110,13 +109,9 @@ func extremes() []mobilenetv3.Net {
 //go:embed weights.bin
 var file []byte
 
-// embedded panics if the program was built with damaged weights, which a test excludes.
-var embedded = sync.OnceValue(func() mlp.Net {
-	parts, err := mlp.Decode(file)
-	if err != nil {
-		panic(err)
-	}
-	return mlp.New(parts)
+var embedded = weights.Once(file, func(data []byte) (mlp.Net, error) {
+	parts, err := mlp.Decode(data)
+	return mlp.New(parts), err
 })
 
 // Embedded is a smaller model, which this project trained on the published predictor's

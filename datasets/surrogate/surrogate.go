@@ -17,7 +17,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"sync"
 
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 	"github.com/ctnas/ctnas/datasets/internal/weights"
@@ -27,14 +26,7 @@ import (
 //go:embed weights.bin
 var file []byte
 
-// loaded panics if the program was built with damaged weights, which a test excludes.
-var loaded = sync.OnceValue(func() *model.Model {
-	m, err := model.Decode(file)
-	if err != nil {
-		panic(err)
-	}
-	return m
-})
+var loaded = weights.Once(file, model.Decode)
 
 // Version names the weights. It changes exactly when predictions do.
 func Version() string { return weights.Version(file) }

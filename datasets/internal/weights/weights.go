@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/gomlx/compute/dtypes/float16"
 )
@@ -112,6 +113,18 @@ func (p Part) bytes() int {
 		return 2
 	}
 	return 4
+}
+
+// Once decodes a model that is part of the program when it is first needed. It panics if
+// the program was built with damaged weights, which a test of each model excludes.
+func Once[Model any](file []byte, decode func([]byte) (Model, error)) func() Model {
+	return sync.OnceValue(func() Model {
+		m, err := decode(file)
+		if err != nil {
+			panic(err)
+		}
+		return m
+	})
 }
 
 // Version names the weights in bytes that [Encode] wrote. It changes when they do.
