@@ -18,16 +18,13 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
 
-// cacheSuffix ends the names of cache files, which hold a [cachedTable] by encoding/gob in a
-// file that package rundir seals.
+// cacheSuffix ends the names of cache files, which package rundir seals. They hold a
+// [cacheHead] by encoding/gob, then of each row the hash, and in 8 bytes each, little-endian,
+// the cell's code and the numbers.
 const cacheSuffix = ".table"
 
-// cachedTable is a table. Of each row it has the hash, and in 8 bytes each, little-endian,
-// the cell's code and the numbers.
-type cachedTable struct {
-	Stamp, Kind, Description string
-	Rows                     []byte
-}
+// cacheHead says what a cached table was made from, and is the table's source.
+type cacheHead struct{ Stamp, Kind, Description string }
 
 // How many numbers a row has, and how many bytes.
 const (
@@ -129,17 +126,19 @@ func openCached(cache string, check func([]Row) error, notes []string, noData er
 }
 
 func encodeTable(stamp string, source Source, rows []Row) ([]byte, error) {
+	var head bytes.Buffer
+	if err := gob.NewEncoder(&head).Encode(cacheHead{stamp, string(source.Kind), source.Description}); err != nil {
+		return nil, err
+	}
 	le := binary.LittleEndian
-	t := cachedTable{stamp, string(source.Kind), source.Description, make([]byte, 0, rowSize*len(rows))}
+	data := slices.Grow(head.Bytes(), rowSize*len(rows))
 	for i := range rows {
-		t.Rows = le.AppendUint64(append(t.Rows, rows[i].Hash[:]...), rows[i].Cell.Code())
+		data = le.AppendUint64(append(data, rows[i].Hash[:]...), rows[i].Cell.Code())
 		for k := range columns {
-			t.Rows = le.AppendUint64(t.Rows, math.Float64bits(*rows[i].number(k)))
+			data = le.AppendUint64(data, math.Float64bits(*rows[i].number(k)))
 		}
 	}
-	var data bytes.Buffer
-	err := gob.NewEncoder(&data).Encode(t)
-	return data.Bytes(), err
+	return data, nil
 }
 
 // decodeTable is the inverse of encodeTable. It believes the hashes, which only
@@ -147,16 +146,18 @@ func encodeTable(stamp string, source Source, rows []Row) ([]byte, error) {
 func decodeTable(data []byte) (stamp string, source Source, rows []Row, err error) {
 	fail := func(err error) (string, Source, []Row, error) { return "", Source{}, nil, err }
 	le := binary.LittleEndian
-	var t cachedTable
-	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&t); err != nil {
+	var head cacheHead
+	rest := bytes.NewReader(data)
+	if err := gob.NewDecoder(rest).Decode(&head); err != nil {
 		return fail(fmt.Errorf("not a table of this version: %w", err))
 	}
-	if len(t.Rows)%rowSize != 0 {
+	data = data[len(data)-rest.Len():]
+	if len(data)%rowSize != 0 {
 		return fail(errors.New("wrong length"))
 	}
-	rows = make([]Row, len(t.Rows)/rowSize)
+	rows = make([]Row, len(data)/rowSize)
 	for i := range rows {
-		row, data := &rows[i], t.Rows[i*rowSize:]
+		row, data := &rows[i], data[i*rowSize:]
 		row.Hash = [16]byte(data)
 		if row.Cell, err = nasbench101.FromCode(le.Uint64(data[16:])); err != nil {
 			return fail(err)
@@ -171,7 +172,7 @@ func decodeTable(data []byte) (stamp string, source Source, rows []Row, err erro
 			return fail(errors.New("wrong order"))
 		}
 	}
-	return t.Stamp, Source{Kind: Kind(t.Kind), Description: t.Description}, rows, nil
+	return head.Stamp, Source{Kind: Kind(head.Kind), Description: head.Description}, rows, nil
 }
 
 // check checks the numbers of a row, of which only the test accuracy must be known.
