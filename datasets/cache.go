@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"encoding/gob"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"math"
 	"os"
 	"path/filepath"
@@ -18,21 +18,30 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
 
-// A cache file holds, with all numbers little-endian:
-//
-//	cacheMagic
-//	stamp, kind, description: 4 bytes of length and the text
-//	4 bytes: number of cells; 4 bytes: number of these with more than a test accuracy
-//	each cell: hash (16 bytes), code (8), test accuracy (8)
-//	each of the others: index (4), validation accuracies (8 each), seconds (8)
-//	CRC-32C of all this (4)
-const (
-	cacheMagic  = "ctnas nasbench101 table 1\n" // with another number for another layout
-	cacheSuffix = ".table"
+// cacheSuffix ends the names of cache files, which package rundir seals. They hold a
+// [cacheHead] by encoding/gob, then of each row the hash, and in 8 bytes each, little-endian,
+// the cell's code and the numbers.
+const cacheSuffix = ".table"
 
-	cellSize  = 16 + 8 + 8
-	labelSize = 4 + 8*len(Epochs) + 8
+// cacheHead says what a cached table was made from, and is the table's source.
+type cacheHead struct{ Stamp, Kind, Description string }
+
+// How many numbers a row has, and how many bytes.
+const (
+	columns = 1 + len(Epochs) + 1
+	rowSize = 16 + 8 + 8*columns
 )
+
+// number is one of a row's numbers: the test accuracy, the validation accuracies, the seconds.
+func (r *Row) number(column int) *float64 {
+	switch column {
+	case 0:
+		return &r.Test
+	case columns - 1:
+		return &r.Seconds
+	}
+	return &r.Validation[column-1]
+}
 
 // The reasons not to use a cache file that is there.
 var (
@@ -53,13 +62,18 @@ func readCache(file, stamp string, check func([]Row) error) (*NASBench101, error
 }
 
 func readCacheFile(file string, check func([]Row) error) (stamp string, t *NASBench101, err error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
+	data, err := rundir.ReadSealed(file)
+	var source Source
+	var rows []Row
+	switch {
+	case errors.Is(err, rundir.ErrDamaged):
+		err = errors.New("wrong checksum")
+	case err != nil:
 		return "", nil, err
-	}
-	stamp, source, rows, err := decodeTable(data)
-	if err == nil {
-		err = check(rows)
+	default:
+		if stamp, source, rows, err = decodeTable(data); err == nil {
+			err = check(rows)
+		}
 	}
 	if err != nil {
 		return "", nil, fmt.Errorf("%w (%w)", errDamagedCache, err)
@@ -73,7 +87,11 @@ func writeCache(file, stamp string, t *NASBench101) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	return rundir.WriteFile(file, encodeTable(stamp, t.source, t.rows))
+	data, err := encodeTable(stamp, t.source, t.rows)
+	if err != nil {
+		return err
+	}
+	return rundir.WriteSealed(file, data)
 }
 
 // openCached opens the cached table that was made last, when its source is not
@@ -107,115 +125,70 @@ func openCached(cache string, check func([]Row) error, notes []string, noData er
 	return nil, noData
 }
 
-func encodeTable(stamp string, source Source, rows []Row) []byte {
+func encodeTable(stamp string, source Source, rows []Row) ([]byte, error) {
+	var head bytes.Buffer
+	if err := gob.NewEncoder(&head).Encode(cacheHead{stamp, string(source.Kind), source.Description}); err != nil {
+		return nil, err
+	}
 	le := binary.LittleEndian
-	data := []byte(cacheMagic)
-	for _, text := range []string{stamp, string(source.Kind), source.Description} {
-		data = le.AppendUint32(data, uint32(len(text)))
-		data = append(data, text...)
-	}
-	var labelled []int
+	data := slices.Grow(head.Bytes(), rowSize*len(rows))
 	for i := range rows {
-		if rows[i].labelled() {
-			labelled = append(labelled, i)
+		data = le.AppendUint64(append(data, rows[i].Hash[:]...), rows[i].Cell.Code())
+		for k := range columns {
+			data = le.AppendUint64(data, math.Float64bits(*rows[i].number(k)))
 		}
 	}
-	data = slices.Grow(data, 8+len(rows)*cellSize+len(labelled)*labelSize+4)
-	data = le.AppendUint32(data, uint32(len(rows)))
-	data = le.AppendUint32(data, uint32(len(labelled)))
-	for i := range rows {
-		data = append(data, rows[i].Hash[:]...)
-		data = le.AppendUint64(data, rows[i].Cell.Code())
-		data = le.AppendUint64(data, math.Float64bits(rows[i].Test))
-	}
-	for _, i := range labelled {
-		data = le.AppendUint32(data, uint32(i))
-		for _, v := range rows[i].Validation {
-			data = le.AppendUint64(data, math.Float64bits(v))
-		}
-		data = le.AppendUint64(data, math.Float64bits(rows[i].Seconds))
-	}
-	return le.AppendUint32(data, crc32.Checksum(data, castagnoli))
-}
-
-// labelled says whether the table knows more of the cell than its test accuracy.
-func (r *Row) labelled() bool {
-	for _, v := range r.Validation {
-		if !math.IsNaN(v) {
-			return true
-		}
-	}
-	return !math.IsNaN(r.Seconds)
+	return data, nil
 }
 
 // decodeTable is the inverse of encodeTable. It believes the hashes, which only
-// the checksum protects, but nothing else.
+// the file's seal protects, but nothing else.
 func decodeTable(data []byte) (stamp string, source Source, rows []Row, err error) {
-	fail := func(what string) (string, Source, []Row, error) { return "", Source{}, nil, errors.New(what) }
+	fail := func(err error) (string, Source, []Row, error) { return "", Source{}, nil, err }
 	le := binary.LittleEndian
-
-	data, ok := bytes.CutPrefix(data, []byte(cacheMagic))
-	if !ok || len(data) < 4 {
-		return fail("not a table of this version")
+	var head cacheHead
+	rest := bytes.NewReader(data)
+	if err := gob.NewDecoder(rest).Decode(&head); err != nil {
+		return fail(fmt.Errorf("not a table of this version: %w", err))
 	}
-	whole := crc32.Update(crc32.Checksum([]byte(cacheMagic), castagnoli), castagnoli, data[:len(data)-4])
-	if whole != le.Uint32(data[len(data)-4:]) {
-		return fail("wrong checksum")
+	data = data[len(data)-rest.Len():]
+	if len(data)%rowSize != 0 {
+		return fail(errors.New("wrong length"))
 	}
-	data = data[:len(data)-4]
-
-	var texts [3]string
-	for i := range texts {
-		if len(data) < 4 || uint64(len(data)-4) < uint64(le.Uint32(data)) {
-			return fail("wrong length")
-		}
-		length := 4 + int(le.Uint32(data))
-		texts[i], data = string(data[4:length]), data[length:]
-	}
-	if len(data) < 8 {
-		return fail("wrong length")
-	}
-	cells, labels := uint64(le.Uint32(data)), uint64(le.Uint32(data[4:]))
-	data = data[8:]
-	if uint64(len(data)) != cells*cellSize+labels*uint64(labelSize) {
-		return fail("wrong length")
-	}
-
-	rows = make([]Row, cells)
+	rows = make([]Row, len(data)/rowSize)
 	for i := range rows {
-		cell, err := nasbench101.FromCode(le.Uint64(data[16:]))
-		if err != nil {
-			return fail(err.Error())
+		row, data := &rows[i], data[i*rowSize:]
+		row.Hash = [16]byte(data)
+		if row.Cell, err = nasbench101.FromCode(le.Uint64(data[16:])); err != nil {
+			return fail(err)
 		}
-		row := unmeasured(cell)
-		row.Hash = [16]byte(data[:16])
-		row.Test = math.Float64frombits(le.Uint64(data[24:]))
-		if err := checkAccuracy("test", row.Test); err != nil {
-			return fail(err.Error())
+		for k := range columns {
+			*row.number(k) = math.Float64frombits(le.Uint64(data[24+8*k:]))
+		}
+		if err := row.check(); err != nil {
+			return fail(err)
 		}
 		if i > 0 && bytes.Compare(rows[i-1].Hash[:], row.Hash[:]) >= 0 {
-			return fail("wrong order")
+			return fail(errors.New("wrong order"))
 		}
-		rows[i] = row
-		data = data[cellSize:]
 	}
-	for ; len(data) > 0; data = data[labelSize:] {
-		i := le.Uint32(data)
-		if uint64(i) >= cells {
-			return fail("wrong index")
-		}
-		row := &rows[i]
-		for e := range Epochs {
-			v := math.Float64frombits(le.Uint64(data[4+8*e:]))
-			if v < 0 || v > 1 {
-				return fail("a validation accuracy is not in [0, 1]")
+	return head.Stamp, Source{Kind: Kind(head.Kind), Description: head.Description}, rows, nil
+}
+
+// check checks the numbers of a row, of which only the test accuracy must be known.
+func (r *Row) check() error {
+	if err := checkAccuracy("test", r.Test); err != nil {
+		return err
+	}
+	for _, v := range r.Validation {
+		if !math.IsNaN(v) {
+			if err := checkAccuracy("validation", v); err != nil {
+				return err
 			}
-			row.Validation[e] = v // or NaN
-		}
-		row.Seconds = math.Float64frombits(le.Uint64(data[labelSize-8:]))
-		if row.Seconds < 0 || math.IsInf(row.Seconds, 1) {
-			return fail("a training time is not a number of seconds")
 		}
 	}
-	return texts[0], Source{Kind: Kind(texts[1]), Description: texts[2]}, rows, nil
+	if math.IsNaN(r.Seconds) {
+		return nil
+	}
+	return checkSeconds(r.Seconds)
 }

@@ -3,9 +3,13 @@ package datasets
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,7 +84,8 @@ func TestCacheIsRebuilt(t *testing.T) {
 		"flipped":         append(append(bytes.Clone(good[:200]), good[200]^8), good[201:]...),
 		"truncated":       good[:len(good)-9],
 		"empty":           {},
-		"another version": bytes.Replace(good, []byte("table 1"), []byte("table 0"), 1),
+		"another version": bytes.Replace(good, []byte("Stamp"), []byte("stamp"), 1),
+		"an older layout": binary.LittleEndian.AppendUint32([]byte("x"), crc32.Checksum([]byte("x"), castagnoli)),
 		"longer":          append(bytes.Clone(good), 0),
 	} {
 		if err := os.WriteFile(file, data, 0o644); err != nil {
@@ -100,21 +105,51 @@ func TestCacheIsRebuilt(t *testing.T) {
 	}
 }
 
-// Each byte of a cache file is under its checksum.
+// Each byte of a cache file is under its seal.
 func TestCacheFlippedByte(t *testing.T) {
-	tempCache(t)
-	table := mustOpen(t, only108Fixture)
-	data := encodeTable("stamp", table.source, table.rows)
-	for i := range data {
-		data[i] ^= 0x20
-		if _, _, _, err := decodeTable(data); err == nil {
+	cache := tempCache(t)
+	mustOpen(t, only108Fixture)
+	file := cached(t, cache)
+	good := content(t, file)
+	unusable := func(data []byte) bool {
+		if err := os.WriteFile(file, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := readCacheFile(file, func([]Row) error { return nil })
+		return errors.Is(err, errDamagedCache)
+	}
+	for i := range good {
+		damaged := bytes.Clone(good)
+		damaged[i] ^= 0x20
+		if !unusable(damaged) {
 			t.Fatalf("a flipped bit in byte %d was not seen", i)
 		}
-		data[i] ^= 0x20
+		if !unusable(good[:i]) {
+			t.Fatalf("a file cut at byte %d was not seen", i)
+		}
 	}
-	for cut := range data {
-		if _, _, _, err := decodeTable(data[:cut]); err == nil {
-			t.Fatalf("a file cut at byte %d was not seen", cut)
+}
+
+// What the seal does not protect, a table that was written wrongly, is noticed too.
+func TestCacheDecode(t *testing.T) {
+	tempCache(t)
+	table := mustOpen(t, only108Fixture)
+	for name, spoil := range map[string]func(rows []Row){
+		"order":                 func(rows []Row) { rows[0].Hash, rows[1].Hash = rows[1].Hash, rows[0].Hash },
+		"the same cell twice":   func(rows []Row) { rows[1] = rows[0] },
+		"the test accuracy":     func(rows []Row) { rows[2].Test = math.NaN() },
+		"a validation accuracy": func(rows []Row) { rows[2].Validation[1] = 1.5 },
+		"a negative time":       func(rows []Row) { rows[3].Seconds = -1 },
+		"an endless time":       func(rows []Row) { rows[3].Seconds = math.Inf(1) },
+	} {
+		rows := slices.Clone(table.rows)
+		spoil(rows)
+		data, err := encodeTable("stamp", table.source, rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, _, err := decodeTable(data); err == nil {
+			t.Errorf("%s goes unnoticed", name)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -22,12 +23,7 @@ type client struct {
 }
 
 // network is the client for the world outside.
-var network = client{
-	http:  &http.Client{Transport: plain()},
-	stall: time.Minute,
-	pause: time.Second,
-	tries: 5,
-}
+var network = client{http: &http.Client{Transport: plain()}, stall: time.Minute, pause: time.Second, tries: 5}
 
 // plain is the standard transport, less the compression, under which a file's
 // length and ranges would not be those of the file.
@@ -42,27 +38,38 @@ type passing struct{ error }
 
 func (e passing) Unwrap() error { return e.error }
 
-// get brings a part to its full length. It tries again after errors that may
-// pass, as long as it gets further.
-func (c client) get(ctx context.Context, a Asset, source string, part partial) error {
-	most, _ := part.resumable(source)
+// get brings a part of an asset to its full length. It tries again after errors that may
+// pass, as long as it gets further. It says whether what was there before was kept.
+func (c client) get(ctx context.Context, a Asset, source, part string) (resumed bool, err error) {
+	most := a.resumable(part)
 	for failures := 0; ; {
+		resumed = resumed || a.resumable(part) > 0
 		err := c.try(ctx, a, source, part)
 		if err == nil || ctx.Err() != nil || !errors.As(err, new(passing)) {
-			return err
+			return resumed, err
 		}
-		if now, _ := part.resumable(source); now > most {
+		if now := a.resumable(part); now > most {
 			most, failures = now, 0
 		}
 		if failures++; failures >= c.tries {
-			return fmt.Errorf("%w (the last of %d tries)", err, c.tries)
+			return resumed, fmt.Errorf("%w (the last of %d tries)", err, c.tries)
 		}
 		// Half to one and a half times the pause, so that a class does not knock in step.
 		pause := c.pause << (failures - 1)
 		if err := sleep(ctx, pause/2+rand.N(pause)); err != nil {
-			return err
+			return resumed, err
 		}
 	}
+}
+
+// resumable is how much of an asset has arrived in a file. Whether it is of what the
+// source has now, the digest tells when all is there; without one, nothing is kept.
+func (a Asset) resumable(part string) int64 {
+	info, err := os.Stat(part)
+	if err != nil || a.Digest == "" && a.check == nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // sleep waits, unless ctx ends.
@@ -76,57 +83,36 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // try makes one request for what a part lacks.
-func (c client) try(ctx context.Context, a Asset, source string, part partial) error {
+func (c client) try(ctx context.Context, a Asset, source, part string) (err error) {
 	stalled := fmt.Errorf("no byte came for %v", c.stall)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog := time.AfterFunc(c.stall, func() { cancel(stalled) })
 	defer watchdog.Stop()
-
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, source, nil)
+	defer func() {
+		if err != nil && context.Cause(ctx) == stalled {
+			err = passing{stalled}
+		}
+	}()
+	start := a.resumable(part)
+	if start > 0 && start == a.Size {
+		return nil
+	}
+	response, err := c.ask(ctx, source, start)
 	if err != nil {
 		return err
 	}
-	offset, validator := part.resumable(source)
-	switch {
-	case offset > 0 && offset == a.Size:
-		return nil
-	case offset > 0:
-		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
-		request.Header.Set("If-Range", validator)
-	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		var inner *url.Error
-		if errors.As(err, &inner) {
-			err = inner.Err // which does not repeat the URL
-		}
-		if context.Cause(ctx) == stalled {
-			err = stalled
-		}
-		return passing{err}
-	}
 	defer response.Body.Close()
-
-	total := response.ContentLength
-	switch code := response.StatusCode; {
-	case code == http.StatusOK:
-		offset, validator = 0, validatorOf(response)
-	case code == http.StatusPartialContent && offset > 0:
-		var start int64
-		start, total = contentRange(response)
-		if start != offset || changed(response, validator) {
-			return again(part, errors.New("the file has changed on the way"))
-		}
-	case code == http.StatusRequestedRangeNotSatisfiable && offset > 0:
-		if _, total := contentRange(response); total == offset && !changed(response, validator) {
-			return nil
-		}
-		return again(part, errors.New("the file has changed on the way"))
-	case code >= 500 || code == http.StatusRequestTimeout || code == http.StatusTooManyRequests:
-		return passing{errors.New(response.Status)}
+	total, flags := response.ContentLength, os.O_TRUNC
+	switch response.StatusCode {
+	case http.StatusRequestedRangeNotSatisfiable:
+		return nil // All is here, or what is here is of something else.
+	case http.StatusPartialContent:
+		_, text, _ := strings.Cut(response.Header.Get("Content-Range"), "/")
+		total, _ = strconv.ParseInt(text, 10, 64)
+		flags = os.O_APPEND
 	default:
-		return errors.New(response.Status)
+		start = 0
 	}
 	if total > 0 {
 		if err := a.checkSize(total); err != nil {
@@ -135,94 +121,74 @@ func (c client) try(ctx context.Context, a Asset, source string, part partial) e
 	} else {
 		total = a.Size // or 0
 	}
-
-	file, err := part.open(offset, source, validator)
+	file, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|flags, 0o644)
 	if err != nil {
 		return err
 	}
-	var body io.Reader = response.Body
-	if total > 0 {
-		body = io.LimitReader(body, total-offset+1) // one more shows that it is too long
-	}
-	err = copyTo(file, body, func(n int) {
+	err = receive(file, response.Body, start, total, func(arrived int64) {
 		watchdog.Reset(c.stall)
-		offset += int64(n)
-		report(ctx, Downloading, offset, total)
+		report(ctx, Downloading, arrived, total)
 	})
-	if closing := file.Close(); err == nil {
-		err = closing
-	}
-	switch {
-	case context.Cause(ctx) == stalled:
-		return passing{stalled}
-	case err != nil:
-		return err
-	case total > 0 && offset < total:
-		return passing{fmt.Errorf("it ended after %s of %s bytes", thousands(int(offset)), thousands(int(total)))}
-	}
-	return nil
+	return errors.Join(err, file.Close())
 }
 
-// copyTo copies until the end of from. Errors of from may pass, those of to do not.
-func copyTo(to *os.File, from io.Reader, moved func(n int)) error {
-	buffer := make([]byte, 256<<10)
-	for {
-		n, readErr := from.Read(buffer)
-		if n > 0 {
-			if _, err := to.Write(buffer[:n]); err != nil {
-				return err
-			}
-			moved(n)
+// ask asks a source for a file, or for the rest of it if so much of it is here. The
+// response has what was asked for, or all of the file, or says that there is no more.
+func (c client) ask(ctx context.Context, source string, start int64) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, source, nil)
+	if err != nil {
+		return nil, err
+	}
+	if start > 0 {
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", start))
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		if inner, ok := errors.AsType[*url.Error](err); ok {
+			err = inner.Err // which does not repeat the URL
 		}
-		if readErr == io.EOF {
-			return nil
-		}
-		if readErr != nil {
-			return passing{readErr}
-		}
+		return nil, passing{err}
 	}
+	switch code := response.StatusCode; {
+	case code == http.StatusOK, start > 0 && (code == http.StatusPartialContent || code == http.StatusRequestedRangeNotSatisfiable):
+		return response, nil
+	case code >= 500 || code == http.StatusRequestTimeout || code == http.StatusTooManyRequests:
+		err = passing{errors.New(response.Status)}
+	default:
+		err = errors.New(response.Status)
+	}
+	response.Body.Close()
+	return nil, err
 }
 
-// again makes the next try begin with nothing.
-func again(part partial, why error) error {
-	if err := part.discard(); err != nil {
-		return err
+// receive writes a body to a file of which so much is there already. The total is that of
+// the whole file, or 0 if it is not known.
+func receive(file *os.File, body io.Reader, start, total int64, arrived func(int64)) error {
+	body = counted{body, func(n int) {
+		start += int64(n)
+		arrived(start)
+	}}
+	if total > 0 {
+		body = io.LimitReader(body, total-start+1) // one more shows that it is too long
 	}
-	return passing{why}
+	_, err := io.Copy(file, body)
+	if err == nil && start < total {
+		err = fmt.Errorf("it ended after %s of %s bytes", thousands(int(start)), thousands(int(total)))
+	}
+	if err != nil && !isDisk(err) {
+		err = passing{err}
+	}
+	return err
 }
 
-// validatorOf is what tells one version of a source's file from another: its ETag,
-// else its date. Without either, or with a weak ETag alone, a download cannot resume.
-func validatorOf(r *http.Response) string {
-	if tag := r.Header.Get("ETag"); strings.HasPrefix(tag, `"`) {
-		return tag
-	}
-	return r.Header.Get("Last-Modified")
+// counted says how much was read of a reader.
+type counted struct {
+	io.Reader
+	moved func(n int)
 }
 
-// changed says whether the source says that its file is no longer the one with the
-// validator. A server that understands If-Range has no need to.
-func changed(r *http.Response, validator string) bool {
-	now := r.Header.Get("Last-Modified")
-	if strings.HasPrefix(validator, `"`) {
-		now = r.Header.Get("ETag")
-	}
-	return now != "" && now != validator
-}
-
-// contentRange is where a part of a file starts, and the length of the whole file;
-// -1 if they are not said.
-func contentRange(r *http.Response) (start, total int64) {
-	text := r.Header.Get("Content-Range")
-	var end int64
-	if _, err := fmt.Sscanf(text, "bytes %d-%d/%d", &start, &end, &total); err == nil {
-		return start, total
-	}
-	if _, err := fmt.Sscanf(text, "bytes */%d", &total); err == nil {
-		return -1, total
-	}
-	if _, err := fmt.Sscanf(text, "bytes %d-%d/", &start, &end); err == nil {
-		return start, -1
-	}
-	return -1, -1
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.moved(n)
+	return n, err
 }

@@ -23,16 +23,14 @@ import (
 
 // A download of FILE has beside it, until it is done:
 //
-//	FILE.part       what has arrived so far
-//	FILE.part.from  where that is from
-//	FILE.lock       locked by the process at work
+//	FILE.part    what has arrived so far
+//	FILE.lock    locked by the process at work
 //
 // and for ever, if its digest is not publicly known, the one of the first download:
 //
-//	FILE.sha256     in the format of sha256sum
+//	FILE.sha256  in the format of sha256sum
 const (
 	partSuffix   = ".part"
-	fromSuffix   = ".part.from"
 	lockSuffix   = ".lock"
 	digestSuffix = ".sha256"
 )
@@ -54,7 +52,6 @@ func (c client) fetch(ctx context.Context, a Asset, folder string, all ...Option
 	if err != nil {
 		return Found{}, err
 	}
-	ctx = watched(ctx, a.ID, o.progress)
 	found := Found{Asset: a, Place: Given}
 	if folder == "" {
 		found.Place = Cache
@@ -62,29 +59,15 @@ func (c client) fetch(ctx context.Context, a Asset, folder string, all ...Option
 			return Found{}, fmt.Errorf("datasets: cannot fetch %s: %w", a.ID, err)
 		}
 	}
-	found.Path = filepath.Join(folder, filepath.FromSlash(a.Path))
-	if found.Path, err = filepath.Abs(found.Path); err != nil {
+	if found.Path, err = filepath.Abs(filepath.Join(folder, filepath.FromSlash(a.Path))); err != nil {
 		return Found{}, fmt.Errorf("datasets: %w", err)
 	}
 	sources, err := a.sources()
 	if err != nil {
 		return Found{}, err
 	}
-	if err = a.verify(ctx, found.Path, found.Path+digestSuffix); err == nil {
-		return found, nil
-	}
-	unlock, err := lock(ctx, found.Path, a.Size)
-	if err == nil {
-		defer func() { unlock(err == nil) }()
-		// Another process may have been faster.
-		if err = a.verify(ctx, found.Path, found.Path+digestSuffix); err == nil {
-			return found, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			found.Notes = append(found.Notes, fmt.Sprintf("the file that was there is replaced: %v", err))
-		}
-		found.Place = Downloaded
-		err = c.download(ctx, sources, &found)
+	if err = a.verify(ctx, found.Path, found.Path); err != nil {
+		err = c.fetchLocked(watched(ctx, a.ID, o.progress), sources, &found)
 	}
 	switch {
 	case err == nil:
@@ -117,33 +100,42 @@ func (a Asset) sources() ([]string, error) {
 	return []string{mirror.JoinPath(a.Path).String(), a.URL}, nil
 }
 
-// lock waits until no other process fetches file. What the other one has is
-// reported as progress. The lock file need not stay once file is there.
-func lock(ctx context.Context, file string, size int64) (unlock func(done bool), err error) {
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return nil, err
+// fetchLocked waits until no other process fetches the file, and downloads it if it is
+// not there then. What the other one has is reported as progress. The lock file need
+// not stay once the file is there.
+func (c client) fetchLocked(ctx context.Context, sources []string, found *Found) error {
+	if err := os.MkdirAll(filepath.Dir(found.Path), 0o755); err != nil {
+		return err
 	}
-	l := flock.New(file + lockSuffix)
+	l := flock.New(found.Path + lockSuffix)
+	defer l.Unlock()
 	for {
 		locked, err := l.TryLock()
 		if err != nil {
-			return nil, fmt.Errorf("cannot lock %s: %w", l.Path(), err)
+			return fmt.Errorf("cannot lock %s: %w", l.Path(), err)
 		}
 		if locked {
-			return func(done bool) {
-				if done {
-					os.Remove(l.Path())
-				}
-				l.Unlock()
-			}, nil
+			break
 		}
-		if info, err := os.Stat(file + partSuffix); err == nil {
-			report(ctx, Downloading, info.Size(), size)
+		if info, err := os.Stat(found.Path + partSuffix); err == nil {
+			report(ctx, Downloading, info.Size(), found.Asset.Size)
 		}
 		if err := sleep(ctx, 200*time.Millisecond); err != nil {
-			return nil, err
+			return err
 		}
 	}
+	err := found.Asset.verify(ctx, found.Path, found.Path)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			found.Notes = append(found.Notes, fmt.Sprintf("the file that was there is replaced: %v", err))
+		}
+		found.Place = Downloaded
+		err = c.download(ctx, sources, found)
+	}
+	if err == nil {
+		os.Remove(l.Path())
+	}
+	return err
 }
 
 // download gets the file from the first of the sources that gives it. Why the
@@ -167,32 +159,51 @@ func (c client) download(ctx context.Context, sources []string, found *Found) er
 
 // downloadFrom gets file from one source.
 func (c client) downloadFrom(ctx context.Context, a Asset, source, file string) error {
-	part := partial{file: file + partSuffix, from: file + fromSuffix}
-	offset, _ := part.resumable(source)
-	for {
-		if err := c.get(ctx, a, source, part); err != nil {
+	part := file + partSuffix
+	for again := false; ; again = true {
+		resumed, err := c.get(ctx, a, source, part)
+		if err != nil {
 			return err
 		}
-		err := a.verify(ctx, part.file, file+digestSuffix)
-		if err == nil {
-			return part.finish(a, file)
+		if err = a.verify(ctx, part, file); err == nil {
+			return a.finish(part, file)
 		}
 		if ctx.Err() != nil {
 			return err
 		}
-		if err := part.discard(); err != nil {
+		if err := os.Remove(part); err != nil {
 			return err
 		}
-		if offset == 0 {
+		if again || !resumed {
 			return fmt.Errorf("what came is not it: %w", err)
 		}
-		offset = 0 // What was there before may have been damaged, so get all of it anew.
+		// What was there before may have been damaged, or the source's file has changed on the way.
 	}
 }
 
-// verify checks that a file is the whole asset. If its digest is not publicly
-// known, it is the one that recorded holds; if that is not there, the content counts.
-func (a Asset) verify(ctx context.Context, file, recorded string) error {
+// finish gives a part, which is the verified asset, its name.
+func (a Asset) finish(part, file string) error {
+	f, err := os.OpenFile(part, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if a.Digest == "" && err == nil {
+		var got string
+		if got, err = digest("sha256", f, 0); err == nil {
+			err = rundir.WriteFile(file+digestSuffix, fmt.Appendf(nil, "%s  %s\n", strings.TrimPrefix(got, "sha256:"), a.ID))
+		}
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(part, file)
+}
+
+// verify checks that a file, which is to have a name, is the whole asset. If its digest
+// is not publicly known, it is the one of the first download of that name; at the first
+// one the content counts.
+func (a Asset) verify(ctx context.Context, file, name string) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return err
@@ -205,36 +216,29 @@ func (a Asset) verify(ctx context.Context, file, recorded string) error {
 	if err := a.checkSize(info.Size()); err != nil {
 		return err
 	}
-	want := a.Digest
+	want, advice := a.Digest, ""
 	if want == "" {
-		line, err := os.ReadFile(recorded)
-		if errors.Is(err, fs.ErrNotExist) {
-			if a.check == nil {
-				return nil
-			}
+		line, err := os.ReadFile(name + digestSuffix)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && a.check == nil:
+			return nil
+		case errors.Is(err, fs.ErrNotExist):
 			return a.check(ctx, f)
-		}
-		if err != nil {
+		case err != nil:
 			return err
 		}
 		hex, _, _ := strings.Cut(string(line), " ")
-		want = "sha256:" + hex
+		want, advice = "sha256:"+hex, fmt.Sprintf(" as at the first download; if the source has changed, delete %s", name+digestSuffix)
 	}
 	kind, _, _ := strings.Cut(want, ":")
 	got, err := digest(kind, f, info.Size())
-	if err != nil {
-		return err
+	if err == nil && got != want {
+		err = fmt.Errorf("it has the digest %s, not %s%s", got, want, advice)
 	}
-	if got != want {
-		if a.Digest == "" {
-			return fmt.Errorf("it has the digest %s, not %s as at the first download; if the source has changed, delete %s", got, want, recorded)
-		}
-		return fmt.Errorf("it has the digest %s, not %s", got, want)
-	}
-	return nil
+	return err
 }
 
-// digest is the digest of the size bytes of r, in the form of [Asset].
+// digest is the digest of r, which has so many bytes, in the form of [Asset].
 func digest(kind string, r io.Reader, size int64) (string, error) {
 	var h hash.Hash
 	switch kind {
@@ -250,85 +254,4 @@ func digest(kind string, r io.Reader, size int64) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%s:%x", kind, h.Sum(nil)), nil
-}
-
-// partial is a download that is not finished.
-type partial struct {
-	file string // what has arrived
-	from string // a file with the source and its validator, a line each
-}
-
-// resumable is how much of what a source has is here, and the validator, an ETag
-// or a date, that the source must still have for the rest to fit. It is 0 if none.
-func (p partial) resumable(source string) (offset int64, validator string) {
-	text, err := os.ReadFile(p.from)
-	if err != nil {
-		return 0, ""
-	}
-	url, validator, _ := strings.Cut(strings.TrimSuffix(string(text), "\n"), "\n")
-	info, err := os.Stat(p.file)
-	if err != nil || url != source || validator == "" {
-		return 0, ""
-	}
-	return info.Size(), validator
-}
-
-// open opens the part to write at offset, which is 0 or its end.
-func (p partial) open(offset int64, source, validator string) (*os.File, error) {
-	if offset > 0 {
-		return os.OpenFile(p.file, os.O_WRONLY|os.O_APPEND, 0o644)
-	}
-	// Old bytes must never be taken for the new source's.
-	f, err := os.OpenFile(p.file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(p.from, []byte(source+"\n"+validator+"\n"), 0o644); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-// discard makes the next download begin anew.
-func (p partial) discard() error {
-	for _, file := range []string{p.file, p.from} {
-		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
-}
-
-// finish gives the part, which is the verified asset, its name.
-func (p partial) finish(a Asset, file string) error {
-	f, err := os.OpenFile(p.file, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if a.Digest == "" {
-		got, err := digest("sha256", f, info.Size())
-		if err != nil {
-			return err
-		}
-		line := fmt.Sprintf("%s  %s\n", strings.TrimPrefix(got, "sha256:"), a.ID)
-		if err := rundir.WriteFile(file+digestSuffix, []byte(line)); err != nil {
-			return err
-		}
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(p.file, file); err != nil {
-		return err
-	}
-	return p.discard()
 }

@@ -203,7 +203,7 @@ func TestFetchRecovers(t *testing.T) {
 		"range not satisfiable": {most: 3, fault: func(w *answer, r *http.Request) bool {
 			if w.number == 2 {
 				w.Header().Set("Content-Range", "bytes */7")
-				http.Error(w.ResponseWriter, "no", 416)
+				http.Error(w.ResponseWriter, "no", http.StatusRequestedRangeNotSatisfiable)
 				return true
 			}
 			return cut(1)(w, r)
@@ -361,6 +361,13 @@ func TestFetchFails(t *testing.T) {
 			}
 			return true
 		}},
+		"another file, and cut off": {requests: 4, want: []string{"what came is not it", "it has the digest sha256:"}, fault: func(w *answer, r *http.Request) bool {
+			if w.number%2 == 1 {
+				w.left = 350_000
+			}
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(payload(6)))
+			return true
+		}},
 		"another file": {requests: 1, want: []string{"what came is not it", "it has the digest sha256:"}, fault: func(w *answer, _ *http.Request) bool {
 			w.Write(payload(6))
 			return true
@@ -377,7 +384,7 @@ func TestFetchFails(t *testing.T) {
 			}
 			left := []string{"file.bin.lock"}
 			if c.part {
-				left = append(left, "file.bin.part", "file.bin.part.from")
+				left = append(left, "file.bin.part")
 			}
 			wantNames(t, folder, left...)
 			s.fault = nil
@@ -443,7 +450,7 @@ func TestFetchAlreadyComplete(t *testing.T) {
 	for _, size := range []int64{0, int64(len(data))} {
 		a := assetOn(s, data)
 		a.Size = size
-		leave(t, folder, a, data, s.etag)
+		leave(t, folder, a, data)
 		if _, err := impatient.fetch(t.Context(), a, folder); err != nil {
 			t.Fatal(err)
 		}
@@ -456,16 +463,14 @@ func TestFetchAlreadyComplete(t *testing.T) {
 }
 
 // leave leaves a part as an earlier process would.
-func leave(t *testing.T, folder string, a Asset, data []byte, validator string) {
+func leave(t *testing.T, folder string, a Asset, data []byte) {
 	t.Helper()
-	p := filepath.Join(folder, a.Path) + partSuffix
-	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+	part := filepath.Join(folder, a.Path) + partSuffix
+	if err := os.MkdirAll(filepath.Dir(part), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for file, text := range map[string][]byte{p: data, p + ".from": []byte(a.URL + "\n" + validator + "\n")} {
-		if err := os.WriteFile(file, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(part, data, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -480,7 +485,7 @@ func TestFetchDamagedPart(t *testing.T) {
 	} {
 		s, folder := serve(t, data, nil), t.TempDir()
 		a := assetOn(s, data)
-		leave(t, folder, a, part, s.etag)
+		leave(t, folder, a, part)
 		if _, err := impatient.fetch(t.Context(), a, folder); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -508,7 +513,7 @@ func TestFetchInterrupted(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v is not that of the context", err)
 	}
-	wantNames(t, folder, "file.bin.lock", "file.bin.part", "file.bin.part.from")
+	wantNames(t, folder, "file.bin.lock", "file.bin.part")
 	if _, err := impatient.fetch(t.Context(), a, folder, OnProgress(func(p Progress) { steps = append(steps, p) })); err != nil {
 		t.Fatal(err)
 	}
@@ -728,4 +733,22 @@ func TestFetchKilled(t *testing.T) {
 	}
 	wantFile(t, folder, a, data)
 	resumed(t, s)
+}
+
+// Of a file whose content nothing can tell, no part is continued that may be of another one.
+func TestFetchNothingToVerify(t *testing.T) {
+	data, folder := payload(18), t.TempDir()
+	s := serve(t, data, cut(1))
+	a := assetOn(s, data)
+	a.Digest = ""
+	leave(t, folder, a, payload(19)[:500_000])
+	if _, err := impatient.fetch(t.Context(), a, folder); err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, folder, a, data, "file.bin.sha256")
+	for _, r := range s.requests() {
+		if r != "" {
+			t.Errorf("the range %s was asked for", r)
+		}
+	}
 }

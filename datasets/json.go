@@ -39,10 +39,12 @@ func readJSON(ctx context.Context, r io.Reader) ([]Row, error) {
 
 	text := newMeter(r)
 	list := json.NewDecoder(text)
-	if open, err := list.Token(); err != nil {
+	open, err := list.Token()
+	if err == nil && open != json.Delim('[') {
+		err = fmt.Errorf("it starts with %v", open)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("it is not a JSON list of cells: %w", cutShort(err))
-	} else if open != json.Delim('[') {
-		return nil, fmt.Errorf("it is not a JSON list of cells: it starts with %v", open)
 	}
 	for number := 1; ; number++ {
 		text.left = maxItem
@@ -112,12 +114,6 @@ func (o jsonRow) row() (Row, error) {
 	if err := checkParams(cell, *o.Params); err != nil {
 		return Row{}, err
 	}
-	if err := checkAccuracy("validation", *o.Validation); err != nil {
-		return Row{}, err
-	}
-	if err := checkAccuracy("test", *o.Test); err != nil {
-		return Row{}, err
-	}
 	row.Validation[last], row.Test, row.Seconds = exact(*o.Validation), exact(*o.Test), *o.Seconds
-	return row, checkSeconds(row.Seconds)
+	return row, checkMeasured(*o.Validation, *o.Test, *o.Seconds)
 }

@@ -341,6 +341,17 @@ func checkParams(c nasbench101.Cell, params int64) error {
 	return nil
 }
 
+// checkMeasured checks what was measured of a cell.
+func checkMeasured(validation, test, seconds float64) error {
+	if err := checkAccuracy("validation", validation); err != nil {
+		return err
+	}
+	if err := checkAccuracy("test", test); err != nil {
+		return err
+	}
+	return checkSeconds(seconds)
+}
+
 func checkAccuracy(name string, accuracy float64) error {
 	if accuracy >= 0 && accuracy <= 1 {
 		return nil

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/ctnas/ctnas/datasets/internal/wire"
 )
 
 func readTFRecordFile(ctx context.Context, files []string) (rows []Row, err error) {
@@ -29,49 +30,10 @@ func readTFRecordFile(ctx context.Context, files []string) (rows []Row, err erro
 // nasbench/api.py): each record is one training run of a cell, and each cell has
 // three at each budget.
 func readTFRecord(ctx context.Context, r io.Reader) ([]Row, error) {
-	type sum struct {
-		row    Row // accuracies and seconds are sums over the runs so far
-		runs   [len(Epochs)]int
-		record int // the first of this cell
-	}
-	var sums []sum
-	var claimed [][16]byte
-	index := make(map[[16]byte]int)
-
-	add := func(number int, record []byte) error {
-		run, err := parseRun(record)
-		if err != nil {
-			return err
-		}
-		i, known := index[run.hash]
-		if !known {
-			if len(sums) == nasbench101.NumCells {
-				return errTooMany
-			}
-			i = len(sums)
-			index[run.hash] = i
-			sums = append(sums, sum{row: Row{Cell: run.cell}, record: number})
-			claimed = append(claimed, run.hash)
-		}
-		s := &sums[i]
-		if s.row.Cell != run.cell && s.row.Cell.Hash() != run.cell.Hash() {
-			return fmt.Errorf("the cell is %v, but record %d with its hash has %v", run.cell, s.record, s.row.Cell)
-		}
-		if s.runs[run.epochs] == runs {
-			return fmt.Errorf("the cell %v has more than %d runs of %d epochs", run.cell, runs, Epochs[run.epochs])
-		}
-		s.runs[run.epochs]++
-		s.row.Validation[run.epochs] += run.validation
-		if run.epochs == last {
-			s.row.Test += run.test
-			s.row.Seconds += run.seconds
-		}
-		return nil
-	}
-
+	t := runTable{index: make(map[[16]byte]int)}
 	records := recordReader{r: r}
 	for number := 1; ; number++ {
-		if err := polled(ctx, number, len(sums)); err != nil {
+		if err := polled(ctx, number, len(t.sums)); err != nil {
 			return nil, err
 		}
 		record, err := records.next()
@@ -79,36 +41,89 @@ func readTFRecord(ctx context.Context, r io.Reader) ([]Row, error) {
 			break
 		}
 		if err == nil {
-			err = add(number, record)
+			err = t.add(number, record)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("record %d: %w", number, err)
 		}
 	}
-
-	rows := make([]Row, len(sums))
-	for i, s := range sums {
-		for e, n := range s.runs {
-			switch {
-			case n == runs:
-				s.row.Validation[e] = exact(s.row.Validation[e] / runs)
-			case n == 0 && e != last:
-				s.row.Validation[e] = math.NaN()
-			default:
-				return nil, fmt.Errorf("record %d: the cell %v has %d runs of %d epochs in the file, not %d", s.record, s.row.Cell, n, Epochs[e], runs)
-			}
+	rows := make([]Row, len(t.sums))
+	for i := range t.sums {
+		s := &t.sums[i]
+		if err := s.divide(); err != nil {
+			return nil, fmt.Errorf("record %d: %w", s.record, err)
 		}
-		s.row.Test = exact(s.row.Test / runs)
-		s.row.Seconds /= runs
 		rows[i] = s.row
 	}
 	if err := hashRows(ctx, rows); err != nil {
 		return nil, err
 	}
-	if i, err := checkHashes(rows, claimed); err != nil {
-		return nil, fmt.Errorf("record %d: %w", sums[i].record, err)
+	if i, err := checkHashes(rows, t.claimed); err != nil {
+		return nil, fmt.Errorf("record %d: %w", t.sums[i].record, err)
 	}
 	return rows, nil
+}
+
+// runTable collects runs by cell.
+type runTable struct {
+	sums    []runSum
+	claimed [][16]byte       // their hashes, as the file says
+	index   map[[16]byte]int // of these
+}
+
+// runSum is the sum of the runs of a cell.
+type runSum struct {
+	row    Row // accuracies and seconds are sums over the runs so far
+	runs   [len(Epochs)]int
+	record int // the first of this cell
+}
+
+func (t *runTable) add(number int, record []byte) error {
+	run, err := parseRun(record)
+	if err != nil {
+		return err
+	}
+	i, known := t.index[run.hash]
+	if !known {
+		if len(t.sums) == nasbench101.NumCells {
+			return errTooMany
+		}
+		i = len(t.sums)
+		t.index[run.hash] = i
+		t.sums = append(t.sums, runSum{row: Row{Cell: run.cell}, record: number})
+		t.claimed = append(t.claimed, run.hash)
+	}
+	s := &t.sums[i]
+	if s.row.Cell != run.cell && s.row.Cell.Hash() != run.cell.Hash() {
+		return fmt.Errorf("the cell is %v, but record %d with its hash has %v", run.cell, s.record, s.row.Cell)
+	}
+	if s.runs[run.epochs] == runs {
+		return fmt.Errorf("the cell %v has more than %d runs of %d epochs", run.cell, runs, Epochs[run.epochs])
+	}
+	s.runs[run.epochs]++
+	s.row.Validation[run.epochs] += run.validation
+	if run.epochs == last {
+		s.row.Test += run.test
+		s.row.Seconds += run.seconds
+	}
+	return nil
+}
+
+// divide makes the sums means.
+func (s *runSum) divide() error {
+	for e, n := range s.runs {
+		switch {
+		case n == runs:
+			s.row.Validation[e] = exact(s.row.Validation[e] / runs)
+		case n == 0 && e != last:
+			s.row.Validation[e] = math.NaN()
+		default:
+			return fmt.Errorf("the cell %v has %d runs of %d epochs in the file, not %d", s.row.Cell, n, Epochs[e], runs)
+		}
+	}
+	s.row.Test = exact(s.row.Test / runs)
+	s.row.Seconds /= runs
+	return nil
 }
 
 // recordReader takes a TFRecord file apart. A record is its length in 8 bytes, the
@@ -215,13 +230,7 @@ func parseRun(record []byte) (run, error) {
 	if err := checkParams(r.cell, params); err != nil {
 		return run{}, err
 	}
-	if err := checkAccuracy("validation", r.validation); err != nil {
-		return run{}, err
-	}
-	if err := checkAccuracy("test", r.test); err != nil {
-		return run{}, err
-	}
-	return r, checkSeconds(r.seconds)
+	return r, checkMeasured(r.validation, r.test, r.seconds)
 }
 
 // parseAdjacency reads a square matrix of digits, row by row.
@@ -259,35 +268,22 @@ const (
 // evaluation at the end of training, which is the third, after those at the
 // beginning and half-way.
 func parseMetrics(message []byte) (params int64, end evaluation, err error) {
+	nan := math.NaN()
+	end = evaluation{nan, nan, nan}
 	count := 0
-	for len(message) > 0 {
-		number, kind, n := protowire.ConsumeTag(message)
-		if n < 0 {
-			return 0, end, badMetrics(n)
-		}
-		message = message[n:]
+	err = wire.Fields(message, func(f wire.Field) error {
 		switch {
-		case number == metricsEvaluation && kind == protowire.BytesType:
-			var data []byte
-			if data, n = protowire.ConsumeBytes(message); n < 0 {
-				return 0, end, badMetrics(n)
-			}
+		case f.Number == metricsParams && f.Kind == protowire.VarintType:
+			params = f.Int()
+		case f.Number == metricsEvaluation && f.Kind == protowire.BytesType:
 			if count++; count == 3 {
-				if end, err = parseEvaluation(data); err != nil {
-					return 0, end, err
-				}
+				return end.parse(f.Bytes)
 			}
-		case number == metricsParams && kind == protowire.VarintType:
-			var v uint64
-			v, n = protowire.ConsumeVarint(message)
-			params = int64(v)
-		default:
-			n = protowire.ConsumeFieldValue(number, kind, message)
 		}
-		if n < 0 {
-			return 0, end, badMetrics(n)
-		}
-		message = message[n:]
+		return nil
+	})
+	if err != nil {
+		return 0, end, fmt.Errorf("its metrics are not a protobuf: %w", err)
 	}
 	if count < 3 {
 		return 0, end, fmt.Errorf("its metrics have %d evaluations, not 3", count)
@@ -295,38 +291,17 @@ func parseMetrics(message []byte) (params int64, end evaluation, err error) {
 	return params, end, nil
 }
 
-func parseEvaluation(message []byte) (evaluation, error) {
-	e := evaluation{seconds: math.NaN(), validation: math.NaN(), test: math.NaN()}
-	for len(message) > 0 {
-		number, kind, n := protowire.ConsumeTag(message)
-		if n < 0 {
-			return e, badMetrics(n)
+func (e *evaluation) parse(message []byte) error {
+	return wire.Fields(message, func(f wire.Field) error {
+		switch {
+		case f.Kind != protowire.Fixed64Type:
+		case f.Number == evaluationSeconds:
+			e.seconds = f.Float64()
+		case f.Number == evaluationValidation:
+			e.validation = f.Float64()
+		case f.Number == evaluationTest:
+			e.test = f.Float64()
 		}
-		message = message[n:]
-		var to *float64
-		switch number {
-		case evaluationSeconds:
-			to = &e.seconds
-		case evaluationValidation:
-			to = &e.validation
-		case evaluationTest:
-			to = &e.test
-		}
-		if to != nil && kind == protowire.Fixed64Type {
-			var bits uint64
-			bits, n = protowire.ConsumeFixed64(message)
-			*to = math.Float64frombits(bits)
-		} else {
-			n = protowire.ConsumeFieldValue(number, kind, message)
-		}
-		if n < 0 {
-			return e, badMetrics(n)
-		}
-		message = message[n:]
-	}
-	return e, nil
-}
-
-func badMetrics(n int) error {
-	return fmt.Errorf("its metrics are not a protobuf: %w", protowire.ParseError(n))
+		return nil
+	})
 }

@@ -14,11 +14,11 @@ var ErrDamaged = errors.New("the file is damaged")
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // WriteSealed writes data and its CRC-32C to a file in one step: whoever opens the
-// path, also after a crash, finds the old file or the new one, never a part.
+// path, also after a crash, finds the old file or the new one, never a part. See [WriteFile].
 func WriteSealed(path string, data []byte) error {
 	sealed := binary.LittleEndian.AppendUint32(data[:len(data):len(data)], crc32.Checksum(data, castagnoli))
-	if err := replace(path, sealed); err != nil {
-		return fmt.Errorf("rundir: cannot write %s: %w", path, err)
+	if err := WriteFile(path, sealed); err != nil {
+		return fmt.Errorf("rundir: %w", err)
 	}
 	return nil
 }

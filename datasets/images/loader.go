@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
+	"sync/atomic"
 )
 
 // Loader makes batches of images.
@@ -68,25 +70,29 @@ func (l Loader) Batches(ctx context.Context, epoch, first int) iter.Seq2[Batch, 
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		var running sync.WaitGroup
-		defer running.Wait()
+		var making sync.WaitGroup
+		defer making.Wait()
 		defer cancel()
 
-		p := l.pipeline(epoch)
-		running.Go(func() { p.feed(ctx, first) })
-		for range l.workers() {
-			running.Go(func() { p.work(ctx) })
+		// One batch is in the making, some wait, and one is with the consumer.
+		free, done := make(chan Batch, prefetched+2), make(chan made, prefetched)
+		for range cap(free) {
+			free <- Batch{make([]float32, l.BatchSize*l.Size*l.Size*3), make([]int32, l.BatchSize)}
 		}
+		making.Go(func() { l.makeAll(ctx, epoch, first, free, done) })
 		for range l.Len() - first {
-			made, err := p.next(ctx)
-			if err != nil {
-				yield(Batch{}, err)
+			var m made
+			select {
+			case m = <-done:
+			case <-ctx.Done():
+			}
+			if err := ctx.Err(); err != nil {
+				m.err = fmt.Errorf("images: stopped reading: %w", err)
+			}
+			if !yield(m.Batch, m.err) || m.err != nil {
 				return
 			}
-			if !yield(made.Batch, nil) {
-				return
-			}
-			p.free <- made
+			free <- m.Batch
 		}
 	}
 }
@@ -127,142 +133,80 @@ func (l Loader) order(epoch int) []int {
 	return order
 }
 
-// pipeline makes the batches of an epoch. A feeder cuts them into jobs, one for
-// each image, for the workers.
-type pipeline struct {
-	Loader
-	epoch int
-	order []int
-	table *table
-
-	free  chan *making // buffers to make batches in
-	queue chan *making // batches in order, begun or made
-	jobs  chan job
-}
-
-// making is a batch in the making.
-type making struct {
+// made is a batch that was made, or why it could not be.
+type made struct {
 	Batch
-	done chan struct{} // closed when all images are in it
-
-	sync.Mutex
-	left   int   // images that are not in it yet
-	failed int   // the first position of an image that could not be read
-	err    error // why
+	err error
 }
 
-// job is to put an image into a batch.
-type job struct {
-	in *making
-	at int // position in the batch
-	i  int // index of the image
-}
-
-func (l Loader) pipeline(epoch int) *pipeline {
-	if l.Augment == nil {
-		l.Augment = CenterCrop(1)
-	}
-	const buffers = prefetched + 1
-	p := &pipeline{l, epoch, l.order(epoch), l.Normalization.table(),
-		make(chan *making, buffers), make(chan *making, buffers), make(chan job)}
-	for range buffers {
-		p.free <- &making{Batch: Batch{
-			make([]float32, l.BatchSize*l.Size*l.Size*3),
-			make([]int32, l.BatchSize),
-		}}
-	}
-	return p
-}
-
-// feed hands out the work of the batches from first on.
-func (p *pipeline) feed(ctx context.Context, first int) {
-	pixels := p.Size * p.Size * 3
-	for b := first; b < p.Len(); b++ {
-		indices := p.order[b*p.BatchSize : min((b+1)*p.BatchSize, len(p.order))]
-		var m *making
+// makeAll makes the batches of an epoch from number first on, in free ones, until there
+// are no more, one could not be made, or ctx is done.
+func (l Loader) makeAll(ctx context.Context, epoch, first int, free <-chan Batch, done chan<- made) {
+	order, table := l.order(epoch), l.Normalization.table()
+	for from := first * l.BatchSize; from < l.Len()*l.BatchSize; from += l.BatchSize {
+		indices := order[from:min(from+l.BatchSize, len(order))]
+		b := <-free // there is always one
+		m := made{Batch: Batch{b.Pixels[:len(indices)*l.Size*l.Size*3], b.Labels[:len(indices)]}}
+		m.err = l.fill(ctx, epoch, indices, table, m.Batch)
 		select {
-		case m = <-p.free:
+		case done <- m:
 		case <-ctx.Done():
 			return
 		}
-		m.Batch = Batch{m.Pixels[:len(indices)*pixels], m.Labels[:len(indices)]}
-		m.done, m.left = make(chan struct{}), len(indices)
-		p.queue <- m // there is room for all buffers
-		for at, i := range indices {
-			select {
-			case p.jobs <- job{m, at, i}:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
-}
-
-// next waits for the next batch.
-func (p *pipeline) next(ctx context.Context) (*making, error) {
-	var m *making
-	select {
-	case m = <-p.queue:
-		select {
-		case <-m.done:
-		case <-ctx.Done():
-		}
-	case <-ctx.Done():
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("images: stopped reading: %w", err)
-	}
-	return m, m.err
-}
-
-// work does jobs until ctx is done.
-func (p *pipeline) work(ctx context.Context) {
-	scaled := image.NewRGBA(image.Rect(0, 0, p.Size, p.Size))
-	source := &rand.PCG{}
-	rng := rand.New(source)
-	pixels := p.Size * p.Size * 3
-	for {
-		select {
-		case <-ctx.Done():
+		if m.err != nil {
 			return
-		case j := <-p.jobs:
-			source.Seed(p.Seed, streamImage*uint64(p.epoch)+uint64(j.i))
-			view, err := p.view(rng, scaled, j.i)
-			if err == nil {
-				p.table.write(j.in.Pixels[j.at*pixels:(j.at+1)*pixels], scaled, view.Flip)
-				j.in.Labels[j.at] = p.Images.Labels[j.i]
-			}
-			j.in.put(j.at, err)
 		}
 	}
+}
+
+// fill puts the images with these indices into a batch. The error is that of the first
+// image that could not be read.
+func (l Loader) fill(ctx context.Context, epoch int, indices []int, table *table, b Batch) error {
+	failed := make([]error, len(indices))
+	pixels := l.Size * l.Size * 3
+	var next atomic.Int64
+	var working sync.WaitGroup
+	for range min(l.workers(), len(indices)) {
+		working.Go(func() {
+			scaled := image.NewRGBA(image.Rect(0, 0, l.Size, l.Size))
+			source := &rand.PCG{}
+			rng := rand.New(source)
+			for ctx.Err() == nil {
+				at := int(next.Add(1)) - 1
+				if at >= len(indices) {
+					return
+				}
+				i := indices[at]
+				source.Seed(l.Seed, streamImage*uint64(epoch)+uint64(i))
+				view, err := l.view(rng, scaled, i)
+				if failed[at] = err; err == nil {
+					table.write(b.Pixels[at*pixels:(at+1)*pixels], scaled, view.Flip)
+					b.Labels[at] = l.Images.Labels[i]
+				}
+			}
+		})
+	}
+	working.Wait()
+	return cmp.Or(failed...)
 }
 
 // view reads image i and scales what is seen of it, not yet mirrored.
-func (p *pipeline) view(rng *rand.Rand, scaled *image.RGBA, i int) (View, error) {
-	m, err := p.Images.Read(i)
+func (l Loader) view(rng *rand.Rand, scaled *image.RGBA, i int) (View, error) {
+	m, err := l.Images.Read(i)
 	if err != nil {
 		return View{}, err
 	}
 	if m.Bounds().Empty() {
 		return View{}, fmt.Errorf("images: image %d has no pixels", i)
 	}
-	view := p.Augment(rng, m.Bounds(), p.Size)
+	augment := l.Augment
+	if augment == nil {
+		augment = CenterCrop(1)
+	}
+	view := augment(rng, m.Bounds(), l.Size)
 	if view.Window.Empty() {
 		return View{}, fmt.Errorf("images: the augmentation shows nothing of image %d", i)
 	}
 	render(scaled, m, view.Window)
 	return view, nil
-}
-
-// put notes that the work at a position is done, or could not be. A batch has the
-// error of its first bad image, whichever was tried first.
-func (m *making) put(at int, err error) {
-	m.Lock()
-	defer m.Unlock()
-	if err != nil && (m.err == nil || at < m.failed) {
-		m.failed, m.err = at, err
-	}
-	if m.left--; m.left == 0 {
-		close(m.done)
-	}
 }

@@ -23,12 +23,12 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/ctnas/ctnas/ctnaslib/space/mobilenetv3"
 	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/datasets/internal/weights"
 	"github.com/ctnas/ctnas/datasets/ofa/internal/mlp"
 	"github.com/ctnas/ctnas/datasets/torch"
 )
@@ -72,39 +72,27 @@ func Open(ctx context.Context, path string, all ...datasets.Option) (*Predictor,
 	return p, nil
 }
 
-// widths are the predictor's inputs, and the outputs of its layers.
+// widths are the published predictor's inputs, and the outputs of its layers.
 var widths = []int{128, 400, 400, 400, 1}
 
 // read reads the published file, where layer i is number 2i of a Sequential.
 func read(path string) (mlp.Net, error) {
-	weights, err := torch.Open(path)
+	file, err := torch.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	net := make(mlp.Net, len(widths)-1)
-	for i := range net {
-		w, err := weights.Float32(fmt.Sprintf("%d.weight", 2*i), widths[i+1], widths[i])
+	parts := mlp.Parts(widths...)
+	for i, p := range parts {
+		values, err := file.Float32(fmt.Sprintf("%d.%s", i-i%2, [...]string{"weight", "bias"}[i%2]), p.Dims...)
 		if err != nil {
 			return nil, fmt.Errorf("ofa: %s is not the accuracy predictor: %w", path, err)
 		}
-		b, err := weights.Float32(fmt.Sprintf("%d.bias", 2*i), widths[i+1])
-		if err != nil {
-			return nil, fmt.Errorf("ofa: %s is not the accuracy predictor: %w", path, err)
-		}
-		net[i] = mlp.Layer{Weights: mat.NewDense(widths[i+1], widths[i], float64s(w)), Bias: float64s(b)}
+		copy(p.Values, values)
 	}
-	if err := net.Check(); err != nil {
+	if err := weights.Check(parts); err != nil {
 		return nil, fmt.Errorf("ofa: %s is damaged: %w", path, err)
 	}
-	return net, nil
-}
-
-func float64s(values []float32) []float64 {
-	wide := make([]float64, len(values))
-	for i, v := range values {
-		wide[i] = float64(v)
-	}
-	return wide
+	return mlp.New(parts), nil
 }
 
 // extremes are the smallest and the largest network.
@@ -119,15 +107,11 @@ func extremes() []mobilenetv3.Net {
 }
 
 //go:embed weights.bin
-var weights []byte
+var file []byte
 
-// embedded panics if the program was built with damaged weights, which a test excludes.
-var embedded = sync.OnceValue(func() mlp.Net {
-	net, err := mlp.Decode(weights)
-	if err != nil {
-		panic(err)
-	}
-	return net
+var embedded = weights.Once(file, func(data []byte) (mlp.Net, error) {
+	parts, err := mlp.Decode(data)
+	return mlp.New(parts), err
 })
 
 // Embedded is a smaller model, which this project trained on the published predictor's

@@ -19,15 +19,21 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space/mobilenetv3"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/datasets/internal/weights"
+	"github.com/ctnas/ctnas/datasets/ofa/internal/mlp"
 )
 
 // Also without the published file: the accuracies of testdata/predictor.csv are those
 // of the original's code.
 func TestEmbedded(t *testing.T) {
-	if len(weights) > 200_000 {
-		t.Errorf("the weights have %d bytes, want at most 200,000", len(weights))
+	if len(file) > 200_000 {
+		t.Errorf("the weights have %d bytes, want at most 200,000", len(file))
 	}
-	if err := embedded().Check(); err != nil {
+	parts, err := mlp.Decode(file)
+	if err == nil {
+		err = weights.Check(parts)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	p := Embedded()

@@ -17,26 +17,19 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"sync"
 
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/ctnas/ctnas/datasets/internal/weights"
 	"github.com/ctnas/ctnas/datasets/surrogate/internal/model"
 )
 
 //go:embed weights.bin
-var weights []byte
+var file []byte
 
-// loaded panics if the program was built with damaged weights, which a test excludes.
-var loaded = sync.OnceValue(func() *model.Model {
-	m, err := model.Decode(weights)
-	if err != nil {
-		panic(err)
-	}
-	return m
-})
+var loaded = weights.Once(file, model.Decode)
 
 // Version names the weights. It changes exactly when predictions do.
-func Version() string { return fmt.Sprintf("%x", weights[max(0, len(weights)-4):]) }
+func Version() string { return weights.Version(file) }
 
 // Predict returns the mean test accuracy of each cell, in [0, 1]: what runs that do
 // not fail reach in the median. It works on all cores and fastest for many cells at

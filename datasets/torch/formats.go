@@ -125,92 +125,105 @@ func notPyTorch(head []byte) error {
 	return fmt.Errorf("this is no checkpoint of PyTorch, it is %s", what)
 }
 
-// readLegacy reads the format before that: pickles of a magic number, a version, facts
+// legacy is a file of the format before that: pickles of a magic number, a version, facts
 // of the machine, the object, and the storages' keys; then in the order of these each
 // storage, its length before it.
-func readLegacy(r io.ReaderAt, head []byte, size int64) (any, error) {
-	type described struct {
-		storageID
-		*storage
+type legacy struct {
+	r        io.ReaderAt
+	head     []byte // the beginning of the file, with all pickles
+	size     int64
+	at       int64 // of what is to be read next
+	storages map[string]described
+}
+
+// described is a storage and what the pickle says of it.
+type described struct {
+	storageID
+	*storage
+}
+
+// next reads the next pickle.
+func (l *legacy) next() (any, error) {
+	length, err := check(l.head[l.at:])
+	if errors.Is(err, errEnds) && int64(len(l.head)) < l.size {
+		err = errLong
 	}
-	storages := make(map[string]described)
-	at := int64(0) // of what is to be read next
-	next := func() (any, error) {
-		length, err := check(head[at:])
-		if errors.Is(err, errEnds) && int64(len(head)) < size {
-			err = errLong
-		}
-		if err != nil {
-			return nil, err
-		}
-		data := head[at:][:length]
-		at += int64(length)
-		return unpickle(data, func(id storageID) (*storage, error) {
-			s, ok := storages[id.key]
-			if !ok {
-				if int64(id.count) > size/int64(id.element.size) {
-					return nil, fmt.Errorf("storage %.20q with %d numbers is not in the file", id.key, id.count)
-				}
-				s = described{id, &storage{size: id.count * id.element.size}}
-				storages[id.key] = s
-			}
-			if s.storageID != id {
-				return nil, fmt.Errorf("storage %.20q is described in two ways", id.key)
-			}
-			return s.storage, nil
-		})
-	}
-	if magic, err := next(); err != nil || !isMagic(magic) {
-		return nil, notPyTorch(head)
-	}
-	if version, err := next(); err != nil || version != 1001 {
-		return nil, errors.New("its format is of a version that is not known")
-	}
-	machine, err := next()
 	if err != nil {
 		return nil, err
 	}
-	switch little := entries(machine)["little_endian"].value; little {
+	data := l.head[l.at:][:length]
+	l.at += int64(length)
+	return unpickle(data, func(id storageID) (*storage, error) {
+		s, ok := l.storages[id.key]
+		if !ok {
+			if int64(id.count) > l.size/int64(id.element.size) {
+				return nil, fmt.Errorf("storage %.20q with %d numbers is not in the file", id.key, id.count)
+			}
+			s = described{id, &storage{size: id.count * id.element.size}}
+			l.storages[id.key] = s
+		}
+		if s.storageID != id {
+			return nil, fmt.Errorf("storage %.20q is described in two ways", id.key)
+		}
+		return s.storage, nil
+	})
+}
+
+func (l *legacy) read() (any, error) {
+	var magic, version, machine, object, keys any
+	for i, to := range []*any{&magic, &version, &machine, &object, &keys} {
+		var err error
+		if *to, err = l.next(); i == 0 && (err != nil || !isMagic(magic)) {
+			return nil, notPyTorch(l.head)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if version != 1001 {
+		return nil, errors.New("its format is of a version that is not known")
+	}
+	_, facts := entries(machine)
+	switch facts["little_endian"] {
 	case true:
 	case false:
 		return nil, errors.New("its numbers are big-endian, not little-endian; save it on another machine")
 	default:
 		return nil, errors.New("it does not say whether its numbers are little-endian: it is damaged")
 	}
-	object, err := next()
-	if err != nil {
-		return nil, err
-	}
-	keys, err := next()
-	if err != nil {
-		return nil, err
-	}
 	list, ok := keys.(*types.List)
-	if !ok || list.Len() != len(storages) {
+	if !ok || list.Len() != len(l.storages) {
 		return nil, errors.New("the list of its storages is malformed")
 	}
 	for _, key := range *list {
 		name, _ := key.(string)
-		s, ok := storages[name]
+		s, ok := l.storages[name]
 		if !ok || s.load != nil {
 			return nil, errors.New("the list of its storages is malformed")
 		}
-		var count [8]byte
-		if _, err := r.ReadAt(count[:], at); err != nil && !errors.Is(err, io.EOF) {
+		if err := l.place(s); err != nil {
 			return nil, err
 		}
-		start, length := at+int64(len(count)), int64(s.size)
-		if length > size-start || le.Uint64(count[:]) != uint64(s.count) {
-			return nil, fmt.Errorf("the file is truncated or damaged: storage %.20q is not there", name)
-		}
-		s.load = func() ([]byte, error) {
-			data := make([]byte, length)
-			_, err := io.ReadFull(io.NewSectionReader(r, start, length), data)
-			return data, err
-		}
-		at = start + length
 	}
 	return object, nil
+}
+
+// place finds the numbers of the next storage.
+func (l *legacy) place(s described) error {
+	var count [8]byte
+	if _, err := l.r.ReadAt(count[:], l.at); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	start, length := l.at+int64(len(count)), int64(s.size)
+	if length > l.size-start || le.Uint64(count[:]) != uint64(s.count) {
+		return fmt.Errorf("the file is truncated or damaged: storage %.20q is not there", s.key)
+	}
+	s.load = func() ([]byte, error) {
+		data := make([]byte, length)
+		_, err := io.ReadFull(io.NewSectionReader(l.r, start, length), data)
+		return data, err
+	}
+	l.at = start + length
+	return nil
 }
 
 // isMagic says whether a pickle's object is PyTorch's magic number.

@@ -55,43 +55,51 @@ var forms = func() (forms [256]int) {
 	return forms
 }()
 
+// argument is the size of an opcode's argument, of which rest is the beginning.
+func argument(op byte, rest []byte) (size int, err error) {
+	counted := func(bytes int) (int, error) {
+		var n [8]byte
+		copy(n[:bytes], rest)
+		return bytes + int(min(le.Uint64(n[:]), maxPickle)), nil // more than that is not there either
+	}
+	switch form := forms[op]; form {
+	case unknown:
+		return 0, fmt.Errorf("its pickle has the opcode %#02x, which torch.save does not write", op)
+	case counted1:
+		return counted(1)
+	case counted4:
+		return counted(4)
+	case counted8:
+		return counted(8)
+	case line, twoLines:
+		for lines := 1 + line - form; lines > 0; lines-- {
+			n := 1 + bytes.IndexByte(rest[size:min(len(rest), maxLine)], '\n')
+			if n == 0 {
+				return 0, fmt.Errorf("a line of its pickle does not end, within the file or %d bytes: the file is truncated or damaged", maxLine)
+			}
+			size += n
+		}
+		return size, nil
+	default:
+		return form, nil
+	}
+}
+
 // check looks through the first pickle in data before anything is done with it, and returns its length. The library
 // that interprets it allocates whatever length an opcode claims, and a stack for each level of nesting: so lengths,
 // number and depth of the opcodes are checked here. What Python 2 wrote and the library cannot read is changed in place.
 func check(data []byte) (length int, err error) {
 	depth := 0
 	for at, count := 0, 0; at < len(data); count++ {
-		op, size := data[at], forms[data[at]]
-		at++
-		rest := data[at:]
-		counted := func(bytes int) int {
-			var n [8]byte
-			copy(n[:bytes], rest)
-			return bytes + int(min(le.Uint64(n[:]), maxPickle)) // more than that is not there either
-		}
-		switch size {
-		case unknown:
-			return 0, fmt.Errorf("its pickle has the opcode %#02x, which torch.save does not write", op)
-		case counted1:
-			size = counted(1)
-		case counted4:
-			size = counted(4)
-		case counted8:
-			size = counted(8)
-		case line, twoLines:
-			lines := 1 + line - size
-			for size = 0; lines > 0; lines-- {
-				n := 1 + bytes.IndexByte(rest[size:min(len(rest), maxLine)], '\n')
-				if n == 0 {
-					return 0, fmt.Errorf("a line of its pickle does not end, within the file or %d bytes: the file is truncated or damaged", maxLine)
-				}
-				size += n
-			}
+		op, rest := data[at], data[at+1:]
+		size, err := argument(op, rest)
+		if err != nil {
+			return 0, err
 		}
 		if size > len(rest) {
 			return 0, errEnds
 		}
-		at += size
+		at += 1 + size
 		switch op {
 		case '.':
 			// The library knows this function, and has it copy its argument however often it is called.
@@ -257,7 +265,8 @@ func (o *object) PyNew(...any) (any, error) { return &object{class: o.class}, ni
 
 // PySetState implements [types.PyStateSettable].
 func (o *object) PySetState(state any) error {
-	_, o.isModule = entries(state)["_modules"]
+	_, items := entries(state)
+	_, o.isModule = items["_modules"]
 	return nil
 }
 

@@ -6,7 +6,10 @@
 //
 // Such a file is a pickle, that is, a program, and in Python reading one runs whatever
 // is in it. Here nothing of it is run: what is neither a tensor nor a dict is left out,
-// and no file can ask for more memory than what is in it warrants.
+// and no file can ask for more memory than what is in it warrants. The library that
+// interprets pickles has a package for PyTorch's files, too, which is not used: it takes
+// the sizes that a file claims, ignores the order of bytes, and does not read compressed
+// storages, parameters, protocol 0 or kinds of numbers that are newer.
 package torch
 
 import (
@@ -14,7 +17,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"os"
 	"regexp"
@@ -65,12 +67,12 @@ func read(r io.ReaderAt, size int64, keys []string) (*StateDict, error) {
 		return nil, err
 	}
 	for _, key := range keys {
-		items := entries(object)
-		item, ok := items[key]
+		_, items := entries(object)
+		value, ok := items[key]
 		if !ok {
 			return nil, fmt.Errorf("it holds nothing under %q, it holds %s", key, describe(object))
 		}
-		object = item.value
+		object = value
 	}
 	found := search(object, keys, make(map[any]bool))
 	switch len(found) {
@@ -86,8 +88,8 @@ func read(r io.ReaderAt, size int64, keys []string) (*StateDict, error) {
 		return nil, fmt.Errorf("it holds %d state dicts, under the keys %s; choose one by its keys, as in Open(path, %s)", len(found), strings.Join(places, ", "), place)
 	}
 	d := &StateDict{tensors: make(map[string]*tensor)}
-	for _, name := range names(found[0].items) {
-		if t, ok := found[0].items[name].value.(*tensor); ok {
+	for _, name := range found[0].names {
+		if t, ok := found[0].items[name].(*tensor); ok {
 			d.tensors[name] = t
 			d.names = append(d.names, name)
 		}
@@ -108,13 +110,14 @@ func load(r io.ReaderAt, size int64) (any, error) {
 	if bytes.HasPrefix(head, []byte(zipMagic)) {
 		return nil, fmt.Errorf("the zip file is truncated or damaged: %w", err)
 	}
-	return readLegacy(r, head, size)
+	l := legacy{r: r, head: head, size: size, storages: make(map[string]described)}
+	return l.read()
 }
 
 // place is a dict of tensors, and the keys that lead to it.
 type place struct {
-	keys  []string
-	items map[string]item
+	keys, names []string
+	items       map[string]any
 }
 
 // ofModel matches keys of the state dict of a model.
@@ -125,15 +128,15 @@ const maxKeys = 8
 
 // search finds the innermost dicts of tensors in an object that was not seen before.
 func search(object any, keys []string, seen map[any]bool) []place {
-	items := entries(object)
+	names, items := entries(object)
 	if _, isOptimizer := items["param_groups"]; items == nil || isOptimizer || seen[object] || len(keys) > maxKeys {
 		return nil
 	}
 	seen[object] = true
 	var ofModels, others []place
 	hasTensors := false
-	for _, name := range names(items) {
-		value := items[name].value
+	for _, name := range names {
+		value := items[name]
 		if _, ok := value.(*tensor); ok {
 			hasTensors = true
 		} else if !strings.HasSuffix(name, "_extra_state") { // which belongs to the tensors beside it
@@ -151,7 +154,7 @@ func search(object any, keys []string, seen map[any]bool) []place {
 	case len(others) > 0:
 		return others
 	case hasTensors:
-		return []place{{keys, items}}
+		return []place{{keys, names, items}}
 	}
 	return nil
 }
@@ -170,15 +173,15 @@ func describe(value any) string {
 	case *types.List, *types.Tuple:
 		return "a list"
 	}
-	items := entries(value)
+	names, items := entries(value)
 	if items == nil {
 		return "no dict"
 	}
 	var kinds []string
-	for _, name := range names(items) {
+	for _, name := range names {
 		kind := fmt.Sprintf("%.60q", name)
 		// What has entries of its own may hold itself.
-		if o, ok := items[name].value.(*object); ok && len(o.entries) == 0 {
+		if o, ok := items[name].(*object); ok && len(o.entries) == 0 {
 			kind += ", " + describe(o)
 		} else if ok {
 			kind += fmt.Sprintf(", an object of %.60q", o.class)
@@ -191,22 +194,16 @@ func describe(value any) string {
 	return fmt.Sprintf("a dict of %d entries: %s", len(items), strings.Join(kinds, "; "))
 }
 
-// item is an entry of a dict, and the place at which it stands there.
-type item struct {
-	place int
-	value any
-}
-
-// entries are those of a dict whose keys are strings, or nil if it is not a dict.
-func entries(value any) map[string]item {
-	items := make(map[string]item)
+// entries are those of a dict whose keys are strings, and their names in the order of the
+// file; items is nil if it is not a dict.
+func entries(value any) (names []string, items map[string]any) {
+	items = make(map[string]any)
 	add := func(key, value any) {
 		if name, ok := key.(string); ok {
-			place := len(items)
-			if old, ok := items[name]; ok {
-				place = old.place
+			if _, known := items[name]; !known {
+				names = append(names, name)
 			}
-			items[name] = item{place, value}
+			items[name] = value
 		}
 	}
 	switch dict := value.(type) {
@@ -221,14 +218,9 @@ func entries(value any) map[string]item {
 			add(e.Value.(*types.OrderedDictEntry).Key, e.Value.(*types.OrderedDictEntry).Value)
 		}
 	default:
-		return nil
+		return nil, nil
 	}
-	return items
-}
-
-// names are the keys of items, in the order of the file.
-func names(items map[string]item) []string {
-	return slices.SortedFunc(maps.Keys(items), func(a, b string) int { return items[a].place - items[b].place })
+	return names, items
 }
 
 // Names are the names of the tensors as the file has them, in its order. Those that a DataParallel saved begin with

@@ -84,16 +84,16 @@ func TestDamaged(t *testing.T) {
 			readAll(t, damaged)
 		}
 	}
-	d, err := Open("testdata/zip.pth")
+	whole, err := os.ReadFile("testdata/zip.pth")
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole, _ := os.ReadFile("testdata/zip.pth")
 	if !bytes.Contains(whole, floats(0, 0.125)) {
 		t.Fatal("the matrix is not in the file")
 	}
 	changed := bytes.Replace(whole, floats(0, 0.125), floats(0, 0.126), 1)
-	if d, err = Read(bytes.NewReader(changed), int64(len(changed))); err != nil {
+	d, err := Read(bytes.NewReader(changed), int64(len(changed)))
+	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Float32("matrix", 2, 3); err == nil || !strings.Contains(err.Error(), "checksum") {

@@ -3,7 +3,7 @@
 //	GOEXPERIMENT=simd go run ./datasets/nasbench301/train
 //
 // It labels random genotypes with the published model, after all epochs, trains the
-// network on them, measures it on others, and writes internal/distilled/weights.bin,
+// network on them, measures it on others, and writes weights.bin,
 // card.json and README.md to the folder of the package. The model is looked for as
 // [nasbench301.Open] does; CTNAS_DATA may name its folder. It takes some ten minutes
 // on 2 cores.
@@ -12,16 +12,10 @@ package main
 import (
 	"context"
 	_ "embed"
-	"encoding/json"
-	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
-	"os/signal"
-	"path/filepath"
 	"runtime"
-	"strings"
 	"text/template"
 	"time"
 
@@ -29,25 +23,23 @@ import (
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/metric"
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/darts"
 	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/datasets/internal/training"
+	"github.com/ctnas/ctnas/datasets/internal/weights"
 	"github.com/ctnas/ctnas/datasets/nasbench301"
 	"github.com/ctnas/ctnas/datasets/nasbench301/internal/distilled"
 )
 
 // config is all that the weights depend on, beside the published model.
 type config struct {
-	Genotypes    int     `json:"genotypes"` // random ones, to train on
-	Epochs       int     `json:"epochs"`
-	Batch        int     `json:"batch"`
-	LearningRate float64 `json:"learning_rate"` // of Adam at first; it falls to 0 as a cosine
-	WeightDecay  float64 `json:"weight_decay"`  // L2 penalty: WeightDecay/2 · ‖w‖² joins the loss
-	Seed         uint64  `json:"seed"`
+	training.Config
+	Genotypes   int     `json:"genotypes"`    // random ones, to train on
+	WeightDecay float64 `json:"weight_decay"` // L2 penalty: WeightDecay/2 · ‖w‖² joins the loss
 }
 
-var configuration = config{Genotypes: 1_500_000, Epochs: 10, Batch: 1000, LearningRate: 3e-3, WeightDecay: 1e-6, Seed: 1}
+var configuration = config{training.Config{Epochs: 10, Batch: 1000, LearningRate: 3e-3, Seed: 1}, 1_500_000, 1e-6}
 
 // heldOut is the number of fresh genotypes that the network is measured on.
 const heldOut = 10_000
@@ -76,16 +68,7 @@ type card struct {
 	Known map[string][2]float64 `json:"known"`
 }
 
-func main() {
-	out := flag.String("out", filepath.Join("datasets", "nasbench301"), "`folder` for internal/distilled/weights.bin, card.json and README.md")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *out); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
+func main() { training.Main("datasets/nasbench301", run) }
 
 func run(ctx context.Context, out string) error {
 	backend, err := engine.Open()
@@ -117,44 +100,16 @@ func run(ctx context.Context, out string) error {
 	if err != nil {
 		return err
 	}
-	weights := net.Encode()
 	facts.Data, facts.Config = published.Source().Description, c
-	facts.Minutes, facts.Cores, facts.Go = round(time.Since(start).Minutes(), 1), runtime.GOMAXPROCS(0), runtime.Version()
-	facts.Weights = distilled.Size
-	return write(out, weights, facts)
+	facts.Minutes, facts.Cores, facts.Go = training.RoundTo(time.Since(start).Minutes(), 1), runtime.GOMAXPROCS(0), runtime.Version()
+	facts.Weights = weights.Count(net.Parts())
+	return training.Write(out, net.Encode(), facts, page)
 }
 
 //go:embed card.md.tmpl
-var cardText string
+var text string
 
-var cardTemplate = template.Must(template.New("card").Parse(cardText))
-
-// write writes the weights and the card, each file whole or not at all.
-func write(out string, weights []byte, facts card) error {
-	numbers, err := json.MarshalIndent(facts, "", "  ")
-	if err != nil {
-		return err
-	}
-	var text strings.Builder
-	if err := cardTemplate.Execute(&text, facts); err != nil {
-		return err
-	}
-	for _, file := range []struct {
-		path string
-		data []byte
-	}{
-		{filepath.Join("internal", "distilled", "weights.bin"), weights},
-		{"card.json", append(numbers, '\n')},
-		{"README.md", []byte(text.String())},
-	} {
-		path := filepath.Join(out, file.path)
-		if err := rundir.WriteFile(path, file.data); err != nil {
-			return err
-		}
-		fmt.Println("wrote", path)
-	}
-	return nil
-}
+var page = template.Must(template.New("card").Parse(text))
 
 // label draws distinct genotypes and asks the published model for their accuracies.
 func label(published *nasbench301.Predictor, rng *rand.Rand, n int) ([]darts.Genotype, []float64, error) {
@@ -187,8 +142,8 @@ func measure(published *nasbench301.Predictor, net *distilled.Net, rng *rand.Ran
 	}
 	spread := 100 * stat.StdDev(accuracies, nil)
 	c := card{
-		HeldOut: heldOut, KendallTau: round(tau, 4), RMSE: round(math.Sqrt(squares), 4),
-		R2: round(stat.RSquaredFrom(predicted, accuracies, nil), 4), StdOfLabels: round(spread, 4),
+		HeldOut: heldOut, KendallTau: training.RoundTo(tau, 4), RMSE: training.RoundTo(math.Sqrt(squares), 4),
+		R2: training.RoundTo(stat.RSquaredFrom(predicted, accuracies, nil), 4), StdOfLabels: training.RoundTo(spread, 4),
 		Hidden: distilled.Hidden, AllEpochs: nasbench301.Epochs, Known: make(map[string][2]float64),
 	}
 	for name, g := range map[string]darts.Genotype{
@@ -199,12 +154,7 @@ func measure(published *nasbench301.Predictor, net *distilled.Net, rng *rand.Ran
 		if err != nil {
 			return card{}, err
 		}
-		c.Known[name] = [2]float64{round(100*real[0], 3), round(100*net.Predict([]darts.Genotype{g})[0], 3)}
+		c.Known[name] = [2]float64{training.RoundTo(100*real[0], 3), training.RoundTo(100*net.Predict([]darts.Genotype{g})[0], 3)}
 	}
 	return c, nil
-}
-
-func round(x float64, digits int) float64 {
-	scale := math.Pow10(digits)
-	return math.Round(x*scale) / scale
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/metric"
+	"github.com/ctnas/ctnas/datasets/internal/training"
 	"github.com/ctnas/ctnas/datasets/nasbench301"
 	"github.com/ctnas/ctnas/datasets/nasbench301/internal/distilled"
 )
@@ -24,7 +25,7 @@ func TestFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := config{Epochs: 6, Batch: 100, LearningRate: 3e-3, WeightDecay: 1e-6, Seed: 1}
+	c := config{Config: training.Config{Epochs: 6, Batch: 100, LearningRate: 3e-3, Seed: 1}, WeightDecay: 1e-6}
 	net, err := fit(t.Context(), backend, c, genotypes, accuracies)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +44,7 @@ func TestFit(t *testing.T) {
 
 // The measured facts of a network against itself.
 func TestMeasure(t *testing.T) {
-	weights, err := os.ReadFile(filepath.Join("..", "internal", "distilled", "weights.bin"))
+	weights, err := os.ReadFile(filepath.Join("..", "weights.bin"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,22 +2,18 @@ package main
 
 import (
 	_ "embed"
-	"encoding/json"
-	"fmt"
 	"math"
 	"math/rand/v2"
-	"path/filepath"
-	"slices"
-	"strings"
 	"text/template"
 
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/ctnas/ctnas/ctnaslib/metric"
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/mobilenetv3"
+	"github.com/ctnas/ctnas/datasets/internal/training"
+	"github.com/ctnas/ctnas/datasets/internal/weights"
 	"github.com/ctnas/ctnas/datasets/ofa"
 	"github.com/ctnas/ctnas/datasets/ofa/internal/mlp"
 )
@@ -27,6 +23,7 @@ import (
 type card struct {
 	Data     string        `json:"data"`
 	Training config        `json:"training"`
+	Hidden   []int         `json:"hidden"` // outputs of each layer but the last
 	Weights  int           `json:"weights"`
 	Fresh    []measurement `json:"fresh"`
 }
@@ -99,54 +96,19 @@ func compare(teacher *ofa.Predictor, model mlp.Net, archs []space.Arch) (measure
 
 // meanOfBest is the mean accuracy, in percent, of the n networks of highest score.
 func meanOfBest(scores, accuracies []float64, n int) float64 {
-	order := make([]int, len(scores))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int {
-		if scores[a] > scores[b] {
-			return -1
-		}
-		return 1
-	})
 	sum := 0.0
-	for _, i := range order[:n] {
+	for _, i := range training.Best(scores, n) {
 		sum += 100 * accuracies[i] / float64(n)
 	}
 	return sum
 }
 
-//go:embed card.md.tmpl
-var cardText string
-
-var cardTemplate = template.Must(template.New("card").Parse(cardText))
-
-// write writes weights.bin, card.json and README.md, each whole or not at all.
-func write(folder string, model mlp.Net, c card) error {
-	for _, w := range slicesOf(model) {
-		c.Weights += len(w)
-	}
-	facts, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		return err
-	}
-	var text strings.Builder
-	if err := cardTemplate.Execute(&text, c); err != nil {
-		return err
-	}
-	for _, file := range []struct {
-		name string
-		data []byte
-	}{
-		{"weights.bin", model.Encode()},
-		{"card.json", append(facts, '\n')},
-		{"README.md", []byte(text.String())},
-	} {
-		path := filepath.Join(folder, file.name)
-		if err := rundir.WriteFile(path, file.data); err != nil {
-			return err
-		}
-		fmt.Println("wrote", path)
-	}
-	return nil
+func newCard(data string, c config, fresh []measurement) card {
+	widths := mlp.Embedded
+	return card{data, c, widths[1 : len(widths)-1], weights.Count(mlp.Parts(widths...)), fresh}
 }
+
+//go:embed card.md.tmpl
+var text string
+
+var page = template.Must(template.New("card").Parse(text))

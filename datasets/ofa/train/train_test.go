@@ -9,55 +9,23 @@ import (
 	"strings"
 	"testing"
 
-	"gonum.org/v1/gonum/mat"
-
+	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/mobilenetv3"
+	"github.com/ctnas/ctnas/datasets/internal/training"
 	"github.com/ctnas/ctnas/datasets/ofa"
 	"github.com/ctnas/ctnas/datasets/ofa/internal/mlp"
 )
 
-// The gradient is compared with difference quotients of the loss.
-func TestGradients(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 1))
-	model := newModel(rng, []int{5, 4, 3, 1})
-	for _, layer := range model {
-		for i := range layer.Bias {
-			layer.Bias[i] = rng.NormFloat64()
-		}
-	}
-	x := mat.NewDense(6, 5, nil)
-	x.Apply(func(_, _ int, _ float64) float64 { return rng.NormFloat64() }, x)
-	y := []float64{1, -2, 0.5, 0, 3, -1}
-	loss, gradient := gradients(model, x, y)
-	want := 0.0
-	for i, v := range model.Apply(x).RawMatrix().Data {
-		want += (v - y[i]) * (v - y[i]) / 6
-	}
-	if math.Abs(loss-want) > 1e-12 {
-		t.Errorf("the loss is %v, want %v", loss, want)
-	}
-	const h = 1e-6
-	exact := slicesOf(gradient)
-	for i, w := range slicesOf(model) {
-		for j := range w {
-			w[j] += h
-			up, _ := gradients(model, x, y)
-			w[j] -= 2 * h
-			down, _ := gradients(model, x, y)
-			w[j] += h
-			if quotient := (up - down) / (2 * h); math.Abs(quotient-exact[i][j]) > 1e-6 {
-				t.Errorf("weight %d of slice %d has the gradient %v, want %v", j, i, exact[i][j], quotient)
-			}
-		}
-	}
-}
-
 // A model of a model, far smaller than the real one, comes close to it.
 func TestFit(t *testing.T) {
 	teacher := ofa.Embedded()
-	c := config{Hidden: []int{16}, Networks: 4096, Epochs: 10, Batch: 64, LearningRate: 0.01, Seed: 3}
-	model, err := fit(context.Background(), teacher, c)
+	backend, err := engine.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := config{training.Config{Epochs: 5, Batch: 64, LearningRate: 0.003, Seed: 3}, 2048}
+	parts, err := fit(context.Background(), backend, teacher, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +38,7 @@ func TestFit(t *testing.T) {
 	for i := range archs {
 		archs[i] = s.Sample(rng)
 	}
-	m, err := compare(teacher, model, archs)
+	m, err := compare(teacher, mlp.New(parts), archs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +49,7 @@ func TestFit(t *testing.T) {
 
 	stopped, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := fit(stopped, teacher, c); err == nil {
+	if _, err := fit(stopped, backend, teacher, c); err == nil {
 		t.Error("training cannot be interrupted")
 	}
 }
@@ -94,21 +62,20 @@ func TestMeanOfBest(t *testing.T) {
 
 func TestWrite(t *testing.T) {
 	folder := t.TempDir()
-	model := newModel(rand.New(rand.NewPCG(5, 5)), []int{120, 2, 1})
-	c := card{Data: "DATA", Training: config{Hidden: []int{2}}, Fresh: []measurement{{Space: "SPACE", KendallTau: 0.12345}}}
-	if err := write(folder, model, c); err != nil {
+	c := newCard("DATA", config{}, []measurement{{Space: "SPACE", KendallTau: 0.12345}})
+	if err := training.Write(folder, mlp.Encode(mlp.Parts(mlp.Embedded...)), c, page); err != nil {
 		t.Fatal(err)
 	}
 	weights, err := os.ReadFile(filepath.Join(folder, "weights.bin"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if read, err := mlp.Decode(weights); err != nil || len(read) != 2 || read.Inputs() != 120 {
+	if _, err := mlp.Decode(weights); err != nil {
 		t.Errorf("the weights are not read back: %v", err)
 	}
 	for file, words := range map[string][]string{
-		"README.md": {"DATA", "SPACE", "0.1235", "245 weights"},
-		"card.json": {"DATA", "SPACE", "0.12345", `"weights": 245`},
+		"README.md": {"DATA", "SPACE", "0.1235", "240 and 240", "87121 weights"},
+		"card.json": {"DATA", "SPACE", "0.12345", `"weights": 87121`},
 	} {
 		text, err := os.ReadFile(filepath.Join(folder, file))
 		for _, word := range words {

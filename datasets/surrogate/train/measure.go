@@ -1,25 +1,27 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	_ "embed"
 	"fmt"
 	"math"
 	"slices"
+	"text/template"
 	"time"
-
-	"gonum.org/v1/gonum/stat"
 
 	"github.com/ctnas/ctnas/ctnaslib/metric"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/datasets/internal/training"
 	"github.com/ctnas/ctnas/datasets/surrogate/internal/model"
+	"github.com/gomlx/compute"
+	"gonum.org/v1/gonum/stat"
 )
 
 // card is all that was measured of a model, card.json.
 type card struct {
 	Data      string    `json:"data"`
-	Training  training  `json:"training"`
+	Training  facts     `json:"training"`
 	HeldOut   heldOut   `json:"held_out"`
 	Noise     noise     `json:"noise"`
 	NAC       nac       `json:"nac"`
@@ -96,7 +98,7 @@ type inference struct {
 // bounds are the limits of the ranges, in percent.
 var bounds = []float64{0, 80, 86, 88, 89, 90, 91, 92, 93, 94, 100}
 
-func measure(ctx context.Context, m *model.Model, p parts) (*card, error) {
+func measure(ctx context.Context, backend compute.Backend, m *model.Model, p parts) (*card, error) {
 	c := &card{}
 	c.Inference = inference{nasbench101.NumCells, math.Inf(1)}
 	for range 3 { // the fastest, in case other programs are running
@@ -104,7 +106,7 @@ func measure(ctx context.Context, m *model.Model, p parts) (*card, error) {
 		if _, err := m.Predict(ctx, nasbench101.Enumerate()); err != nil {
 			return nil, err
 		}
-		c.Inference.Seconds = min(c.Inference.Seconds, round(time.Since(start).Seconds(), 2))
+		c.Inference.Seconds = min(c.Inference.Seconds, training.RoundTo(time.Since(start).Seconds(), 2))
 	}
 	fmt.Printf("predicting all cells takes %v s\n", c.Inference.Seconds)
 
@@ -120,7 +122,7 @@ func measure(ctx context.Context, m *model.Model, p parts) (*card, error) {
 	if c.Noise, err = measureNoise(ctx, m, slices.Concat(p.train, p.tuning, p.heldOut)); err != nil {
 		return nil, err
 	}
-	c.NAC, err = measureNAC(ctx, m, slices.Concat(p.train, p.tuning, p.heldOut))
+	c.NAC, err = measureNAC(ctx, backend, m, slices.Concat(p.train, p.tuning, p.heldOut))
 	return c, err
 }
 
@@ -129,8 +131,8 @@ func measureHeldOut(predicted, real []float64) (h heldOut, err error) {
 	if h.KendallTau, err = metric.KendallTau(predicted, real); err != nil {
 		return h, err
 	}
-	h.KendallTau = round(h.KendallTau, 4)
-	h.R2 = round(stat.RSquaredFrom(predicted, real, nil), 4)
+	h.KendallTau = training.RoundTo(h.KendallTau, 4)
+	h.R2 = training.RoundTo(stat.RSquaredFrom(predicted, real, nil), 4)
 	var healthyPredicted, healthyReal []float64
 	for i, t := range real {
 		if t < 0.8 {
@@ -146,7 +148,7 @@ func measureHeldOut(predicted, real []float64) (h heldOut, err error) {
 			healthyPredicted, healthyReal = append(healthyPredicted, predicted[i]), append(healthyReal, t)
 		}
 	}
-	h.R2NoFailed = round(stat.RSquaredFrom(healthyPredicted, healthyReal, nil), 4)
+	h.R2NoFailed = training.RoundTo(stat.RSquaredFrom(healthyPredicted, healthyReal, nil), 4)
 	all := errorsIn(predicted, real, 0, 100)
 	h.RMSE, h.MAE = all.RMSE, all.MAE
 	for k := 1; k < len(bounds); k++ {
@@ -173,36 +175,26 @@ func errorsIn(predicted, real []float64, from, to float64) errorRange {
 		r.MAE += math.Abs(e)
 	}
 	n := float64(max(r.Cells, 1))
-	r.Bias, r.RMSE, r.MAE = round(r.Bias/n, 3), round(math.Sqrt(r.RMSE/n), 3), round(r.MAE/n, 3)
+	r.Bias, r.RMSE, r.MAE = training.RoundTo(r.Bias/n, 3), training.RoundTo(math.Sqrt(r.RMSE/n), 3), training.RoundTo(r.MAE/n, 3)
 	return r
 }
 
 // overlap counts the cells that are among the n best both predicted and real, and
 // gives the mean real accuracy of either n in percent.
 func overlap(predicted, real []float64, n int) (common int, predictedMean, realMean float64) {
-	top := best(real, n)
+	top := training.Best(real, n)
 	isTop := make(map[int]bool, n)
 	for _, i := range top {
 		isTop[i] = true
 		realMean += 100 * real[i] / float64(n)
 	}
-	for _, i := range best(predicted, n) {
+	for _, i := range training.Best(predicted, n) {
 		if isTop[i] {
 			common++
 		}
 		predictedMean += 100 * real[i] / float64(n)
 	}
-	return common, round(predictedMean, 3), round(realMean, 3)
-}
-
-// best are the positions of the n largest values.
-func best(values []float64, n int) []int {
-	order := make([]int, len(values))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(values[j], values[i]) })
-	return order[:n]
+	return common, training.RoundTo(predictedMean, 3), training.RoundTo(realMean, 3)
 }
 
 func measureNoise(ctx context.Context, m *model.Model, rows []datasets.Row) (n noise, err error) {
@@ -238,7 +230,7 @@ func measureNoise(ctx context.Context, m *model.Model, rows []datasets.Row) (n n
 		if err != nil {
 			return n, err
 		}
-		*pair.tau = round(tau, 4)
+		*pair.tau = training.RoundTo(tau, 4)
 	}
 	for k := 1; k < len(bounds); k++ {
 		from, to := bounds[k-1], bounds[k]
@@ -259,10 +251,28 @@ func differenceIn(validations, tests []float64, from, to float64) difference {
 		return difference{Cells: len(d)}
 	}
 	mean, std := stat.MeanStdDev(d, nil)
-	return difference{len(d), round(mean, 3), round(std, 3)}
+	return difference{len(d), training.RoundTo(mean, 3), training.RoundTo(std, 3)}
 }
 
-func round(x float64, digits int) float64 {
-	scale := math.Pow10(digits)
-	return math.Round(x*scale) / scale
-}
+//go:embed card.md.tmpl
+var text string
+
+var page = template.Must(template.New("card").Funcs(template.FuncMap{
+	"tau":     func(x float64) string { return fmt.Sprintf("%.4f", x) },
+	"percent": func(x float64) string { return fmt.Sprintf("%.2f", x) },
+	"between": func(from, to float64) string {
+		switch {
+		case from == 0:
+			return fmt.Sprintf("below %g %%", to)
+		case to == 100:
+			return fmt.Sprintf("%g %% and above", from)
+		}
+		return fmt.Sprintf("%g – %g %%", from, to)
+	},
+	"std": func(d difference) string {
+		if d.Cells < 2 {
+			return "–"
+		}
+		return fmt.Sprintf("%+.2f ± %.2f", d.Mean, d.Std)
+	},
+}).Parse(text))

@@ -7,14 +7,15 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"gonum.org/v1/gonum/stat"
-
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/datasets/internal/training"
 	"github.com/ctnas/ctnas/datasets/surrogate/internal/model"
+	"github.com/gomlx/compute"
+	"gonum.org/v1/gonum/stat"
 )
 
 // nac compares NACs trained on validation accuracies of the surrogate with NACs
@@ -33,11 +34,7 @@ type nac struct {
 
 const nacSeeds = 6
 
-func measureNAC(ctx context.Context, m *model.Model, rows []datasets.Row) (n nac, err error) {
-	backend, err := engine.Open()
-	if err != nil {
-		return n, err
-	}
+func measureNAC(ctx context.Context, backend compute.Backend, m *model.Model, rows []datasets.Row) (n nac, err error) {
 	config := comparator.Released()
 	config.Pairing, config.LearningRate, config.Epochs, config.BatchSize = comparator.AllPairs, 1e-3, 200, 423
 	n = nac{Labels: 423, TestCells: 1000, Epochs: config.Epochs, Backend: engine.Describe(backend)}
@@ -79,7 +76,7 @@ func measureNAC(ctx context.Context, m *model.Model, rows []datasets.Row) (n nac
 				}
 			}
 			tau, err := nac.KendallTau(archs, tests)
-			return round(tau, 4), err
+			return training.RoundTo(tau, 4), err
 		}
 		ofReal, err := tau(real)
 		if err != nil {
@@ -92,6 +89,6 @@ func measureNAC(ctx context.Context, m *model.Model, rows []datasets.Row) (n nac
 		fmt.Printf("NAC, seed %d: tau %.4f from real labels, %.4f from the surrogate's\n", seed, ofReal, ofSurrogate)
 		n.TauReal, n.TauSurrogate = append(n.TauReal, ofReal), append(n.TauSurrogate, ofSurrogate)
 	}
-	n.MeanReal, n.MeanSurrogate = round(stat.Mean(n.TauReal, nil), 4), round(stat.Mean(n.TauSurrogate, nil), 4)
+	n.MeanReal, n.MeanSurrogate = training.RoundTo(stat.Mean(n.TauReal, nil), 4), training.RoundTo(stat.Mean(n.TauSurrogate, nil), 4)
 	return n, nil
 }

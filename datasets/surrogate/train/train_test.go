@@ -11,10 +11,63 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/datasets/internal/training"
+	"github.com/ctnas/ctnas/datasets/surrogate/internal/dagnet"
 	"github.com/ctnas/ctnas/datasets/surrogate/internal/model"
+	"github.com/gomlx/compute"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	gomlx "github.com/gomlx/gomlx/ml/model"
 )
+
+func goBackend(t *testing.T) compute.Backend {
+	t.Helper()
+	backend, err := engine.OpenConfig("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return backend
+}
+
+// The graph that is trained is the network that predicts.
+func TestPredict(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	net := dagnet.New(16)
+	for _, p := range net.Parts() {
+		for i := range p.Values {
+			p.Values[i] = float32(0.3 * rng.NormFloat64())
+		}
+	}
+	run, err := gomlx.NewExec(goBackend(t), gomlx.NewStore(), func(root *gomlx.Scope, inputs []*Node) *Node {
+		for _, p := range net.Parts() {
+			if _, err := root.At("model").CreateVariable(p.Name, tensors.FromFlatDataAndDimensions(p.Values, p.Dims...)); err != nil {
+				t.Error(err)
+			}
+		}
+		return predict(root, net.Parts(), inputs)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells := []nasbench101.Cell{{}}
+	cells[0], _ = nasbench101.Parse("1:")
+	for range 200 {
+		cells = append(cells, nasbench101.Space{}.Sample(rng).(nasbench101.Cell))
+	}
+	out, err := run.Call1(engine.Args(inputsOf(cells))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := tensors.MustCopyFlatData[float32](out)
+	for i, want := range net.Predict(new(dagnet.Memory), dagnet.NewPlan(cells)) {
+		if math.Abs(float64(got[i]-want)) > 1e-4*(1+math.Abs(float64(want))) {
+			t.Errorf("%v has %v, want %v", cells[i], got[i], want)
+		}
+	}
+}
 
 // smallParts are random cells with an invented accuracy that their operations
 // determine.
@@ -61,7 +114,7 @@ func (c *afterSteps) Err() error {
 func TestFitResumes(t *testing.T) {
 	configure(t, 3)
 	p := smallParts()
-	whole, facts, err := fit(context.Background(), t.TempDir(), p)
+	whole, facts, err := fit(context.Background(), goBackend(t), t.TempDir(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,10 +122,10 @@ func TestFitResumes(t *testing.T) {
 		t.Errorf("Kendall's tau is %v after training", facts.KendallTuned)
 	}
 	root := t.TempDir()
-	if _, _, err := fit(&afterSteps{context.Background(), 100}, root, p); !errors.Is(err, context.Canceled) {
+	if _, _, err := fit(&afterSteps{context.Background(), 100}, goBackend(t), root, p); !errors.Is(err, context.Canceled) {
 		t.Fatalf("the interrupted training gave the error %v", err)
 	}
-	resumed, _, err := fit(context.Background(), root, p)
+	resumed, _, err := fit(context.Background(), goBackend(t), root, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +137,7 @@ func TestFitResumes(t *testing.T) {
 func TestMeasureAndWrite(t *testing.T) {
 	configure(t, 1)
 	p := smallParts()
-	m, facts, err := fit(context.Background(), t.TempDir(), p)
+	m, facts, err := fit(context.Background(), goBackend(t), t.TempDir(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +161,7 @@ func TestMeasureAndWrite(t *testing.T) {
 		t.Errorf("the ranges hold %d cells, want %d", cellsInRanges, len(p.heldOut))
 	}
 	folder := t.TempDir()
-	if err := write(folder, m, c); err != nil {
+	if err := training.Write(folder, m.Encode(), c, page); err != nil {
 		t.Fatal(err)
 	}
 	weights, err := os.ReadFile(filepath.Join(folder, "weights.bin"))

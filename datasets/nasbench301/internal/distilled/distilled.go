@@ -4,40 +4,48 @@
 package distilled
 
 import (
-	"bytes"
-	_ "embed"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"hash/crc32"
-	"math"
-	"sync"
 
 	"github.com/ctnas/ctnas/ctnaslib/space/darts"
+	"github.com/ctnas/ctnas/datasets/internal/weights"
 )
 
 // The size of the network.
 const (
-	edges    = 14                             // that a cell could have
-	Features = 2 * edges * numOps             // one for each operation on each of them
-	Active   = 2 * 2 * darts.Nodes            // of them are 1, the rest 0
-	Hidden   = 176                            // values of each hidden layer
-	numOps   = int(darts.DilConv5x5) + 1      // operations of the space
-	Size     = Hidden*(Features+Hidden+3) + 3 // numbers of the network
+	edges    = 14                        // that a cell could have
+	Features = 2 * edges * numOps        // one for each operation on each of them
+	Active   = 2 * 2 * darts.Nodes       // of them are 1, the rest 0
+	Hidden   = 176                       // values of each hidden layer
+	numOps   = int(darts.DilConv5x5) + 1 // operations of the space
 )
 
-// Net is the network: the accuracy is Centre + Spread·(Out · relu(Second · relu(First ·
-// x + FirstBias) + SecondBias) + OutBias), with x the features of a genotype.
-type Net struct {
-	First      []float32 // [Features, Hidden]
-	FirstBias  []float32 // [Hidden]
-	Second     []float32 // [Hidden, Hidden], from the first hidden layer to the second
-	SecondBias []float32 // [Hidden]
-	Out        []float32 // [Hidden]
-	OutBias    float32
+// Net is the network: the accuracy is centre + spread·(out · relu(second · relu(first ·
+// x + first bias) + second bias) + out bias), with x the features of a genotype. It is
+// safe for concurrent use while nobody writes to its parts.
+type Net struct{ parts []weights.Part }
 
-	Centre, Spread float32 // of the accuracies that the network was trained on
+// The parts of the network by their indices in [Net.Parts].
+const (
+	First      = iota // [Features, Hidden]
+	FirstBias         // [Hidden]
+	Second            // [Hidden, Hidden], from the first hidden layer to the second
+	SecondBias        // [Hidden]
+	Out               // [Hidden, 1]
+	OutBias           // [1]
+	Scale             // centre and spread of the accuracies that the network was trained on
+)
+
+// New makes a network with all numbers zero.
+func New() *Net {
+	return &Net{[]weights.Part{
+		weights.NewPart("first", Features, Hidden), weights.NewPart("first_bias", Hidden),
+		weights.NewPart("second", Hidden, Hidden), weights.NewPart("second_bias", Hidden),
+		weights.NewPart("out", Hidden, 1), weights.NewPart("out_bias", 1), weights.NewPart("scale", 2),
+	}}
 }
+
+// Parts are all numbers of the network.
+func (n *Net) Parts() []weights.Part { return n.parts }
 
 // Of returns the positions of the features that are 1: of each edge, in the order of
 // the genotype.
@@ -58,26 +66,28 @@ func Of(g darts.Genotype) (active [Active]int32) {
 // Predict returns the validation accuracy of each genotype, in [0, 1]. It is the same
 // on every machine.
 func (n *Net) Predict(genotypes []darts.Genotype) []float64 {
+	of := func(part int) []float32 { return n.parts[part].Values }
 	accuracies := make([]float64, len(genotypes))
 	var first, second [Hidden]float32
 	for k, g := range genotypes {
-		copy(first[:], n.FirstBias)
+		copy(first[:], of(FirstBias))
 		for _, f := range Of(g) {
-			add(first[:], 1, n.First[int(f)*Hidden:][:Hidden])
+			add(first[:], 1, of(First)[int(f)*Hidden:][:Hidden])
 		}
-		copy(second[:], n.SecondBias)
+		copy(second[:], of(SecondBias))
 		for i, x := range first {
 			if x > 0 {
-				add(second[:], x, n.Second[i*Hidden:][:Hidden])
+				add(second[:], x, of(Second)[i*Hidden:][:Hidden])
 			}
 		}
-		score := n.OutBias
+		score := of(OutBias)[0]
 		for i, x := range second {
 			if x > 0 {
-				score += float32(x * n.Out[i])
+				score += float32(x * of(Out)[i])
 			}
 		}
-		accuracies[k] = float64(min(max(n.Centre+float32(n.Spread*score), 0), 1))
+		centre, spread := of(Scale)[0], of(Scale)[1]
+		accuracies[k] = float64(min(max(centre+float32(spread*score), 0), 1))
 	}
 	return accuracies
 }
@@ -90,64 +100,17 @@ func add(sum []float32, x float32, row []float32) {
 	}
 }
 
-// The file format: this line, the numbers of the network as float32 in the order of
-// its fields, and the CRC-32C of all before, in little-endian order.
-const magic = "ctnas NAS-Bench-301 surrogate 1\n"
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// name is that of the network in its file.
+const name = "NAS-Bench-301 surrogate 1"
 
 // Encode writes the network to bytes.
-func (n *Net) Encode() []byte {
-	le := binary.LittleEndian
-	data := []byte(magic)
-	for _, values := range [][]float32{n.First, n.FirstBias, n.Second, n.SecondBias, n.Out, {n.OutBias, n.Centre, n.Spread}} {
-		for _, x := range values {
-			data = le.AppendUint32(data, math.Float32bits(x))
-		}
-	}
-	return le.AppendUint32(data, crc32.Checksum(data, castagnoli))
-}
+func (n *Net) Encode() []byte { return weights.Encode(name, n.parts) }
 
 // Decode reads what Encode wrote.
 func Decode(data []byte) (*Net, error) {
-	le := binary.LittleEndian
-	rest, ok := bytes.CutPrefix(data, []byte(magic))
-	if !ok || len(rest) != 4*Size+4 {
-		return nil, fmt.Errorf("nasbench301: the weights are of another version: they have %d bytes", len(data))
+	n := New()
+	if err := weights.Decode(name, data, n.parts, nil); err != nil {
+		return nil, fmt.Errorf("nasbench301: %w", err)
 	}
-	if crc32.Checksum(data[:len(data)-4], castagnoli) != le.Uint32(data[len(data)-4:]) {
-		return nil, errors.New("nasbench301: the weights are damaged")
-	}
-	take := func(count int) []float32 {
-		values := make([]float32, count)
-		for i := range values {
-			values[i], rest = math.Float32frombits(le.Uint32(rest)), rest[4:]
-		}
-		return values
-	}
-	n := &Net{
-		First: take(Features * Hidden), FirstBias: take(Hidden),
-		Second: take(Hidden * Hidden), SecondBias: take(Hidden), Out: take(Hidden),
-	}
-	last := take(3)
-	n.OutBias, n.Centre, n.Spread = last[0], last[1], last[2]
 	return n, nil
 }
-
-//go:embed weights.bin
-var weights []byte
-
-// loaded panics if the program was built with damaged weights, which a test excludes.
-var loaded = sync.OnceValue(func() *Net {
-	n, err := Decode(weights)
-	if err != nil {
-		panic(err)
-	}
-	return n
-})
-
-// Predict is [Net.Predict] of the network that is part of the program.
-func Predict(genotypes []darts.Genotype) []float64 { return loaded().Predict(genotypes) }
-
-// Version names the weights. It changes exactly when predictions do.
-func Version() string { return fmt.Sprintf("%x", weights[max(0, len(weights)-4):]) }

@@ -3,9 +3,12 @@ package distilled
 import (
 	"math"
 	"math/rand/v2"
+	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/ctnas/ctnas/ctnaslib/space/darts"
+	"github.com/ctnas/ctnas/datasets/internal/weights"
 )
 
 // By hand: the normal cell's edges are numbers 0 to 13, the reduction cell's 14 to 27;
@@ -31,11 +34,12 @@ func random(rng *rand.Rand, n int) []float32 {
 // Predict against the formula written out with dense matrices in float64.
 func TestPredict(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	n := &Net{
-		First: random(rng, Features*Hidden), FirstBias: random(rng, Hidden),
-		Second: random(rng, Hidden*Hidden), SecondBias: random(rng, Hidden),
-		Out: random(rng, Hidden), OutBias: 0.1, Centre: 0.9, Spread: 0.01,
+	n := New()
+	for _, p := range n.Parts() {
+		copy(p.Values, random(rng, len(p.Values)))
 	}
+	copy(n.Parts()[Scale].Values, []float32{0.9, 0.01})
+	of := func(part int) []float32 { return n.Parts()[part].Values }
 	for range 20 {
 		g := darts.Space{}.Sample(rng).(darts.Genotype)
 		var x [Features]float64
@@ -53,10 +57,10 @@ func TestPredict(t *testing.T) {
 			}
 			return y
 		}
-		hidden := layer(n.Second, n.SecondBias, layer(n.First, n.FirstBias, x[:]))
-		want := 0.1
+		hidden := layer(of(Second), of(SecondBias), layer(of(First), of(FirstBias), x[:]))
+		want := float64(of(OutBias)[0])
 		for j := range hidden {
-			want += hidden[j] * float64(n.Out[j])
+			want += hidden[j] * float64(of(Out)[j])
 		}
 		want = 0.9 + 0.01*want
 		if got := n.Predict([]darts.Genotype{g})[0]; math.Abs(got-want) > 1e-6 {
@@ -66,21 +70,22 @@ func TestPredict(t *testing.T) {
 }
 
 func TestDecode(t *testing.T) {
-	n, err := Decode(weights)
-	if err != nil {
-		t.Fatal(err) // the program's own weights
+	n := New()
+	for i, p := range n.Parts() {
+		copy(p.Values, random(rand.New(rand.NewPCG(2, uint64(i))), len(p.Values)))
 	}
-	if string(n.Encode()) != string(weights) {
-		t.Error("the weights were read and written differently")
+	data := n.Encode()
+	back, err := Decode(data)
+	if err != nil || !reflect.DeepEqual(back, n) {
+		t.Errorf("the network was read and written differently, %v", err)
 	}
-	damaged := append([]byte(nil), weights...)
-	damaged[len(damaged)/2] ^= 1
-	if _, err := Decode(damaged); err == nil {
-		t.Error("damaged weights were read")
-	}
-	for _, length := range []int{0, 10, len(weights) - 1} {
-		if _, err := Decode(weights[:length]); err == nil {
-			t.Errorf("%d bytes of weights were read", length)
+	for name, damaged := range map[string][]byte{
+		"changed": append(append(slices.Clone(data[:999]), data[999]^1), data[1000:]...),
+		"empty":   nil, "cut off": data[:len(data)-1],
+		"too long": weights.Encode(name, append(n.Parts(), weights.NewPart("more", 1))),
+	} {
+		if _, err := Decode(damaged); err == nil {
+			t.Errorf("weights that are %s were read", name)
 		}
 	}
 }

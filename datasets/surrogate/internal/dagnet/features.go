@@ -6,12 +6,12 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
 
-// numFeatures is the length of a cell's feature vector, padded to a whole Lane.
-const numFeatures = Lane
+// NumFeatures is the length of a cell's feature vector, padded to a whole Lane.
+const NumFeatures = Lane
 
-// appendFeatures appends what the readout knows of a cell as a whole, each scaled
+// AppendFeatures appends what the readout knows of a cell as a whole, each scaled
 // to about [0, 1].
-func appendFeatures(features []float32, c nasbench101.Cell) []float32 {
+func AppendFeatures(features []float32, c nasbench101.Cell) []float32 {
 	n := c.N()
 	var ops [3]float64 // vertices of each operation
 	var longest, shortest, convs, paths [nasbench101.MaxVertices]float64
@@ -61,7 +61,7 @@ func appendFeatures(features []float32, c nasbench101.Cell) []float32 {
 	} {
 		features = append(features, float32(x))
 	}
-	for len(features) < start+numFeatures {
+	for len(features) < start+NumFeatures {
 		features = append(features, 0)
 	}
 	return features

@@ -21,17 +21,18 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+
+	"github.com/ctnas/ctnas/datasets/internal/weights"
 )
 
-// Net holds the weights of the network, or a gradient by them.
+// Net is the network. It is safe for concurrent use while nobody writes to its parts.
 type Net struct {
 	width    int
-	all      []float32 // what follows, in this order
+	parts    []weights.Part // what follows, in this order
 	forward  direction
 	backward direction
 	hidden   [2]layer
-	out      []float32 // [readout]
-	outBias  []float32 // [1]
+	out      layer // one output
 }
 
 type direction struct {
@@ -52,43 +53,38 @@ func New(width int) *Net {
 		panic(fmt.Sprintf("dagnet: the width %d is not a multiple of %d", width, Lane))
 	}
 	n := &Net{width: width}
-	size := 0
-	n.layout(func(view *[]float32, length int) { size += length })
-	n.all = make([]float32, size)
-	rest := n.all
-	n.layout(func(view *[]float32, length int) { *view, rest = rest[:length:length], rest[length:] })
+	part := func(name string, dims ...int) []float32 {
+		p := weights.NewPart(name, dims...)
+		n.parts = append(n.parts, p)
+		return p.Values
+	}
+	linear := func(name string, inputs, outputs int) layer {
+		return layer{part(name, inputs, outputs), part(name+"_bias", outputs)}
+	}
+	for i, d := range []*direction{&n.forward, &n.backward} {
+		name := [...]string{"forward", "backward"}[i]
+		d.sources = part(name+"_sources", [...]int{1, NumSinks}[i], width)
+		for op := range d.ops {
+			d.ops[op] = linear(fmt.Sprintf("%s_op%d", name, op), width, width)
+		}
+		d.meet = linear(name+"_meet", width, 2*width)
+	}
+	n.hidden[0] = linear("hidden0", 2*width+NumFeatures, readout)
+	n.hidden[1] = linear("hidden1", readout, readout)
+	n.out = linear("out", readout, 1)
 	return n
 }
 
-// layout visits the parts of the weights in order.
-func (n *Net) layout(visit func(view *[]float32, length int)) {
-	w := n.width
-	of := func(l *layer, inputs, outputs int) {
-		visit(&l.weight, inputs*outputs)
-		visit(&l.bias, outputs)
-	}
-	for i, d := range []*direction{&n.forward, &n.backward} {
-		visit(&d.sources, []int{1, numSinks}[i]*w)
-		for op := range d.ops {
-			of(&d.ops[op], w, w)
-		}
-		of(&d.meet, w, 2*w)
-	}
-	of(&n.hidden[0], 2*w+numFeatures, readout)
-	of(&n.hidden[1], readout, readout)
-	visit(&n.out, readout)
-	visit(&n.outBias, 1)
-}
+// Parts are all weights of the network: of the forward and then of the backward direction
+// the states of level 0, the layer of each operation, and the one that meetings read; then
+// the layers of the perceptron. Each layer is its weights [inputs, outputs] and its bias.
+func (n *Net) Parts() []weights.Part { return n.parts }
 
 // Width is the width of the states.
 func (n *Net) Width() int { return n.width }
 
-// Weights are all weights in a fixed order; changing them changes the network.
-func (n *Net) Weights() []float32 { return n.all }
-
-// Init draws the weights, for rectified layers as He et al. (2015) do.
+// Init draws the weights of a new network, for rectified layers as He et al. (2015) do.
 func (n *Net) Init(rng *rand.Rand) {
-	clear(n.all)
 	draw := func(x []float32, inputs float64) {
 		std := math.Sqrt(2 / inputs)
 		for i := range x {
@@ -105,110 +101,96 @@ func (n *Net) Init(rng *rand.Rand) {
 	}
 	draw(n.hidden[0].weight, 20*w)
 	draw(n.hidden[1].weight, readout)
-	draw(n.out, 4*readout)
+	draw(n.out.weight, 4*readout)
 }
 
-// Pass is the memory of a forward pass, to be used again for other plans.
-type Pass struct {
-	net               *Net
-	plan              *Plan
-	forward, backward statePass
-	z                 []float32 // [cells, 2·width+numFeatures]
-	hidden            [2][]float32
-	out               []float32
+// Memory is what predictions compute in, to be used again for other plans.
+type Memory struct {
+	floats []float32
+	used   int
 }
 
-type statePass struct {
-	sums   []float32 // [states, width]: the sum of the children
-	values []float32 // [states, width]
-	meet   []float32 // [states, 2·width]
-}
-
-// resized returns a slice of the given length that may reuse x. Its contents are
-// undefined.
-func resized(x []float32, length int) []float32 {
-	if cap(x) < length {
-		return make([]float32, length+length/8)[:length]
+// take returns memory for so many floats, whose values are undefined.
+func (m *Memory) take(length int) []float32 {
+	if len(m.floats)-m.used < length {
+		m.floats, m.used = make([]float32, max(length, 2*len(m.floats))), 0
 	}
-	return x[:length]
+	m.used += length
+	return m.floats[m.used-length : m.used : m.used]
 }
 
-// Predict runs the network and returns one number for each cell of the plan. The
-// slice is valid until the next call.
-func (p *Pass) Predict(n *Net, plan *Plan) []float32 {
-	p.net, p.plan = n, plan
+// Predict returns one number for each cell of the plan. The slice is valid until the next
+// call with the same memory.
+func (n *Net) Predict(m *Memory, plan *Plan) []float32 {
+	m.used = 0
 	w := n.width
-	p.forward.run(&n.forward, &plan.forward, w)
-	p.backward.run(&n.backward, &plan.backward, w)
-
-	zw := 2*w + numFeatures
-	p.z = resized(p.z, plan.cells*zw)
+	forward, backward := n.forward.run(m, &plan.forward, w), n.backward.run(m, &plan.backward, w)
+	zw := 2*w + NumFeatures
+	z := m.take(plan.cells * zw)
 	for c := range plan.cells {
-		z := p.z[c*zw : (c+1)*zw]
-		clear(z[:2*w])
-		p.pool(z[:w], &plan.vertices, c, 0)
-		p.pool(z[w:2*w], &plan.edges, c, w)
-		copy(z[2*w:], plan.features[c*numFeatures:(c+1)*numFeatures])
+		row := z[c*zw : (c+1)*zw]
+		clear(row)
+		pool(row[:w], forward, backward, &plan.vertices, c, 0)
+		pool(row[w:2*w], forward, backward, &plan.edges, c, w)
+		copy(row[2*w:], plan.features[c*NumFeatures:(c+1)*NumFeatures])
 	}
-	x := p.z
 	for i := range n.hidden {
-		p.hidden[i] = resized(p.hidden[i], plan.cells*readout)
-		n.hidden[i].apply(p.hidden[i], x, plan.cells)
-		relu(p.hidden[i])
-		x = p.hidden[i]
+		z = n.hidden[i].apply(m, z, plan.cells)
+		relu(z)
 	}
-	p.out = resized(p.out, plan.cells)
-	for c := range p.out {
-		sum := n.outBias[0]
-		for i, y := range x[c*readout : (c+1)*readout] {
-			sum += float32(n.out[i] * y)
+	out := m.take(plan.cells)
+	for c := range out {
+		sum := n.out.bias[0]
+		for i, y := range z[c*readout : (c+1)*readout] {
+			sum += float32(n.out.weight[i] * y)
 		}
-		p.out[c] = sum
+		out[c] = sum
 	}
-	return p.out
+	return out
 }
 
 // pool adds the meetings of cell c to z. They use the columns from offset of the
 // meeting layers' outputs.
-func (p *Pass) pool(z []float32, m *meetings, c, offset int) {
+func pool(z, forward, backward []float32, m *meetings, c, offset int) {
 	w := len(z)
 	for k := m.first[c]; k < m.first[c+1]; k++ {
 		f := int(m.forward[k])*2*w + offset
 		b := int(m.backward[k])*2*w + offset
-		addRelu(z, p.forward.meet[f:f+w], p.backward.meet[b:b+w])
+		addRelu(z, forward[f:f+w], backward[b:b+w])
 	}
 }
 
-func (p *statePass) run(d *direction, s *states, w int) {
-	p.sums = resized(p.sums, s.len()*w)
-	p.values = resized(p.values, s.len()*w)
-	p.meet = resized(p.meet, s.len()*2*w)
-	clear(p.sums)
+// run returns what the meetings read of the states of a direction, [states, 2·width].
+func (d *direction) run(m *Memory, s *states, w int) []float32 {
+	values := m.take(s.len() * w)
 	for _, g := range s.groups {
-		values := p.values[g.from*w : g.to*w]
 		if g.level == 0 {
-			copy(values, d.sources[g.kind*w:(g.kind+1)*w])
+			copy(values[g.from*w:g.to*w], d.sources[g.kind*w:(g.kind+1)*w])
 			continue
 		}
+		sums := m.take((g.to - g.from) * w) // of the children
+		clear(sums)
 		for i := g.from; i < g.to; i++ {
-			sum := p.sums[i*w : (i+1)*w]
 			for _, c := range s.children(i) {
-				add(sum, p.values[int(c)*w:int(c+1)*w])
+				add(sums[(i-g.from)*w:(i-g.from+1)*w], values[int(c)*w:int(c+1)*w])
 			}
 		}
-		d.ops[g.kind].apply(values, p.sums[g.from*w:g.to*w], g.to-g.from)
-		relu(values)
+		group := d.ops[g.kind].apply(m, sums, g.to-g.from)
+		relu(group)
+		copy(values[g.from*w:], group)
 	}
-	d.meet.apply(p.meet, p.values, s.len())
+	return d.meet.apply(m, values, s.len())
 }
 
-// apply writes x·weight + bias to y, for a number of rows.
-func (l *layer) apply(y, x []float32, rows int) {
+// apply returns x·weight + bias for a number of rows.
+func (l *layer) apply(m *Memory, x []float32, rows int) []float32 {
 	width := len(l.bias)
+	y := m.take(rows * width)
 	for i := range rows {
-		copy(y[i*width:(i+1)*width], l.bias)
+		copy(y[i*width:], l.bias)
 	}
 	mulAdd(y, x, l.weight, rows, len(l.weight)/width, width)
+	return y
 }
 
 func relu(x []float32) {

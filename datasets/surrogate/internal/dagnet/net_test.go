@@ -1,7 +1,6 @@
 package dagnet
 
 import (
-	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -16,56 +15,6 @@ func sample(rng *rand.Rand, n int) []nasbench101.Cell {
 	return cells
 }
 
-// For each kind of weights, a small step along the gradient changes the sum of the
-// predictions as much as the gradient says.
-func TestGradient(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	net := New(16)
-	net.Init(rng)
-	for i := range net.all {
-		net.all[i] += float32(0.05 * rng.NormFloat64()) // biases too
-	}
-	plan := NewPlan(sample(rng, 50))
-	slopes := randoms(rng, plan.Cells())
-	var pass Pass
-	loss := func() (sum float64) {
-		for i, y := range pass.Predict(net, plan) {
-			sum += float64(y) * float64(slopes[i])
-		}
-		return sum
-	}
-	loss()
-	grad := New(16)
-	new(Gradient).Backward(&pass, grad, slopes)
-
-	at := 0
-	net.layout(func(view *[]float32, length int) {
-		weights, slope := net.all[at:at+length], grad.all[at:at+length]
-		at += length
-		square := 0.0
-		for _, g := range slope {
-			square += float64(g) * float64(g)
-		}
-		if square == 0 {
-			t.Fatalf("the gradient by the %d weights before %d is zero", length, at)
-		}
-		step := 1e-3 / math.Sqrt(square)
-		shift := func(by float64) {
-			for i, g := range slope {
-				weights[i] += float32(by * float64(g))
-			}
-		}
-		shift(step)
-		up := loss()
-		shift(-2 * step)
-		down := loss()
-		shift(step)
-		if got, want := (up-down)/(2*step), square; math.Abs(got-want) > 0.05*want {
-			t.Errorf("the %d weights before %d: slope %g along the gradient, want %g", length, at, got, want)
-		}
-	})
-}
-
 // A prediction depends on nothing but the cell: neither on the numbering of its
 // vertices nor on the other cells of the plan.
 func TestPredictionIsOfTheCell(t *testing.T) {
@@ -77,15 +26,14 @@ func TestPredictionIsOfTheCell(t *testing.T) {
 	for i, c := range cells {
 		renumbered[i] = renumber(t, rng, c)
 	}
-	var pass Pass
-	together := append([]float32(nil), pass.Predict(net, NewPlan(cells))...)
-	for i, y := range pass.Predict(net, NewPlan(renumbered)) {
+	together := net.Predict(new(Memory), NewPlan(cells))
+	for i, y := range net.Predict(new(Memory), NewPlan(renumbered)) {
 		if y != together[i] {
 			t.Errorf("%v has the prediction %v, but renumbered as %v it has %v", cells[i], together[i], renumbered[i], y)
 		}
 	}
 	for i, c := range cells[:50] {
-		if y := pass.Predict(net, NewPlan([]nasbench101.Cell{c}))[0]; y != together[i] {
+		if y := net.Predict(new(Memory), NewPlan([]nasbench101.Cell{c}))[0]; y != together[i] {
 			t.Errorf("%v has the prediction %v among others, but %v alone", c, together[i], y)
 		}
 	}

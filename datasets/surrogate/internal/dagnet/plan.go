@@ -17,7 +17,7 @@ type Plan struct {
 	cells             int
 	forward, backward states
 	vertices, edges   meetings
-	features          []float32 // [cells, numFeatures]
+	features          []float32 // [cells, NumFeatures]
 }
 
 // states are the different states of one direction, in ascending order of level.
@@ -42,13 +42,28 @@ type meetings struct {
 	forward, backward []int32
 }
 
-// The kinds of backward states of level 0: how many interior vertices lead to the
+// NumSinks is the number of kinds of backward states of level 0: how many interior vertices lead to the
 // output, which share its channels, and whether the input does.
-const numSinks = 2 * (nasbench101.MaxVertices - 1)
+const NumSinks = 2 * (nasbench101.MaxVertices - 1)
+
+// Sink is the kind of a cell's backward state of level 0.
+func Sink(c nasbench101.Cell) int {
+	n := c.N()
+	sink := 0
+	for v := 1; v < n-1; v++ {
+		if c.Edge(v, n-1) {
+			sink += 2
+		}
+	}
+	if c.Edge(0, n-1) {
+		sink++
+	}
+	return sink
+}
 
 // NewPlan plans the computation for cells.
 func NewPlan(cells []nasbench101.Cell) *Plan {
-	p := &Plan{cells: len(cells), features: make([]float32, 0, len(cells)*numFeatures)}
+	p := &Plan{cells: len(cells), features: make([]float32, 0, len(cells)*NumFeatures)}
 	f, b := newBuilder(len(cells)), newBuilder(len(cells))
 	var vertices, edges meetingBuilder
 	vertices.first = append(vertices.first, 0)
@@ -67,17 +82,7 @@ func NewPlan(cells []nasbench101.Cell) *Plan {
 			}
 			forward[v] = f.state(1, int(c.Op(v)), around)
 		}
-		leading := 0
-		for v := 1; v < n-1; v++ {
-			if c.Edge(v, n-1) {
-				leading++
-			}
-		}
-		sink := 2 * leading
-		if c.Edge(0, n-1) {
-			sink++
-		}
-		backward[n-1] = b.state(0, sink, nil)
+		backward[n-1] = b.state(0, Sink(c), nil)
 		for v := n - 2; v > 0; v-- {
 			around := near[:0]
 			for w := v + 1; w < n; w++ {
@@ -102,7 +107,7 @@ func NewPlan(cells []nasbench101.Cell) *Plan {
 		}
 		vertices.endCell(f, b)
 		edges.endCell(f, b)
-		p.features = appendFeatures(p.features, c)
+		p.features = AppendFeatures(p.features, c)
 	}
 	var forwardAt, backwardAt []int32
 	p.forward, forwardAt = f.sorted()
@@ -115,9 +120,6 @@ func NewPlan(cells []nasbench101.Cell) *Plan {
 	p.vertices, p.edges = vertices.meetings, edges.meetings
 	return p
 }
-
-// Cells is the number of cells of the plan.
-func (p *Plan) Cells() int { return p.cells }
 
 // meetingBuilder collects meetings. Those of a cell are put in the order of their
 // states' hashes, which is the same in every numbering of the cell and in every

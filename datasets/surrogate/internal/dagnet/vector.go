@@ -33,29 +33,17 @@ func scalarMulAdd(c, a, b []float32, m, k, n int) {
 	}
 }
 
-// scalarAdd adds x to dst.
-func scalarAdd(dst, x []float32) {
+// add adds x to dst.
+func add(dst, x []float32) {
 	for i, v := range x {
 		dst[i] += v
 	}
 }
 
-// scalarAddRelu adds max(x+y, 0) to dst.
-func scalarAddRelu(dst, x, y []float32) {
+// addRelu adds max(x+y, 0) to dst.
+func addRelu(dst, x, y []float32) {
 	y, dst = y[:len(x)], dst[:len(x)]
 	for i, v := range x {
 		dst[i] += max(v+y[i], 0)
-	}
-}
-
-// scalarAddReluGrad adds to dx and dy the gradient of what scalarAddRelu adds,
-// given the gradient of its sum.
-func scalarAddReluGrad(dx, dy, x, y, grad []float32) {
-	y, dx, dy, grad = y[:len(x)], dx[:len(x)], dy[:len(x)], grad[:len(x)]
-	for i, v := range x {
-		if v+y[i] > 0 {
-			dx[i] += grad[i]
-			dy[i] += grad[i]
-		}
 	}
 }

@@ -28,20 +28,6 @@ func TestKernels(t *testing.T) {
 			t.Errorf("mulAdd differs for %d×%d times %d×%d", m, k, k, n)
 		}
 	}
-	const n = 48
-	x, y, grad, got := randoms(rng, n), randoms(rng, n), randoms(rng, n), randoms(rng, n)
-	want := slices.Clone(got)
-	add(got, x)
-	scalarAdd(want, x)
-	addRelu(got, x, y)
-	scalarAddRelu(want, x, y)
-	other := slices.Clone(got)
-	wantOther := slices.Clone(other)
-	addReluGrad(got, other, x, y, grad)
-	scalarAddReluGrad(want, wantOther, x, y, grad)
-	if !slices.Equal(got, want) || !slices.Equal(other, wantOther) {
-		t.Error("add, addRelu or addReluGrad differ")
-	}
 }
 
 func BenchmarkMulAdd(bench *testing.B) {

@@ -4,19 +4,17 @@
 package model
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"math"
 	"runtime"
 	"slices"
 	"sync"
 
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/ctnas/ctnas/datasets/internal/weights"
 	"github.com/ctnas/ctnas/datasets/surrogate/internal/dagnet"
 )
 
@@ -66,13 +64,13 @@ func (m *Model) Predict(ctx context.Context, cells []nasbench101.Cell) ([]float6
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			var pass dagnet.Pass
+			var memory dagnet.Memory
 			for part := range chunks {
 				batch := make([]nasbench101.Cell, len(part))
 				for k, i := range part {
 					batch[k] = cells[i]
 				}
-				for k, score := range pass.Predict(m.Net, dagnet.NewPlan(batch)) {
+				for k, score := range m.Net.Predict(&memory, dagnet.NewPlan(batch)) {
 					tests[part[k]] = Accuracy(float64(score))
 				}
 			}
@@ -89,49 +87,40 @@ func (m *Model) Predict(ctx context.Context, cells []nasbench101.Cell) ([]float6
 	return tests, ctx.Err()
 }
 
-// The file format: this line, the width as uint32, the weights and the noise as
-// float32, and the CRC-32C of all before, in little-endian order.
-const magic = "ctnas NAS-Bench-101 surrogate 1\n"
+// name is that of the model in its file.
+const name = "NAS-Bench-101 surrogate 1"
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// Encode writes the model to bytes.
+// Encode writes the model to bytes: the width of the network, as the bits of a number, the
+// network and the noise.
 func (m *Model) Encode() []byte {
-	le := binary.LittleEndian
-	data := le.AppendUint32([]byte(magic), uint32(m.Net.Width()))
-	for _, values := range [][]float32{m.Net.Weights(), m.Noise.flat()} {
-		for _, x := range values {
-			data = le.AppendUint32(data, math.Float32bits(x))
-		}
-	}
-	return le.AppendUint32(data, crc32.Checksum(data, castagnoli))
+	width := weights.Part{Values: []float32{math.Float32frombits(uint32(m.Net.Width()))}}
+	parts := append([]weights.Part{width}, m.Net.Parts()...)
+	return weights.Encode(name, append(parts, weights.Part{Values: m.Noise.flat()}))
 }
 
 // Decode reads what Encode wrote.
 func Decode(data []byte) (*Model, error) {
-	le := binary.LittleEndian
-	rest, ok := bytes.CutPrefix(data, []byte(magic))
-	if !ok || len(rest) < 8 || crc32.Checksum(data[:len(data)-4], castagnoli) != le.Uint32(data[len(data)-4:]) {
-		return nil, errors.New("surrogate: the weights are damaged or of another version")
+	var numbers []float32
+	if err := weights.Decode(name, data, nil, &numbers); err != nil {
+		return nil, fmt.Errorf("surrogate: %w", err)
 	}
-	width := le.Uint32(rest)
-	rest = rest[4 : len(rest)-4]
+	if len(numbers) == 0 {
+		return nil, errors.New("surrogate: there are no weights")
+	}
+	width := math.Float32bits(numbers[0])
 	if width == 0 || width > 1024 || width%dagnet.Lane != 0 {
 		return nil, fmt.Errorf("surrogate: the weights are of a network of impossible width %d", width)
 	}
 	m := &Model{Net: dagnet.New(int(width))}
-	weights := m.Net.Weights()
-	noise := make([]float32, max(0, len(rest)/4-len(weights)))
+	rest := numbers[1:]
 	const level = 1 + noiseQuantiles
-	if len(rest) != 4*(len(weights)+len(noise)) || len(noise)%level != 0 || len(noise) < 2*level {
+	noise := len(rest) - weights.Count(m.Net.Parts())
+	if noise < 2*level || noise%level != 0 {
 		return nil, errors.New("surrogate: the weights have the wrong length")
 	}
-	for _, values := range [][]float32{weights, noise} {
-		for i := range values {
-			values[i] = math.Float32frombits(le.Uint32(rest))
-			rest = rest[4:]
-		}
+	for _, p := range m.Net.Parts() {
+		rest = rest[copy(p.Values, rest):]
 	}
-	m.Noise.setFlat(noise)
+	m.Noise.setFlat(rest)
 	return m, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -44,7 +45,7 @@ func TestEncodeDecode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(back.Net.Weights(), m.Net.Weights()) || !slices.Equal(back.Noise.Levels, m.Noise.Levels) {
+	if !reflect.DeepEqual(back, m) {
 		t.Error("the decoded model differs")
 	}
 	for name, damage := range map[string]func([]byte) []byte{
@@ -52,7 +53,7 @@ func TestEncodeDecode(t *testing.T) {
 		"cut off":   func(d []byte) []byte { return d[:len(d)/2] },
 		"changed":   func(d []byte) []byte { d[len(d)/2]++; return d },
 		"too long":  func(d []byte) []byte { return append(d, 0) },
-		"only name": func(d []byte) []byte { return d[:len(magic)] },
+		"only name": func(d []byte) []byte { return d[:len("ctnas "+name)] },
 	} {
 		if _, err := Decode(damage(bytes.Clone(data))); err == nil {
 			t.Errorf("%s: decoded", name)
