@@ -103,10 +103,10 @@ var assets = []Asset{
 	},
 }
 
-// Assets are all that [Find] and [Fetch] know.
+// Assets returns all that [Find] and [Fetch] know.
 func Assets() []Asset { return slices.Clone(assets) }
 
-// assetOf is the asset with an ID.
+// assetOf returns the asset with an ID.
 func assetOf(id string) (Asset, error) {
 	i := slices.IndexFunc(assets, func(a Asset) bool { return a.ID == id })
 	if i < 0 {

@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"sort"
-	"sync"
 
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
@@ -34,58 +33,44 @@ func newLabels(rows []Row, budget int) *labels {
 }
 
 // Benchmark answers for the validation accuracy of NAS-Bench-101 cells, after 108
-// epochs unless it was made by [NASBench101.BenchmarkAt], and counts how many cells it was asked for. Only cells with a validation
+// epochs unless it was made by [NASBench101.BenchmarkAt]. Only cells with a validation
 // accuracy in the table can be queried or sampled. It is safe for concurrent use.
 type Benchmark struct {
 	labels  *labels
 	kind    Kind
 	version func() string
-
-	mu   sync.Mutex
-	seen map[[16]byte]bool
 }
 
 var _ space.Versioned = (*Benchmark)(nil)
 
-// Space is the space of all NAS-Bench-101 cells, those that cannot be queried included.
+// Space returns the space of all NAS-Bench-101 cells, those that cannot be queried included.
 func (b *Benchmark) Space() space.Space { return nasbench101.Space{} }
 
-// Source is the [Kind] of the table, as text.
+// Source returns the [Kind] of the table, as text.
 func (b *Benchmark) Source() string { return string(b.kind) }
 
-// Version is the table's description and the digest of all its accuracies, with the number of
+// Version returns the table's description and the digest of all its accuracies, with the number of
 // epochs of these.
 func (b *Benchmark) Version() string { return b.version() }
 
-// Len is the number of cells that can be queried.
+// Len returns the number of cells that can be queried.
 func (b *Benchmark) Len() int { return len(b.labels.cells) }
 
 // Sample draws n distinct cells uniformly from those that can be queried. It is free.
 func (b *Benchmark) Sample(rng *rand.Rand, n int) ([]space.Arch, error) {
-	if n < 0 || n > b.Len() {
+	chosen, err := space.Choose(rng, b.Len(), n)
+	if err != nil {
 		return nil, fmt.Errorf("datasets: cannot sample %d cells: %s can be queried", n, thousands(b.Len()))
 	}
-	// The first n steps of a shuffle; moved holds the places that no longer hold
-	// their own index.
-	moved := make(map[int]int, n)
-	at := func(place int) int {
-		if i, ok := moved[place]; ok {
-			return i
-		}
-		return place
-	}
 	archs := make([]space.Arch, n)
-	for k := range archs {
-		place := k + rng.IntN(b.Len()-k)
-		archs[k] = b.labels.cells[at(place)]
-		moved[place] = at(k)
+	for k, i := range chosen {
+		archs[k] = b.labels.cells[i]
 	}
 	return archs, nil
 }
 
-// Validation is the validation accuracy of a, in [0, 1]. The
-// first query of a cell counts; one of the same cell, in whatever numbering, does
-// not, nor does one that is refused.
+// Validation returns the validation accuracy of a, in whatever numbering, in [0, 1]. The error wraps
+// [space.ErrNotQueryable] where the table has none.
 func (b *Benchmark) Validation(a space.Arch) (float64, error) {
 	cell, err := asCell(a)
 	if err != nil {
@@ -94,20 +79,10 @@ func (b *Benchmark) Validation(a space.Arch) (float64, error) {
 	hash := cell.Hash()
 	i, found := sort.Find(b.Len(), func(i int) int { return bytes.Compare(hash[:], b.labels.hashes[i][:]) })
 	if !found {
-		return 0, fmt.Errorf("datasets: cell %v has no validation accuracy in this table (%s of %s cells have one); take cells from Sample, or open a table that has them all",
-			cell, thousands(b.Len()), thousands(b.labels.all))
+		return 0, fmt.Errorf("datasets: cell %v: %w (%s of the table's %s cells have a validation accuracy); take cells from Sample, or open a table that has them all",
+			cell, space.ErrNotQueryable, thousands(b.Len()), thousands(b.labels.all))
 	}
-	b.mu.Lock()
-	b.seen[hash] = true
-	b.mu.Unlock()
 	return b.labels.validation[i], nil
-}
-
-// Queries is the number of distinct cells whose accuracy was asked for so far.
-func (b *Benchmark) Queries() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.seen)
 }
 
 func asCell(a space.Arch) (nasbench101.Cell, error) {

@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -20,28 +21,25 @@ func csvTable(t *testing.T) *NASBench101 {
 func TestBenchmark(t *testing.T) {
 	tempCache(t)
 	table := csvTable(t)
-	b, other := table.Benchmark(), table.Benchmark()
+	b := table.Benchmark()
 	rows := table.rows
-	if b.Len() != 3 || b.Queries() != 0 {
-		t.Fatalf("%d cells, %d queries at the start; want 3, 0", b.Len(), b.Queries())
+	if b.Len() != 3 {
+		t.Fatalf("%d cells, want 3", b.Len())
 	}
-	for i, want := range []int{1, 1, 2} {
-		row := rows[[]int{1, 1, 4}[i]]
+	for _, i := range []int{1, 1, 4} {
+		row := rows[i]
 		got, err := b.Validation(row.Cell)
 		if err != nil || got != row.Validation[last] {
 			t.Errorf("validation accuracy %v, %v of row %v", got, err, row)
 		}
-		if b.Queries() != want {
-			t.Errorf("%d queries after %d calls, want %d", b.Queries(), i+1, want)
-		}
 	}
 	_, err := b.Validation(rows[0].Cell)
-	wantError(t, err, rows[0].Cell.String(), "3 of 8 cells")
+	wantError(t, err, rows[0].Cell.String(), "3 of the table's 8 cells")
+	if !errors.Is(err, space.ErrNotQueryable) {
+		t.Errorf("the error %v does not wrap ErrNotQueryable", err)
+	}
 	_, err = b.Validation(stranger{})
 	wantError(t, err, "stranger", "not a NAS-Bench-101 cell")
-	if b.Queries() != 2 || other.Queries() != 0 {
-		t.Errorf("%d and %d queries, want 2 and 0", b.Queries(), other.Queries())
-	}
 	if got := b.Space().Name(); got != "nasbench101" {
 		t.Errorf("space %s", got)
 	}
@@ -56,7 +54,7 @@ func TestBenchmarkAt(t *testing.T) {
 			t.Fatal(err)
 		}
 		row := table.rows[1]
-		if got, err := b.Validation(row.Cell); err != nil || got != row.Validation[budget] || b.Queries() != 1 {
+		if got, err := b.Validation(row.Cell); err != nil || got != row.Validation[budget] {
 			t.Errorf("after %d epochs: %v, %v, want %v", epochs, got, err, row.Validation[budget])
 		}
 	}
@@ -80,8 +78,8 @@ func TestRenumbered(t *testing.T) {
 	one, two := parse(t, "110011:AM"), parse(t, "110011:MA")
 	v1, err1 := b.Validation(one)
 	v2, err2 := b.Validation(two)
-	if err1 != nil || err2 != nil || v1 != v2 || b.Queries() != 1 {
-		t.Errorf("validation accuracies %v, %v and %v, %v with %d queries", v1, err1, v2, err2, b.Queries())
+	if err1 != nil || err2 != nil || v1 != v2 {
+		t.Errorf("validation accuracies %v, %v and %v, %v", v1, err1, v2, err2)
 	}
 	t1, err1 := r.Test(one)
 	t2, err2 := r.Test(two)
@@ -97,7 +95,7 @@ func TestBenchmarkHidesTestAccuracy(t *testing.T) {
 	for i := range kind.NumMethod() {
 		methods = append(methods, kind.Method(i).Name)
 	}
-	if want := []string{"Len", "Queries", "Sample", "Source", "Space", "Validation", "Version"}; !slices.Equal(methods, want) {
+	if want := []string{"Len", "Sample", "Source", "Space", "Validation", "Version"}; !slices.Equal(methods, want) {
 		t.Errorf("Benchmark has the methods %v, want %v", methods, want)
 	}
 }
@@ -135,9 +133,6 @@ func TestSample(t *testing.T) {
 		_, err := b.Sample(rng, n)
 		wantError(t, err, "8 can be queried")
 	}
-	if b.Queries() != 0 {
-		t.Errorf("sampling counted as %d queries", b.Queries())
-	}
 	one, _ := b.Sample(rand.New(rand.NewPCG(3, 4)), 5)
 	two, _ := b.Sample(rand.New(rand.NewPCG(3, 4)), 5)
 	if !slices.Equal(one, two) {
@@ -163,9 +158,6 @@ func TestBenchmarkConcurrently(t *testing.T) {
 		})
 	}
 	workers.Wait()
-	if b.Queries() != 8 {
-		t.Errorf("%d queries, want 8", b.Queries())
-	}
 }
 
 func TestReport(t *testing.T) {

@@ -32,7 +32,7 @@ const (
 	rowSize = 16 + 8 + 8*columns
 )
 
-// number is one of a row's numbers: the test accuracy, the validation accuracies, the seconds.
+// number returns one of a row's numbers: the test accuracy, the validation accuracies, the seconds.
 func (r *Row) number(column int) *float64 {
 	switch column {
 	case 0:
@@ -141,7 +141,7 @@ func encodeTable(stamp string, source Source, rows []Row) ([]byte, error) {
 	return data, nil
 }
 
-// decodeTable is the inverse of encodeTable. It believes the hashes, which only
+// decodeTable returns the inverse of encodeTable. It believes the hashes, which only
 // the file's seal protects, but nothing else.
 func decodeTable(data []byte) (stamp string, source Source, rows []Row, err error) {
 	fail := func(err error) (string, Source, []Row, error) { return "", Source{}, nil, err }

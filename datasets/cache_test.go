@@ -97,7 +97,7 @@ func TestCacheIsRebuilt(t *testing.T) {
 			t.Errorf("%s: notes %q, want one about %s", name, notes, file)
 		}
 		if !bytes.Equal(content(t, file), good) {
-			t.Errorf("%s: the cached copy was not made anew", name)
+			t.Errorf("%s: the cached copy was not made again", name)
 		}
 		if notes := mustOpen(t, only108Fixture).Source().Notes; len(notes) != 0 {
 			t.Errorf("%s: notes %q the second time", name, notes)

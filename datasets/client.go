@@ -25,7 +25,7 @@ type client struct {
 // network is the client for the world outside.
 var network = client{http: &http.Client{Transport: plain()}, stall: time.Minute, pause: time.Second, tries: 5}
 
-// plain is the standard transport, less the compression, under which a file's
+// plain returns the standard transport, less the compression, under which a file's
 // length and ranges would not be those of the file.
 func plain() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
@@ -62,7 +62,7 @@ func (c client) get(ctx context.Context, a Asset, source, part string) (resumed 
 	}
 }
 
-// resumable is how much of an asset has arrived in a file. Whether it is of what the
+// resumable returns how much of an asset has arrived in a file. Whether it is of what the
 // source has now, the digest tells when all is there; without one, nothing is kept.
 func (a Asset) resumable(part string) int64 {
 	info, err := os.Stat(part)

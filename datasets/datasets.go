@@ -52,7 +52,7 @@ type Source struct {
 	Notes []string
 }
 
-// String is the description.
+// String returns the description.
 func (s Source) String() string { return s.Description }
 
 // ErrNoData is in the error of a search for data that found none.
@@ -66,7 +66,7 @@ const (
 	envMirror   = "CTNAS_MIRROR"   // the URL of a data folder, asked before the official sources
 )
 
-// cacheDir is the folder for what this package fetches and derives from data. It is
+// cacheDir returns the folder for what this package fetches and derives from data. It is
 // laid out like the folder of CTNAS_DATA, and need not exist.
 func cacheDir() (string, error) {
 	if dir := os.Getenv(envCache); dir != "" {

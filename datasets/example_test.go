@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/datasets"
 )
 
@@ -16,7 +17,7 @@ func Example() {
 	}
 	fmt.Println(table.Source())
 
-	benchmark := table.Benchmark()
+	benchmark := space.Count(table.Benchmark())
 	archs, err := benchmark.Sample(rand.New(rand.NewPCG(1, 2)), 3)
 	if err != nil {
 		panic(err)

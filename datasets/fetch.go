@@ -87,7 +87,7 @@ func isDisk(err error) bool {
 	return errors.As(err, new(*fs.PathError)) || errors.As(err, new(*os.LinkError))
 }
 
-// sources are the URLs to get an asset from.
+// sources returns the URLs to get an asset from.
 func (a Asset) sources() ([]string, error) {
 	text := os.Getenv(envMirror)
 	if text == "" {
@@ -238,7 +238,7 @@ func (a Asset) verify(ctx context.Context, file, name string) error {
 	return err
 }
 
-// digest is the digest of r, which has so many bytes, in the form of [Asset].
+// digest returns the digest of r, which has so many bytes, in the form of [Asset].
 func digest(kind string, r io.Reader, size int64) (string, error) {
 	var h hash.Hash
 	switch kind {

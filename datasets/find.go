@@ -29,7 +29,7 @@ const (
 	Downloaded Place = "its source, just now"
 )
 
-// String is a sentence about what was found and where.
+// String returns a sentence about what was found and where.
 func (f Found) String() string {
 	return fmt.Sprintf("%s from %s, in %s", f.Asset.ID, f.Place, f.Path)
 }
@@ -138,7 +138,7 @@ func (a Asset) checkSize(size int64) error {
 	return nil
 }
 
-// howToGet is what to do if an asset is not there.
+// howToGet returns what to do if an asset is not there.
 func (a Asset) howToGet() string {
 	return fmt.Sprintf("fetch it with \"go run ./kernel-setup data %s\", or set %s=1, or set %s to a folder that holds %s",
 		a.ID, envDownload, envData, a.Path)

@@ -46,7 +46,7 @@ type Row struct {
 	Seconds    float64              // training time of 108 epochs; NaN where the table has none
 }
 
-// unmeasured is a row of which only the cell is known.
+// unmeasured returns a row of which only the cell is known.
 func unmeasured(c nasbench101.Cell) Row {
 	nan := math.NaN()
 	return Row{Cell: c, Test: nan, Validation: [...]float64{nan, nan, nan, nan}, Seconds: nan}
@@ -79,7 +79,7 @@ func newNASBench101(rows []Row, source Source) *NASBench101 {
 	}
 }
 
-// digestOf is the beginning of the SHA-256 of the cells' hashes and accuracies.
+// digestOf returns the beginning of the SHA-256 of the cells' hashes and accuracies.
 func digestOf(rows []Row) string {
 	const size = 16 + 8 + 8*len(Epochs)
 	data := make([]byte, 0, size*len(rows))
@@ -118,7 +118,7 @@ func labelsOf(rows []Row) (of [len(Epochs)]func() *labels) {
 //
 // The first opening reads and verifies everything, which takes some seconds, and
 // leaves a compact copy in the cache; the next one reads that. The copy is made
-// anew when it is damaged, or when the source has another size or time.
+// again when it is damaged, or when the source has another size or time.
 func OpenNASBench101(ctx context.Context, path string, all ...Option) (*NASBench101, error) {
 	t, err := openNASBench101(ctx, path, checkWhole, all...)
 	if path != "" || !errors.Is(err, ErrNoData) {
@@ -208,13 +208,12 @@ func readOrigin(ctx context.Context, from origin, check func([]Row) error) (*NAS
 // Source says which data this is.
 func (t *NASBench101) Source() Source { return t.source }
 
-// Benchmark is a new handle for one search: it answers for validation accuracy
-// and counts the queries made through it.
+// Benchmark returns what a search may ask: validation accuracies.
 func (t *NASBench101) Benchmark() *Benchmark {
 	return t.benchmark(last)
 }
 
-// BenchmarkAt is a Benchmark of validation accuracies after fewer epochs, one of
+// BenchmarkAt returns a Benchmark of validation accuracies after fewer epochs, one of
 // [Epochs]: cheaper labels, of less worth. The error says that the table has none.
 func (t *NASBench101) BenchmarkAt(epochs int) (*Benchmark, error) {
 	budget := slices.Index(Epochs[:], epochs)
@@ -229,12 +228,12 @@ func (t *NASBench101) BenchmarkAt(epochs int) (*Benchmark, error) {
 }
 
 func (t *NASBench101) benchmark(budget int) *Benchmark {
-	return &Benchmark{labels: t.labels[budget](), kind: t.source.Kind, seen: make(map[[16]byte]bool), version: func() string {
+	return &Benchmark{labels: t.labels[budget](), kind: t.source.Kind, version: func() string {
 		return fmt.Sprintf("%s, digest %s, after %d epochs", t.source.Description, t.digest(), Epochs[budget])
 	}}
 }
 
-// Report is the handle for reports, and the only one that knows test accuracies.
+// Report returns the handle for reports, and the only one that knows test accuracies.
 func (t *NASBench101) Report() *Report {
 	return &Report{rows: t.rows, tests: t.tests}
 }

@@ -51,7 +51,7 @@ func OpenSurrogate(ctx context.Context, all ...Option) (*NASBench101, error) {
 	return t, nil
 }
 
-// predictRows is the surrogate's table, in ascending order of hash.
+// predictRows returns the surrogate's table, in ascending order of hash.
 func predictRows(ctx context.Context) ([]Row, error) {
 	cells := nasbench101.Enumerate()
 	tests, err := surrogate.Predict(ctx, cells)

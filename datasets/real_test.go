@@ -66,8 +66,8 @@ func checkReal(t *testing.T, table *NASBench101) {
 	if rank, err := r.Rank(best.Cell); err != nil || rank != 1 {
 		t.Errorf("the best cell has rank %d, %v", rank, err)
 	}
-	if v, err := b.Validation(best.Cell); err != nil || math.Abs(v-0.95) > 0.01 || b.Queries() != 1 {
-		t.Errorf("the best cell has validation accuracy %v, %v after %d queries", v, err, b.Queries())
+	if v, err := b.Validation(best.Cell); err != nil || math.Abs(v-0.95) > 0.01 {
+		t.Errorf("the best cell has validation accuracy %v, %v", v, err)
 	}
 	sorted := table.tests()
 	if mean, median := stat.Mean(tests, nil), sorted[len(sorted)/2]; math.Abs(mean-0.8968) > 5e-5 || math.Abs(median-0.9064) > 5e-5 {

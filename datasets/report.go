@@ -17,14 +17,14 @@ type Report struct {
 	tests func() []float64
 }
 
-// Len is the number of cells.
+// Len returns the number of cells.
 func (r *Report) Len() int { return len(r.rows) }
 
 // Rows yields all that the table knows, in ascending order of the cells' hashes,
 // for figures, statistics and models of the benchmark. Nothing is counted.
 func (r *Report) Rows() iter.Seq[Row] { return slices.Values(r.rows) }
 
-// Best is the cell of highest test accuracy, the one of lowest hash if there are
+// Best returns the cell of highest test accuracy, the one of lowest hash if there are
 // several.
 func (r *Report) Best() Row {
 	best := 0
@@ -36,7 +36,7 @@ func (r *Report) Best() Row {
 	return r.rows[best]
 }
 
-// Test is the mean test accuracy of a, in [0, 1].
+// Test returns the mean test accuracy of a, in [0, 1].
 func (r *Report) Test(a space.Arch) (float64, error) {
 	i, err := r.find(a)
 	if err != nil {
@@ -45,7 +45,7 @@ func (r *Report) Test(a space.Arch) (float64, error) {
 	return r.rows[i].Test, nil
 }
 
-// find is the row of a cell.
+// find returns the row of a cell.
 func (r *Report) find(a space.Arch) (int, error) {
 	cell, err := asCell(a)
 	if err != nil {
@@ -70,7 +70,7 @@ func (r *Report) Rank(a space.Arch) (int, error) {
 	return 1 + len(tests) - notHigher, nil
 }
 
-// RankPercent is the rank of a in percent of the number of cells.
+// RankPercent returns the rank of a in percent of the number of cells.
 func (r *Report) RankPercent(a space.Arch) (float64, error) {
 	rank, err := r.Rank(a)
 	if err != nil {

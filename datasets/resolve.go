@@ -44,7 +44,7 @@ var formats = []origin{
 	{[]string{strings.TrimSuffix(testFile, gz), strings.TrimSuffix(validationFile, gz)}, readCSVFiles},
 }
 
-// path is the file of the origin, or the folder if there are several files.
+// path returns the file of the origin, or the folder if there are several files.
 func (o origin) path() string {
 	if len(o.files) > 1 {
 		return filepath.Dir(o.files[0])
@@ -52,7 +52,7 @@ func (o origin) path() string {
 	return o.files[0]
 }
 
-// names are the files' names without their folder.
+// names returns the files' names without their folder.
 func (o origin) names() []string {
 	names := make([]string, len(o.files))
 	for i, file := range o.files {
@@ -74,7 +74,7 @@ func (o origin) stamp() (string, error) {
 	return stamp.String(), nil
 }
 
-// cacheFile is where the compact copy of the table belongs: one file for each
+// cacheFile returns where the compact copy of the table belongs: one file for each
 // place that tables are read from.
 func (o origin) cacheFile(cache string) string {
 	place := sha256.Sum256([]byte(strings.Join(o.files, "\n")))
@@ -216,7 +216,7 @@ func readFile(path string, read func(io.Reader) error) error {
 	return nil
 }
 
-// badFile is the error of a file whose content is not what it should be.
+// badFile returns the error of a file whose content is not what it should be.
 func badFile(path string, err error) error {
 	return fmt.Errorf("datasets: %s: %w; the file is damaged or of another benchmark, get it again", path, err)
 }

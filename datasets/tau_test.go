@@ -10,6 +10,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 	"github.com/ctnas/ctnas/datasets"
 )
@@ -88,7 +89,7 @@ func realTau(t *testing.T, table *datasets.NASBench101, backend compute.Backend,
 	if err != nil {
 		t.Fatal(err)
 	}
-	archs, tests, err := table.Report().HeldOut(rand.New(rand.NewPCG(config.Seed, 1)), 1000, comparator.Archs(labelled))
+	archs, tests, err := table.Report().HeldOut(rand.New(rand.NewPCG(config.Seed, 1)), 1000, space.Archs(labelled))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -182,7 +182,7 @@ func startsTFRecord(start []byte) bool {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// maskedSum is the CRC-32C of data, rotated and shifted as TFRecord wants it.
+// maskedSum returns the CRC-32C of data, rotated and shifted as TFRecord wants it.
 func maskedSum(data []byte) uint32 {
 	sum := crc32.Checksum(data, castagnoli)
 	return (sum>>15 | sum<<17) + 0xa282ead8

@@ -3,6 +3,7 @@
 //
 //	go run ./figures table4                 # at the size of the paper
 //	go run ./figures -preset small table4   # in minutes, into runs/small
+//	go run ./figures -seeds 20 -methods 'CTNAS' table1   # of one's own choice, into runs/paper
 //
 // A run that was stopped continues. GOEXPERIMENT=simd makes it two to three times as
 // fast, an XLA plugin faster still.
@@ -17,9 +18,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/gomlx/compute"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/experiment"
@@ -36,51 +40,92 @@ func main() {
 	}
 }
 
+// choice is what the arguments ask for.
+type choice struct {
+	preset  experiment.Preset
+	runs    string // folder of the run directories
+	seeds   int    // 0: as the preset has it
+	methods *regexp.Regexp
+	ids     []string
+}
+
 func run(ctx context.Context, args []string) error {
-	ids := strings.Join(slices.Sorted(maps.Keys(experiment.All)), ", ")
-	flags := flag.NewFlagSet("figures", flag.ContinueOnError)
-	preset := flags.String("preset", string(experiment.Paper), "small or paper")
-	runs := flags.String("runs", "runs", "folder of the run directories")
-	flags.Usage = func() {
-		fmt.Fprintf(flags.Output(), "usage: go run ./figures [flags] EXPERIMENT...\nexperiments: %s\n", ids)
-		flags.PrintDefaults()
+	c, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
 	}
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return nil
-		}
+	if err != nil {
 		return fmt.Errorf("figures: %w", err)
-	}
-	if p := experiment.Preset(*preset); p != experiment.Small && p != experiment.Paper {
-		return fmt.Errorf("figures: unknown preset %q; use small or paper", *preset)
-	}
-	if flags.NArg() == 0 {
-		return fmt.Errorf("figures: name an experiment: %s", ids)
 	}
 	backend, err := engine.Open()
 	if err != nil {
 		return err
 	}
-	for _, id := range flags.Args() {
-		e, ok := experiment.All[id]
-		if !ok {
-			return fmt.Errorf("figures: unknown experiment %q; there are %s", id, ids)
-		}
-		fmt.Printf("%s, preset %s, backend %s\n", id, *preset, engine.Describe(backend))
-		result, err := e.Run(ctx, *runs, backend, experiment.Preset(*preset), nb.Progress(id))
-		if err != nil {
+	for _, id := range c.ids {
+		if err := c.makeFigure(ctx, id, backend); err != nil {
 			return err
 		}
-		// Only the paper's size, not on a surrogate, is a result to keep beside this program.
-		dir := filepath.Join("figures", id)
-		if experiment.Preset(*preset) != experiment.Paper || result.Source == string(datasets.Surrogate) {
-			dir = filepath.Join(*runs, *preset, id)
-		}
-		shown := result.Table(e.Columns...)
-		if err := result.WriteFiles(dir, shown, e.Figures(result)...); err != nil {
-			return err
-		}
-		fmt.Printf("%s\nwritten to %s\n", shown.Markdown(), dir)
 	}
+	return nil
+}
+
+// parse reads the arguments.
+func parse(args []string) (choice, error) {
+	names := strings.Join(slices.Sorted(maps.Keys(experiment.All)), ", ")
+	var c choice
+	flags := flag.NewFlagSet("figures", flag.ContinueOnError)
+	preset := flags.String("preset", string(experiment.Paper), "small or paper")
+	methods := flags.String("methods", "", "a regular expression: only methods whose names match are run")
+	flags.StringVar(&c.runs, "runs", "runs", "folder of the run directories")
+	flags.IntVar(&c.seeds, "seeds", 0, "how many seeds each method is run with; 0: as the preset has it")
+	flags.Usage = func() {
+		fmt.Fprintf(flags.Output(), "usage: go run ./figures [flags] EXPERIMENT...\nexperiments: %s\n", names)
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil {
+		return c, err
+	}
+	c.preset, c.ids = experiment.Preset(*preset), flags.Args()
+	if c.preset != experiment.Small && c.preset != experiment.Paper {
+		return c, fmt.Errorf("unknown preset %q; use small or paper", *preset)
+	}
+	if *methods != "" {
+		var err error
+		if c.methods, err = regexp.Compile(*methods); err != nil {
+			return c, fmt.Errorf("-methods is not a regular expression: %w", err)
+		}
+	}
+	if len(c.ids) == 0 {
+		return c, fmt.Errorf("name an experiment: %s", names)
+	}
+	for _, id := range c.ids {
+		if _, ok := experiment.All[id]; !ok {
+			return c, fmt.Errorf("unknown experiment %q; there are %s", id, names)
+		}
+	}
+	return c, nil
+}
+
+// makeFigure runs an experiment and writes its folder.
+func (c choice) makeFigure(ctx context.Context, id string, backend compute.Backend) error {
+	e, err := experiment.All[id].With(c.seeds, c.methods)
+	if err != nil {
+		return fmt.Errorf("figures: %s: %w", id, err)
+	}
+	fmt.Printf("%s, preset %s, backend %s\n", id, c.preset, engine.Describe(backend))
+	result, err := e.Run(ctx, c.runs, backend, c.preset, nb.Progress(id))
+	if err != nil {
+		return err
+	}
+	// Only the paper's size, whole and not on a surrogate, is a result to keep beside this program.
+	dir := filepath.Join("figures", id)
+	if c.preset != experiment.Paper || c.seeds != 0 || c.methods != nil || result.Source == string(datasets.Surrogate) {
+		dir = filepath.Join(c.runs, string(c.preset), id)
+	}
+	shown := result.Table(e.Columns...)
+	if err := result.WriteFiles(dir, shown, e.Figures(result)...); err != nil {
+		return err
+	}
+	fmt.Printf("%s\nwritten to %s\n", shown.Markdown(), dir)
 	return nil
 }

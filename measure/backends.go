@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/ctnas"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/report"
-	"github.com/ctnas/ctnas/ctnaslib/search"
 	"github.com/ctnas/ctnas/internal/install"
 	"github.com/ctnas/ctnas/measure/steps"
 )
@@ -54,7 +54,7 @@ func measureBackends(ctx context.Context, out io.Writer) error {
 		steps.Training("Quick", comparator.Quick()),
 		steps.Training("Paper", comparator.Paper()),
 		steps.Scoring(1000),
-		steps.Policy(search.Quick().PolicyBatch),
+		steps.Policy(ctnas.Quick().PolicyBatch),
 	} {
 		if ctx.Err() != nil {
 			return ctx.Err()

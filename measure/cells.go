@@ -23,6 +23,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/ctnas"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/nb"
 	"github.com/ctnas/ctnas/ctnaslib/report"
@@ -39,7 +40,7 @@ func table() *datasets.NASBench101 { return nb.Must(datasets.OpenNASBench101(nb.
 
 func find() (*search.Found, error) {
 	problem := search.Problem{Backend: nb.Must(engine.Open()), Benchmark: table().Benchmark()}
-	return search.CTNAS(nb.Context(), nb.Runs(), problem, search.Quick())
+	return ctnas.Search(nb.Context(), nb.Runs(), problem, ctnas.Quick())
 }
 `
 

@@ -3,9 +3,12 @@ package comparator
 import (
 	"fmt"
 
+	"github.com/gomlx/compute"
+
 	"github.com/ctnas/ctnas/ctnaslib/encoder"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
 // Pairing says which pairs of a batch of labelled architectures NAC learns from.
@@ -44,9 +47,9 @@ const (
 type Config struct {
 	encoder.GCN
 
-	// MLP, where it has layers, encodes architectures in place of the GCN: it reads
-	// the vectors of a [space.Featured] space.
-	MLP encoder.MLP `json:",omitzero"`
+	// Encoder, if set, encodes architectures in place of the GCN: an [encoder.MLP], or an
+	// encoder of one's own.
+	Encoder encoder.Encoder `json:",omitempty"`
 
 	// Antisymmetric ties the two halves of the head, v = −u and b = 0, so that
 	// NAC(α, β) = 1 − NAC(β, α) by construction. In the paper it has to be learned.
@@ -62,7 +65,7 @@ type Config struct {
 	Seed uint64 // of the initial weights, the batches and the pairs
 }
 
-// Paper is the comparator of Sec. 4.1: a two-layer GCN as in Eq. 7, a fully
+// Paper returns the comparator of Sec. 4.1: a two-layer GCN as in Eq. 7, a fully
 // connected layer, trained on all pairs. The paper does not give the width, the
 // optimiser or the number of epochs: those are the released code's.
 func Paper() Config {
@@ -73,10 +76,10 @@ func Paper() Config {
 	return c
 }
 
-// Released is the comparator of the authors' published code, with its defaults.
+// Released returns the comparator of the authors' published code, with its defaults.
 func Released() Config {
 	return Config{
-		GCN:     encoder.GCN{Layers: 4, Width: 128, Residual: true, Bias: true, FinalReLU: true, Messages: encoder.Forward},
+		GCN:     encoder.GCN{Layers: 4, Width: 128, Residual: true, Bias: true, FinalReLU: true, Direction: encoder.Forward},
 		Pairing: Shuffled, Epochs: 1000, BatchSize: 256,
 		LearningRate: 2e-4, Beta1: 0.5, Beta2: 0.999, WeightDecay: 5e-4,
 	}
@@ -96,21 +99,34 @@ func Quick() Config {
 // antisymmetric by construction.
 func TwoWay() Config {
 	c := Quick()
-	c.Messages, c.Antisymmetric = encoder.Both, true
+	c.Direction, c.Antisymmetric = encoder.Both, true
 	return c
 }
 
-// Encoder is the network that encodes architectures: the MLP if it has layers, else
-// the GCN.
-func (c Config) Encoder() encoder.Encoder {
-	if c.MLP.Layers > 0 {
-		return c.MLP
+// encoder returns the network that encodes architectures.
+func (c Config) encoder() encoder.Encoder {
+	if c.Encoder != nil {
+		return c.Encoder
 	}
 	return c.GCN
 }
 
-// Versions are those of the algorithms behind a training of this configuration, for the keys of
-// stored results.
+// FirstEpochs is Epochs: Config as a [Design].
+func (c Config) FirstEpochs() int { return c.Epochs }
+
+// WithSeed returns the configuration with another seed: Config as a [Design].
+func (c Config) WithSeed(seed uint64) Design {
+	c.Seed = seed
+	return c
+}
+
+// New makes a NAC with random weights: Config as a [Design].
+func (c Config) New(backend compute.Backend, s space.Space) (Comparator, error) {
+	return New(backend, s, c)
+}
+
+// Versions returns the versions of the algorithms behind a training of this configuration, for the
+// keys of stored results.
 func (c Config) Versions() rundir.Versions {
 	return encoder.Versions().With(rundir.Versions{"comparator": 1})
 }
@@ -121,7 +137,7 @@ func (c Config) adam() engine.Adam {
 
 // Check reports what is wrong in the configuration.
 func (c Config) Check() error {
-	if err := c.Encoder().Check(); err != nil {
+	if err := c.encoder().Check(); err != nil {
 		return fmt.Errorf("comparator: %w", err)
 	}
 	switch {

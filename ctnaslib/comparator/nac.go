@@ -18,16 +18,17 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/ctnas/ctnas/ctnaslib/encoder"
-	"github.com/ctnas/ctnas/ctnaslib/engine"
-	"github.com/ctnas/ctnas/ctnaslib/metric"
-	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/ctnas/ctnas/ctnaslib/encoder"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/metric"
+	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
 // NAC is a comparator for the architectures of one search space. It is not safe
@@ -49,14 +50,11 @@ type programs struct {
 
 // key is all that the graphs of a NAC depend on.
 type key struct {
-	backend     compute.Backend
-	encoder     encoder.Encoder
-	sizes       encoder.Sizes
-	tied        bool
-	rate        float64
-	beta1       float64
-	beta2       float64
-	weightDecay float64
+	backend       compute.Backend
+	encoder       string
+	sizes         encoder.Sizes
+	antisymmetric bool
+	adam          engine.Adam
 }
 
 var spare engine.Pool[key, *programs]
@@ -77,15 +75,33 @@ const (
 )
 
 // New makes a NAC with random weights, drawn as in the authors' code (see
-// [encoder.GCN.Create]). The error says what is wrong in the configuration.
+// [encoder.GCN.Create]), with the graphs of one that was released if there are any. The error says
+// what is wrong in the configuration.
 func New(backend compute.Backend, s space.Space, config Config) (*NAC, error) {
 	store, err := newStore(s, config)
 	if err != nil {
 		return nil, err
 	}
-	return newNAC(backend, s, config, store)
+	n := &NAC{config: config, encoder: config.encoder(), sizes: encoder.SizesOf(s)}
+	n.key = key{
+		backend: backend, encoder: fmt.Sprintf("%T %+v", n.encoder, n.encoder), sizes: n.sizes,
+		antisymmetric: config.Antisymmetric, adam: config.adam(),
+	}
+	if old, ok := spare.Take(n.key); ok && engine.Overwrite(old.store, store) == nil {
+		n.programs = old
+		return n, nil
+	}
+	n.programs = &programs{store: store}
+	if n.scores, err = engine.NewProgram(backend, store, n.scoreGraph); err != nil {
+		return nil, fmt.Errorf("comparator: %w", err)
+	}
+	if n.step, err = engine.NewProgram(backend, store, n.stepGraph); err != nil {
+		return nil, fmt.Errorf("comparator: %w", err)
+	}
+	return n, nil
 }
 
+// newStore makes the variables of a NAC.
 func newStore(s space.Space, config Config) (*model.Store, error) {
 	if err := config.Check(); err != nil {
 		return nil, err
@@ -93,48 +109,18 @@ func newStore(s space.Space, config Config) (*model.Store, error) {
 	rng := engine.Stream(config.Seed, "comparator: weights", 0)
 	store := model.NewStore()
 	scope := store.RootScope().At(scopeNAC)
-	e, sizes := config.Encoder(), encoder.SizesOf(s)
-	err := e.Create(scope, sizes, rng)
-	create := func(name string, inputs int, dims ...int) {
-		if err == nil {
-			err = engine.NewVariable(scope, name, encoder.Uniform(rng, inputs), dims...)
-		}
-	}
-	if d := e.Dim(sizes); config.Antisymmetric {
-		create(nameHead, d, d, 1)
-	} else {
-		create(nameHead, 2*d, 2*d, 1)
-		create(nameHeadBias, 2*d, 1)
-	}
-	if err != nil {
+	e, sizes := config.encoder(), encoder.SizesOf(s)
+	if err := e.Create(scope, sizes, rng); err != nil {
 		return nil, fmt.Errorf("comparator: %w", err)
 	}
-	return store, nil
-}
-
-// newNAC makes a NAC with the variables of store, with the graphs of one that was
-// released if there are any.
-func newNAC(backend compute.Backend, s space.Space, config Config, store *model.Store) (*NAC, error) {
-	n := &NAC{config: config, encoder: config.Encoder(), sizes: encoder.SizesOf(s)}
-	n.key = key{
-		backend: backend, encoder: n.encoder, sizes: n.sizes, tied: config.Antisymmetric,
-		rate: config.LearningRate, beta1: config.Beta1, beta2: config.Beta2, weightDecay: config.WeightDecay,
+	d := e.Dim(sizes)
+	if config.Antisymmetric {
+		return store, engine.NewVariable(scope, nameHead, encoder.Uniform(rng, d), d, 1)
 	}
-	if old, ok := spare.Take(n.key); ok && engine.Overwrite(old.store, store) == nil {
-		n.programs = old
-		return n, nil
-	}
-	n.programs = &programs{store: store}
-	var err error
-	if n.scores, err = model.NewExec(backend, store, n.scoreGraph); err != nil {
+	if err := engine.NewVariable(scope, nameHead, encoder.Uniform(rng, 2*d), 2*d, 1); err != nil {
 		return nil, fmt.Errorf("comparator: %w", err)
 	}
-	if n.step, err = model.NewExec(backend, store, n.stepGraph); err != nil {
-		return nil, fmt.Errorf("comparator: %w", err)
-	}
-	n.scores.SetMaxCache(-1)
-	n.step.SetMaxCache(-1)
-	return n, nil
+	return store, engine.NewVariable(scope, nameHeadBias, encoder.Uniform(rng, 2*d), 1)
 }
 
 // Config returns what the NAC was made with.
@@ -169,23 +155,6 @@ func (n *NAC) stepGraph(root *model.Scope, inputs []*Node) []*Node {
 
 	n.config.adam().Minimize(root, scopeNAC, loss)
 	return []*Node{loss}
-}
-
-// Score is what NAC needs to know of an architecture to compare it with any other:
-// its feature Z seen by each half of the head.
-type Score struct {
-	First  float64 // u·Z + b, where the architecture comes first
-	Second float64 // v·Z, where it comes second
-}
-
-// Probability is NAC(a, b): the probability that the architecture with score a is
-// at least as good as the one with score b.
-func Probability(a, b Score) float64 { return 1 / (1 + math.Exp(-(a.First + b.Second))) }
-
-// Scorer gives architectures the scores by which any two of them are compared: a [*NAC] is one.
-type Scorer interface {
-	// Scores returns the score of each architecture.
-	Scores(archs []space.Arch) ([]Score, error)
 }
 
 // Scores runs the encoder once for each architecture. The error names the first architecture
@@ -223,25 +192,10 @@ func (n *NAC) Compare(a, b space.Arch) (float64, error) {
 	return Probability(scores[0], scores[1]), nil
 }
 
-// Utility is how good NAC thinks an architecture is, as a number: for any two,
-// Utility(a) − Utility(b) = logit NAC(a, b) − logit NAC(b, a). Ranking by it is
-// ranking by the comparison in both orders.
-func (s Score) Utility() float64 { return s.First - s.Second }
+// Utilities returns the [Score.Utility] of each architecture: NAC as a [space.Ranker].
+func (n *NAC) Utilities(archs []space.Arch) ([]float64, error) { return ranker{n}.Utilities(archs) }
 
-// Utilities are the [Score.Utility] of each architecture: NAC as a [space.Ranker].
-func (n *NAC) Utilities(archs []space.Arch) ([]float64, error) {
-	scores, err := n.Scores(archs)
-	if err != nil {
-		return nil, err
-	}
-	utilities := make([]float64, len(scores))
-	for i, s := range scores {
-		utilities[i] = s.Utility()
-	}
-	return utilities, nil
-}
-
-// KendallTau is the rank correlation between NAC's ranking of archs and their
+// KendallTau returns the rank correlation between NAC's ranking of archs and their
 // accuracies (Sec. 5.1).
 func (n *NAC) KendallTau(archs []space.Arch, accuracies []float64) (float64, error) {
 	utilities, err := n.Utilities(archs)
@@ -254,19 +208,11 @@ func (n *NAC) KendallTau(archs []space.Arch, accuracies []float64) (float64, err
 // Encode writes the weights and the optimiser's state to bytes.
 func (n *NAC) Encode() ([]byte, error) { return engine.EncodeStore(n.store) }
 
-// Decode makes a NAC from what [NAC.Encode] wrote. The error says that the weights
-// do not fit the space or the configuration.
-func Decode(backend compute.Backend, s space.Space, config Config, data []byte) (*NAC, error) {
-	store, err := engine.DecodeStore(data)
-	if err != nil {
-		return nil, err
+// Restore takes on what [NAC.Encode] of a NAC of the same configuration and space wrote. The error
+// says that the weights do not fit.
+func (n *NAC) Restore(state []byte) error {
+	if err := engine.RestoreStore(n.store, state); err != nil {
+		return fmt.Errorf("comparator: the checkpoint is of another NAC: %w", err)
 	}
-	fresh, err := newStore(s, config)
-	if err != nil {
-		return nil, err
-	}
-	if err := engine.SameVariables(store, fresh); err != nil {
-		return nil, fmt.Errorf("comparator: the checkpoint is of another NAC: %w", err)
-	}
-	return newNAC(backend, s, config, store)
+	return nil
 }

@@ -12,13 +12,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/core/tensors"
+
 	"github.com/ctnas/ctnas/ctnaslib/encoder"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/internal/toy"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
-	"github.com/gomlx/compute"
-	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 )
 
 func backend(t testing.TB) compute.Backend {
@@ -46,25 +49,12 @@ func newNACOf(t testing.TB, c Config) *NAC {
 	return n
 }
 
-// sample draws n cells and labels each with its number of 3×3 convolutions plus a
-// hundredth of its edges: a ranking that a graph network can learn.
-func sample(seed uint64, n int) []Labelled {
-	rng := rand.New(rand.NewPCG(seed, 99))
-	labelled := make([]Labelled, n)
-	for i := range labelled {
-		c := nasbench101.Space{}.Sample(rng).(nasbench101.Cell)
-		accuracy := float64(c.Edges()) / 100
-		for v := 1; v < c.N()-1; v++ {
-			if c.Op(v) == nasbench101.Conv3x3 {
-				accuracy += 0.1
-			}
-		}
-		labelled[i] = Labelled{c, accuracy}
-	}
-	return labelled
+// sample draws n labelled cells.
+func sample(seed uint64, n int) []space.Labelled {
+	return toy.Labelled(rand.New(rand.NewPCG(seed, 99)), n)
 }
 
-func split(labelled []Labelled) (archs []space.Arch, accuracies []float64) {
+func split(labelled []space.Labelled) (archs []space.Arch, accuracies []float64) {
 	for _, l := range labelled {
 		archs = append(archs, l.Arch)
 		accuracies = append(accuracies, l.Accuracy)
@@ -79,8 +69,8 @@ func TestScoresByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	relu := func(x float64) float64 { return max(x, 0) }
-	with := func(c Config, messages encoder.Messages, antisymmetric bool) Config {
-		c.Messages, c.Antisymmetric = messages, antisymmetric
+	with := func(c Config, messages encoder.Direction, antisymmetric bool) Config {
+		c.Direction, c.Antisymmetric = messages, antisymmetric
 		return c
 	}
 	for _, test := range []struct {
@@ -104,7 +94,7 @@ func TestScoresByHand(t *testing.T) {
 		// Operation ids: 0 padding, 1 input, 2 conv3x3, 3 conv1x1, 4 pool, 5 output.
 		set("embedding", 0.2, -0.5, 0.9, 7, 7, 0.4)
 		forward, backward := []float64{1.5, -0.8}, []float64{0, 0}
-		switch c.Messages {
+		switch c.Direction {
 		case encoder.Backward:
 			forward, backward = backward, forward
 			set("weight_0", 1.5)
@@ -297,8 +287,9 @@ func TestScoresDoNotDependOnTheBatch(t *testing.T) {
 // is loaded. A probe has to say what it measures.
 func TestProbes(t *testing.T) {
 	root := t.TempDir()
-	training := Training{Backend: backend(t), Space: nasbench101.Space{}, Labelled: sample(6, 30), Config: tiny(6)}
-	training.Config.Epochs = 6
+	config := tiny(6)
+	config.Epochs = 6
+	training := Training{Backend: backend(t), Space: nasbench101.Space{}, Labelled: sample(6, 30), Config: config}
 	archs, accuracies := split(sample(7, 20))
 	weights := func(n *NAC) string {
 		scores, err := n.Scores(archs)
@@ -396,7 +387,7 @@ func TestDivergence(t *testing.T) {
 			}
 		}
 	}
-	if _, err := n.Scores(Archs(labelled)); err == nil || !strings.Contains(err.Error(), labelled[0].Arch.String()) || !strings.Contains(err.Error(), "lower its learning rate") {
+	if _, err := n.Scores(space.Archs(labelled)); err == nil || !strings.Contains(err.Error(), labelled[0].Arch.String()) || !strings.Contains(err.Error(), "lower its learning rate") {
 		t.Errorf("scores of a diverged NAC: error %v", err)
 	}
 	if _, err := n.TrainEpoch(3, labelled, nil, 0); err == nil || !strings.Contains(err.Error(), "epoch 3") || !strings.Contains(err.Error(), "lower the learning rate") {
@@ -408,7 +399,7 @@ func TestTrainResumes(t *testing.T) {
 	training := Training{
 		Backend: backend(t), Space: nasbench101.Space{}, Labelled: sample(6, 60), Config: tiny(6),
 		ProbeEvery: 10,
-		Probe:      Probe{Key: "one", Measure: func(*NAC) (map[string]float64, error) { return map[string]float64{"probe": 1}, nil }},
+		Probe:      Probe{Key: "one", Measure: func(Comparator) (map[string]float64, error) { return map[string]float64{"probe": 1}, nil }},
 	}
 	archs, _ := split(sample(7, 20))
 	scores := func(root string, ctx context.Context) ([]Score, *Trained, error) {
@@ -429,7 +420,7 @@ func TestTrainResumes(t *testing.T) {
 
 	root := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
-	training.Watch = func(step rundir.Progress) {
+	training.Watch = func(step train.Progress) {
 		if step.Stage != "" {
 			return
 		}
@@ -493,29 +484,29 @@ func TestRelease(t *testing.T) {
 			t.Error("a NAC with the graphs of another learned something else")
 		}
 		again.Release()
-		decoded, err := Decode(backend(t), nasbench101.Space{}, c, want)
-		if err != nil {
+		decoded := newNACOf(t, c)
+		if err := decoded.Restore(want); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := decoded.Encode(); err != nil || !bytes.Equal(got, want) || decoded.programs != graphs {
-			t.Errorf("a NAC decoded into the graphs of another is another one (error %v)", err)
+			t.Errorf("a NAC restored into the graphs of another is another one (error %v)", err)
 		}
 		decoded.Release()
 		newNACOf(t, c) // takes the graphs away
 	}
 }
 
-func TestDecodeErrors(t *testing.T) {
+func TestRestoreErrors(t *testing.T) {
 	data, err := newNACOf(t, tiny(1)).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	wider := tiny(1)
 	wider.Width = 32
-	if _, err := Decode(backend(t), nasbench101.Space{}, wider, data); err == nil || !strings.Contains(err.Error(), "another NAC") {
+	if err := newNACOf(t, wider).Restore(data); err == nil || !strings.Contains(err.Error(), "another NAC") {
 		t.Errorf("a checkpoint of another width: error %v", err)
 	}
-	if _, err := Decode(backend(t), nasbench101.Space{}, tiny(1), data[:len(data)/2]); err == nil {
+	if err := newNACOf(t, tiny(1)).Restore(data[:len(data)/2]); err == nil {
 		t.Error("half a checkpoint was taken for a whole one")
 	}
 }

@@ -5,20 +5,23 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/gomlx/compute"
+
 	"github.com/ctnas/ctnas/ctnaslib/encoder"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/metric"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
-	"github.com/gomlx/compute"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 )
 
-// Training is the training of a NAC from scratch: Alg. 1, line 7, in the first
+// Training is the training of a comparator from scratch: Alg. 1, line 7, in the first
 // iteration. What it leads to is a function of the fields up to Config.
 type Training struct {
 	Backend  compute.Backend
 	Space    space.Space
-	Labelled []Labelled
-	Config   Config
+	Labelled []space.Labelled
+	Config   Design // such as [Quick]
 
 	// Probe, if it measures something, does so after every ProbeEvery epochs, 0 for every
 	// one; its values are logged beside the loss, for learning curves. A training that was done
@@ -26,38 +29,41 @@ type Training struct {
 	Probe      Probe
 	ProbeEvery int
 
-	Watch rundir.Watch // told of each epoch, if set
+	Watch train.Watch // told of each epoch, if set
 }
 
-// Probe measures something of a NAC while it is trained. The zero Probe measures nothing.
+// Probe measures something of a comparator while it is trained. The zero Probe measures nothing.
 type Probe struct {
 	// Key says what is measured, and on what: metrics on disk are taken for those of a
 	// probe of the same key.
 	Key     string
-	Measure func(*NAC) (map[string]float64, error)
+	Measure func(Comparator) (map[string]float64, error)
 }
 
 // checkpointEvery is how many epochs may be lost when the process is killed.
 const checkpointEvery = 20
 
-// Trained is what [Train] leads to.
+// Trained is what [Train] leads to. Its metrics are, of each epoch, "loss", and what Probe measured.
 type Trained struct {
-	NAC     *NAC
-	Status  rundir.Status
-	Dir     string           // the run directory
-	Metrics []rundir.Metrics // of each epoch: "loss", and what Probe measured
+	Comparator Comparator
+	NAC        *NAC // the comparator, if it is one
+	train.Outcome
 }
 
-// Train trains a NAC in a run directory under root. If that training was done
-// before it returns the stored NAC; if it was interrupted, by ctx or by the end of
+// Train trains a comparator in a run directory under root. If that training was done
+// before it returns the stored one; if it was interrupted, by ctx or by the end of
 // the process, it continues.
 func Train(ctx context.Context, root string, t Training) (*Trained, error) {
 	if err := t.check(); err != nil {
 		return nil, err
 	}
+	c, err := t.Config.New(t.Backend, t.Space)
+	if err != nil {
+		return nil, err
+	}
 	run, err := rundir.Open(root, rundir.Key{
 		Step: "nac", Algorithms: t.Config.Versions(), Config: t.Config, Backend: engine.Fingerprint(t.Backend),
-		Data: map[string]string{"space": encoder.SpaceIdentity(t.Space), "labels": Digest(t.Labelled)},
+		Data: map[string]string{"space": encoder.SpaceIdentity(t.Space), "labels": train.Digest(t.Labelled)},
 	})
 	if err != nil {
 		return nil, err
@@ -68,22 +74,21 @@ func Train(ctx context.Context, root string, t Training) (*Trained, error) {
 		t.ProbeEvery = max(t.ProbeEvery, 1)
 		probe = fmt.Sprintf("%s, every %d", t.Probe.Key, t.ProbeEvery)
 	}
-	if err := run.Observe(probe, t.Config.Epochs); err != nil {
+	if err := run.Observe(probe, t.Config.FirstEpochs()); err != nil {
 		return nil, err
 	}
-	p := &process{Training: t}
-	status, err := run.Do(ctx, p, t.Config.Epochs, checkpointEvery, t.Watch)
+	trained := &Trained{Comparator: c}
+	trained.NAC, _ = c.(*NAC)
+	trained.Outcome, err = train.Do(ctx, run, epochs{c, t}, train.Plan{Steps: t.Config.FirstEpochs(), Every: checkpointEvery, Watch: t.Watch})
 	if err != nil {
 		return nil, fmt.Errorf("comparator: %w", err)
 	}
-	trained := &Trained{NAC: p.nac, Status: status, Dir: run.Dir()}
-	trained.Metrics, err = run.Metrics()
-	return trained, err
+	return trained, nil
 }
 
 func (t Training) check() error {
-	if t.Backend == nil || t.Space == nil {
-		return fmt.Errorf("comparator: a training needs a Backend, as engine.Open gives it, and a Space")
+	if t.Backend == nil || t.Space == nil || t.Config == nil {
+		return fmt.Errorf("comparator: a training needs a Backend, as engine.Open gives it, a Space and a Config")
 	}
 	if t.ProbeEvery < 0 {
 		return fmt.Errorf("comparator: ProbeEvery must not be negative, it is %d", t.ProbeEvery)
@@ -91,31 +96,23 @@ func (t Training) check() error {
 	if t.Probe.Measure != nil && t.Probe.Key == "" {
 		return fmt.Errorf("comparator: the probe needs a Key that says what it measures")
 	}
-	if err := t.Config.Check(); err != nil {
-		return err
-	}
-	return CheckLabels(t.Labelled)
+	return space.CheckLabels(t.Labelled)
 }
 
-// process is a Training as a [rundir.Process]. A step is an epoch.
-type process struct {
-	Training
-	nac *NAC
+// epochs is a training as a [train.Process]. A step is an epoch.
+type epochs struct {
+	Comparator
+	training Training
 }
 
-func (p *process) Start() (err error) {
-	p.nac, err = New(p.Backend, p.Space, p.Config)
-	return err
-}
-
-func (p *process) Step(_ context.Context, epoch int) (map[string]float64, error) {
-	loss, err := p.nac.TrainEpoch(epoch, p.Labelled, nil, 0)
+func (p epochs) Step(_ context.Context, epoch int) (map[string]float64, error) {
+	loss, err := p.TrainEpoch(epoch, p.training.Labelled, nil, 0)
 	if err != nil {
 		return nil, err
 	}
 	values := map[string]float64{"loss": loss}
-	if p.Probe.Measure != nil && (epoch+1)%p.ProbeEvery == 0 {
-		probed, err := p.Probe.Measure(p.nac)
+	if p.training.Probe.Measure != nil && (epoch+1)%p.training.ProbeEvery == 0 {
+		probed, err := p.training.Probe.Measure(p.Comparator)
 		if err != nil {
 			return nil, err
 		}
@@ -124,15 +121,8 @@ func (p *process) Step(_ context.Context, epoch int) (map[string]float64, error)
 	return values, nil
 }
 
-func (p *process) Encode() ([]byte, error) { return p.nac.Encode() }
-
-func (p *process) Decode(state []byte) (err error) {
-	p.nac, err = Decode(p.Backend, p.Space, p.Config, state)
-	return err
-}
-
-// TauProbe is a [Training.Probe] that measures "tau", the [NAC.KendallTau] against
-// the accuracies of archs. They should not be among the labelled ones.
+// TauProbe returns a [Training.Probe] that measures "tau", Kendall's tau between the comparator's
+// ranking of archs and their accuracies. They should not be among the labelled ones.
 func TauProbe(archs []space.Arch, accuracies []float64) Probe {
 	lines := make([]string, 0, len(archs)+len(accuracies))
 	for _, a := range archs {
@@ -141,8 +131,12 @@ func TauProbe(archs []space.Arch, accuracies []float64) Probe {
 	for _, accuracy := range accuracies {
 		lines = append(lines, fmt.Sprint(accuracy))
 	}
-	return Probe{Key: "tau on " + rundir.Digest(lines), Measure: func(n *NAC) (map[string]float64, error) {
-		tau, err := n.KendallTau(archs, accuracies)
+	return Probe{Key: "tau on " + rundir.Digest(lines), Measure: func(c Comparator) (map[string]float64, error) {
+		utilities, err := Ranker(c).Utilities(archs)
+		if err != nil {
+			return nil, err
+		}
+		tau, err := metric.KendallTau(utilities, accuracies)
 		return map[string]float64{"tau": tau}, err
 	}}
 }

@@ -5,46 +5,11 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"github.com/ctnas/ctnas/ctnaslib/engine"
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
-	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/space"
 )
-
-// Labelled is an architecture with its accuracy R(α, w_α), in [0, 1].
-type Labelled struct {
-	Arch     space.Arch
-	Accuracy float64
-}
-
-// Archs are the architectures of labelled, without their accuracies.
-func Archs(labelled []Labelled) []space.Arch {
-	archs := make([]space.Arch, len(labelled))
-	for i, l := range labelled {
-		archs[i] = l.Arch
-	}
-	return archs
-}
-
-// Digest is a short digest of labelled architectures in their order, for the keys of stored
-// results.
-func Digest(labelled []Labelled) string {
-	lines := make([]string, len(labelled))
-	for i, l := range labelled {
-		lines[i] = fmt.Sprint(l.Arch, " ", l.Accuracy)
-	}
-	return rundir.Digest(lines)
-}
-
-// CheckLabels reports the first label that is not a finite number.
-func CheckLabels(labelled []Labelled) error {
-	for _, l := range labelled {
-		if math.IsNaN(l.Accuracy) || math.IsInf(l.Accuracy, 0) {
-			return fmt.Errorf("comparator: the label of %s is %g; leave the architecture out, or give it a number", l.Arch, l.Accuracy)
-		}
-	}
-	return nil
-}
 
 // Pair is a labelled pair (α, α', y) of Alg. 1: Better says whether α is taken to
 // be at least as good as α'.
@@ -61,14 +26,14 @@ type Pair struct {
 // and they make up the share r of its loss: the paper's r = |U|/(|U|+|M|)
 // (Sec. 6.3). With [Shuffled] pairs, and enough of them, every pair counts the
 // same, as in the authors' code.
-func (n *NAC) TrainEpoch(epoch int, labelled []Labelled, pseudo []Pair, r float64) (loss float64, err error) {
+func (n *NAC) TrainEpoch(epoch int, labelled []space.Labelled, pseudo []Pair, r float64) (loss float64, err error) {
 	if len(labelled) < 2 {
 		return 0, fmt.Errorf("comparator: training needs at least 2 labelled architectures, got %d", len(labelled))
 	}
 	if !(r >= 0 && r < 1) {
 		return 0, fmt.Errorf("comparator: the proportion r of pseudo-labelled pairs must be in [0, 1), not %g", r)
 	}
-	if err := CheckLabels(labelled); err != nil {
+	if err := space.CheckLabels(labelled); err != nil {
 		return 0, err
 	}
 	rng := engine.Stream(n.config.Seed, "comparator: epoch", epoch)
@@ -112,7 +77,7 @@ func (p *pairs) add(left, right int, better bool, weight float64) {
 	p.weight = append(p.weight, float32(weight))
 }
 
-func (n *NAC) pairUp(labelled []Labelled, chosen []int, rng *rand.Rand) *pairs {
+func (n *NAC) pairUp(labelled []space.Labelled, chosen []int, rng *rand.Rand) *pairs {
 	b := &pairs{}
 	for _, i := range chosen {
 		b.archs = append(b.archs, labelled[i].Arch)

@@ -18,9 +18,6 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"github.com/ctnas/ctnas/ctnaslib/engine"
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
-	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -28,6 +25,10 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/gomlx/gomlx/ml/train/optimizer"
+
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
 // Config describes a policy and how it learns.
@@ -41,7 +42,7 @@ type Config struct {
 	Seed         uint64  // of the initial weights
 }
 
-// Default is the controller of the authors' published code.
+// Default returns the controller of the authors' published code.
 func Default() Config {
 	return Config{
 		Hidden: 64, InitRange: 0.1, EntropyBonus: 5e-4,
@@ -49,7 +50,7 @@ func Default() Config {
 	}
 }
 
-// Versions are those of the algorithms behind a policy, for the keys of stored results.
+// Versions returns the versions of the algorithms behind a policy, for the keys of stored results.
 func Versions() rundir.Versions { return rundir.Versions{"controller": 1} }
 
 // Check reports the first setting with which a policy cannot learn: one that is no number,
@@ -132,14 +133,29 @@ const (
 	namePointWeight = "point_weight_%d" // [hidden]
 )
 
-// New makes a policy with random weights for the given decisions. The error says
-// what is wrong in the configuration.
+// New makes a policy with random weights for the given decisions, with the graphs of one that was
+// released if there are any. The error says what is wrong in the configuration.
 func New(backend compute.Backend, d *space.Decisions, config Config) (*Controller, error) {
 	store, err := newStore(d, config)
 	if err != nil {
 		return nil, err
 	}
-	return newController(backend, d, config, store)
+	c := &Controller{config: config, decisions: d, tables: newTables(d), key: key{backend, d, config}}
+	c.key.config.Seed = 0
+	if old, ok := spare.Take(c.key); ok && engine.Overwrite(old.store, store) == nil {
+		c.programs = old
+		return c, nil
+	}
+	c.programs = &programs{store: store}
+	for _, program := range []struct {
+		exec  **model.Exec
+		graph func(*model.Scope, []*Node) []*Node
+	}{{&c.sample, c.sampleGraph}, {&c.evaluate, c.evaluateGraph}, {&c.step, c.stepGraph}} {
+		if *program.exec, err = engine.NewProgram(backend, store, program.graph); err != nil {
+			return nil, fmt.Errorf("controller: %w", err)
+		}
+	}
+	return c, nil
 }
 
 func newStore(d *space.Decisions, config Config) (*model.Store, error) {
@@ -175,29 +191,6 @@ func newStore(d *space.Decisions, config Config) (*model.Store, error) {
 		return nil, fmt.Errorf("controller: %w", err)
 	}
 	return store, nil
-}
-
-// newController makes a policy with the variables of store, with the graphs of one
-// that was released if there are any.
-func newController(backend compute.Backend, d *space.Decisions, config Config, store *model.Store) (*Controller, error) {
-	c := &Controller{config: config, decisions: d, tables: newTables(d), key: key{backend, d, config}}
-	c.key.config.Seed = 0
-	if old, ok := spare.Take(c.key); ok && engine.Overwrite(old.store, store) == nil {
-		c.programs = old
-		return c, nil
-	}
-	c.programs = &programs{store: store}
-	var err error
-	for _, e := range []struct {
-		exec  **model.Exec
-		build func(*model.Scope, []*Node) []*Node
-	}{{&c.sample, c.sampleGraph}, {&c.evaluate, c.evaluateGraph}, {&c.step, c.stepGraph}} {
-		if *e.exec, err = model.NewExec(backend, store, e.build); err != nil {
-			return nil, fmt.Errorf("controller: %w", err)
-		}
-		(*e.exec).SetMaxCache(-1)
-	}
-	return c, nil
 }
 
 // Config returns what the policy was made with.
@@ -337,7 +330,7 @@ func (n *network) logits(h, states *Node, kinds []int) *Node {
 	return Where(at(n.open, states), logits, MulScalar(OnesLike(logits), closed))
 }
 
-// zeros is the LSTM's state before the first step.
+// zeros returns the LSTM's state before the first step.
 func (c *Controller) zeros(g *Graph, batch int) *Node {
 	return Zeros(g, shapes.Make(dtypes.Float32, batch, c.config.Hidden))
 }
@@ -448,7 +441,7 @@ func (c *Controller) Sample(rng *rand.Rand, n int) ([][]int, error) {
 	return sequences, nil
 }
 
-// gumbel is the Gumbel noise that an exponential variate gives. That may be 0, once in
+// gumbel returns the Gumbel noise that an exponential variate gives. That may be 0, once in
 // billions of draws, and infinite noise would open choices that are closed.
 func gumbel(exponential float64) float32 { return float32(-math.Log(max(exponential, 1e-30))) }
 
@@ -472,7 +465,7 @@ func (c *Controller) untilEnd(row []int32) ([]int, error) {
 
 // diverged makes the policy unusable, and says so.
 func (c *Controller) diverged(how string) error {
-	c.unusable = fmt.Errorf("controller: the policy diverged by step %d of its training: %s; start it anew with a lower LearningRate (it was %g) or smaller rewards", optimizer.GetGlobalStep(c.store), how, c.config.LearningRate)
+	c.unusable = fmt.Errorf("controller: the policy diverged by step %d of its training: %s; start again with a lower LearningRate (it was %g) or smaller rewards", optimizer.GetGlobalStep(c.store), how, c.config.LearningRate)
 	return c.unusable
 }
 
@@ -536,7 +529,7 @@ type Step struct {
 // range of a float32.
 const maxReward = 1e12
 
-// badReward is the position of the first reward from which nothing can be learned, or −1.
+// badReward returns the position of the first reward from which nothing can be learned, or −1.
 func badReward(rewards []float64) int {
 	return slices.IndexFunc(rewards, func(r float64) bool { return !(math.Abs(r) <= maxReward) }) // NaN neither
 }
@@ -592,28 +585,23 @@ func (c *Controller) Encode() ([]byte, error) {
 	return engine.EncodeStore(c.store)
 }
 
-// Decode makes a policy from what [Controller.Encode] wrote. The error says that the
-// weights do not fit the decisions or the configuration, or are no numbers.
-func Decode(backend compute.Backend, d *space.Decisions, config Config, data []byte) (*Controller, error) {
-	store, err := engine.DecodeStore(data)
-	if err != nil {
-		return nil, err
+// Restore takes on what [Controller.Encode] of a policy of the same configuration and decisions
+// wrote. The error says that the weights do not fit, or are no numbers.
+func (c *Controller) Restore(state []byte) error {
+	if c.unusable != nil {
+		return c.unusable
 	}
-	fresh, err := newStore(d, config)
-	if err != nil {
-		return nil, err
+	if err := engine.RestoreStore(c.store, state); err != nil {
+		return fmt.Errorf("controller: the checkpoint is of another controller: %w", err)
 	}
-	if err := engine.SameVariables(store, fresh); err != nil {
-		return nil, fmt.Errorf("controller: the checkpoint is of another controller: %w", err)
-	}
-	for w := range fresh.IterVariables() {
-		value, err := store.GetVariable(w.Path()).Value()
+	for w := range c.store.RootScope().At(scopePolicy).IterVariables() {
+		value, err := w.Value()
 		if err != nil {
-			return nil, fmt.Errorf("controller: cannot read the checkpoint: %w", err)
+			return fmt.Errorf("controller: cannot read the checkpoint: %w", err)
 		}
 		if slices.ContainsFunc(float64s(value), func(x float64) bool { return !finite(x) }) {
-			return nil, fmt.Errorf("controller: the weights %s of the checkpoint are not all numbers, so its training diverged; train anew with a lower LearningRate (it was %g)", w.Path(), config.LearningRate)
+			return fmt.Errorf("controller: the weights %s of the checkpoint are not all numbers, so its training diverged; train again with a lower LearningRate (it was %g)", w.Path(), c.config.LearningRate)
 		}
 	}
-	return newController(backend, d, config, store)
+	return nil
 }

@@ -9,13 +9,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ctnas/ctnas/ctnaslib/engine"
-	"github.com/ctnas/ctnas/ctnaslib/space"
-	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
 
 func backend(t testing.TB) compute.Backend {
@@ -174,7 +175,9 @@ func TestGradientIsFiniteDifference(t *testing.T) {
 			shifted := func(by float32) float64 {
 				moved := slices.Clone(weights)
 				moved[k] += by
-				v.MustSetValue(tensors.FromFlatDataAndDimensions(moved, v.Shape().Dimensions...))
+				if err := v.SetValue(tensors.FromFlatDataAndDimensions(moved, v.Shape().Dimensions...)); err != nil {
+					t.Fatal(err)
+				}
 				return loss()
 			}
 			want := (shifted(step) - shifted(-step)) / (2 * step)
@@ -282,8 +285,8 @@ func TestEncodeContinues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	half, err := Decode(backend(t), toy(), Default(), data)
-	if err != nil {
+	half := newToy(t, Default())
+	if err := half.Restore(data); err != nil {
 		t.Fatal(err)
 	}
 	train(half, 3, 6)
@@ -301,7 +304,7 @@ func TestEncodeContinues(t *testing.T) {
 
 	other := Default()
 	other.Hidden = 32
-	if _, err := Decode(backend(t), toy(), other, data); err == nil || !strings.Contains(err.Error(), "another controller") {
+	if err := newToy(t, other).Restore(data); err == nil || !strings.Contains(err.Error(), "another controller") {
 		t.Errorf("a checkpoint of another size: error %v", err)
 	}
 }

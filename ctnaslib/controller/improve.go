@@ -58,7 +58,7 @@ func (c *Controller) Improve(ctx context.Context, rng *rand.Rand, s space.Space,
 	return learned, nil
 }
 
-// Decoded are the architectures of sequences that a policy for s sampled.
+// Decoded returns the architectures of sequences that a policy for s sampled.
 func Decoded(s space.Space, sequences [][]int) ([]space.Arch, error) {
 	archs := make([]space.Arch, len(sequences))
 	for i, sequence := range sequences {

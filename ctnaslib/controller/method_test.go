@@ -7,9 +7,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gomlx/gomlx/core/tensors"
+
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
-	"github.com/gomlx/gomlx/core/tensors"
 )
 
 // The controller of the authors' published code (chenyaofo/CTNAS): --hidden_size 64,
@@ -312,7 +313,9 @@ func TestSamplesAreRandom(t *testing.T) {
 	config.Hidden = 1
 	c := newToy(t, config)
 	for v := range c.store.IterVariables() {
-		v.MustSetValue(tensors.FromScalarAndDimensions(float32(0), v.Shape().Dimensions...))
+		if err := v.SetValue(tensors.FromScalarAndDimensions(float32(0), v.Shape().Dimensions...)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	set(t, c, "head_bias_0", float32(math.Log(3)), 0, 0) // 3 of 4 go on to the pointer
 	const n = 4000

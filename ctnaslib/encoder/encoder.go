@@ -52,7 +52,7 @@ func SizesOf(s space.Space) Sizes {
 	return sizes
 }
 
-// Versions are those of the encoders, for the keys of stored results. The version is raised when
+// Versions returns the versions of the encoders, for the keys of stored results. The version is raised when
 // features change: by this package, or by what a space gives as graph, vector or decisions.
 func Versions() rundir.Versions { return rundir.Versions{"encoder": 1} }
 

@@ -5,9 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gomlx/gomlx/core/tensors"
+
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
-	"github.com/gomlx/gomlx/core/tensors"
 )
 
 // The features themselves are checked by hand in package comparator.
@@ -17,9 +18,9 @@ func TestCheck(t *testing.T) {
 		gcn  GCN
 		want string
 	}{
-		{GCN{Layers: 1, Width: 1, Messages: Both}, ""},
-		{GCN{Layers: 0, Width: 1, Messages: Both}, "at least one layer"},
-		{GCN{Layers: 1, Width: 0, Messages: Forward}, "at least one layer"},
+		{GCN{Layers: 1, Width: 1, Direction: Both}, ""},
+		{GCN{Layers: 0, Width: 1, Direction: Both}, "at least one layer"},
+		{GCN{Layers: 1, Width: 0, Direction: Forward}, "at least one layer"},
 		{GCN{Layers: 1, Width: 1}, `unknown messages ""`},
 	} {
 		err := test.gcn.Check()

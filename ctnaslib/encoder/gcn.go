@@ -2,7 +2,7 @@
 // network of the paper (Sec. 4.1, Eq. 7), shared by the comparator and by the
 // predictors it is measured against.
 //
-//	gcn := encoder.GCN{Layers: 2, Width: 128, Messages: encoder.Forward}
+//	gcn := encoder.GCN{Layers: 2, Width: 128, Direction: encoder.Forward}
 //	err := gcn.Create(scope, sizes, rng)   // its weights
 //	inputs, err := gcn.Inputs(archs, sizes, len(archs))
 //	z := gcn.Encode(scope, sizes, inputs)  // in a graph function: [batch, gcn.Dim(sizes)]
@@ -22,19 +22,19 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// Messages says along which edges a node of the graph hears from others.
-type Messages string
+// Direction says along which edges a node of the graph hears from others.
+type Direction string
 
 const (
 	// Forward messages follow the data: a node hears from its predecessors, as in
 	// the paper's and the authors' comparators.
-	Forward Messages = "forward"
+	Forward Direction = "forward"
 
 	// Backward messages go against the data: a node hears from its successors.
-	Backward Messages = "backward"
+	Backward Direction = "backward"
 
 	// Both directions, with weights of their own.
-	Both Messages = "both"
+	Both Direction = "both"
 )
 
 // GCN describes a graph convolutional network: learned embeddings of the
@@ -51,7 +51,7 @@ type GCN struct {
 	Residual  bool // add a layer's input to its output
 	Bias      bool // add a learned bias in every layer
 	FinalReLU bool // apply ReLU after the last layer too
-	Messages  Messages
+	Direction Direction
 }
 
 // The names of the weights in their scope.
@@ -67,8 +67,8 @@ func (c GCN) Check() error {
 	if c.Layers < 1 || c.Width < 1 {
 		return fmt.Errorf("encoder: a GCN needs at least one layer of width one, not %d of %d", c.Layers, c.Width)
 	}
-	if c.Messages != Forward && c.Messages != Backward && c.Messages != Both {
-		return fmt.Errorf("encoder: unknown messages %q; use encoder.Forward, encoder.Backward or encoder.Both", c.Messages)
+	if c.Direction != Forward && c.Direction != Backward && c.Direction != Both {
+		return fmt.Errorf("encoder: unknown messages %q; use encoder.Forward, encoder.Backward or encoder.Both", c.Direction)
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func (c GCN) Create(scope *model.Scope, sizes Sizes, rng *rand.Rand) error {
 	}
 	for l := range c.Layers {
 		create(nameWeight, l, c.Width, c.Width)
-		if c.Messages == Both {
+		if c.Direction == Both {
 			create(nameBackward, l, c.Width, c.Width)
 		}
 		if c.Bias {
@@ -127,7 +127,7 @@ func (c GCN) Encode(scope *model.Scope, sizes Sizes, inputs []*Node) *Node {
 	self := ExpandAxes(DiagonalWithValue(ScalarOne(g, dtypes.Float32), ops.Shape().Dim(1)), 0)
 	forward := Add(Transpose(adjacency, 1, 2), self) // row j selects the predecessors of j, and j
 	backward := Add(adjacency, self)                 // row i selects the successors of i, and i
-	if c.Messages == Backward {
+	if c.Direction == Backward {
 		forward = backward
 	}
 	hear := func(from, x *Node, weight string, layer int) *Node {
@@ -136,7 +136,7 @@ func (c GCN) Encode(scope *model.Scope, sizes Sizes, inputs []*Node) *Node {
 	x := Gather(variable(nameEmbedding), ExpandAxes(ops, -1)) // [batch, nodes, width]
 	for l := range c.Layers {
 		h := hear(forward, x, nameWeight, l)
-		if c.Messages == Both {
+		if c.Direction == Both {
 			h = Add(h, hear(backward, x, nameBackward, l))
 		}
 		if c.Residual {

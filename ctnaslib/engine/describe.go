@@ -52,7 +52,7 @@ func Versions(b compute.Backend) map[string]string {
 	}
 }
 
-// dependency is the version of a module that this program was built with.
+// dependency returns the version of a module that this program was built with.
 func dependency(path string) string {
 	if version, ok := dependencies()[path]; ok {
 		return version

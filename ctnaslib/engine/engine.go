@@ -50,7 +50,7 @@ var opened = sync.OnceValues(func() (compute.Backend, error) {
 })
 
 // OpenConfig opens the backend that config names in the way of $GOMLX_BACKEND,
-// anew at each call: for programs that compare backends. Others call [Open].
+// a new one at each call: for programs that compare backends. Others call [Open].
 func OpenConfig(config string) (backend compute.Backend, err error) {
 	full := config
 	name, options, _ := strings.Cut(config, ":")

@@ -111,11 +111,11 @@ func TestStoreRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := DecodeStore(data)
-	if err != nil {
+	back := model.NewStore()
+	if _, err := back.CreateVariable("/a/weights", tensors.FromValue([][]float32{{0, 0, 0}, {0, 0, 0}})); err != nil {
 		t.Fatal(err)
 	}
-	if err := SameVariables(back, store); err != nil {
+	if err := RestoreStore(back, data); err != nil {
 		t.Fatal(err)
 	}
 	weights, step := back.GetVariable("/a/weights"), back.GetVariable("/step")
@@ -129,11 +129,18 @@ func TestStoreRoundTrip(t *testing.T) {
 		t.Errorf("step %d, want 7", got)
 	}
 	for n := range data {
-		if _, err := DecodeStore(data[:n]); err == nil {
+		if err := RestoreStore(back, data[:n]); err == nil {
 			t.Fatalf("%d of %d bytes were taken for a whole store", n, len(data))
 		}
 	}
-	if err := SameVariables(model.NewStore(), store); err == nil {
-		t.Error("an empty store has the same variables")
+	if err := RestoreStore(model.NewStore(), data); err == nil {
+		t.Error("an empty store has the same weights")
+	}
+	other := model.NewStore()
+	if _, err := other.CreateVariable("/a/weights", tensors.FromValue([]float32{0})); err != nil {
+		t.Fatal(err)
+	}
+	if err := RestoreStore(other, data); err == nil {
+		t.Error("weights of another shape were taken on")
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Bytes that are no store are an error.
-func FuzzDecodeStore(f *testing.F) {
+func FuzzRestoreStore(f *testing.F) {
 	store := model.NewStore()
 	if _, err := store.CreateVariable("/a/weights", tensors.FromValue([][]float32{{1, 2, 3}, {4, 5, 6.5}})); err != nil {
 		f.Fatal(err)
@@ -27,7 +27,7 @@ func FuzzDecodeStore(f *testing.F) {
 		if len(data) > 1<<16 {
 			return
 		}
-		store, err := DecodeStore(data)
+		store, err := decodeStore(data)
 		if err != nil {
 			return
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
+	"github.com/gomlx/gomlx/ml/train/optimizer"
 )
 
 // savedVariable is a variable in a checkpoint.
@@ -52,9 +53,9 @@ func EncodeStore(store *model.Store) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// DecodeStore makes a store with the variables that [EncodeStore] wrote. The error says that the
+// decodeStore makes a store with the variables that [EncodeStore] wrote. The error says that the
 // bytes are not a store.
-func DecodeStore(data []byte) (*model.Store, error) {
+func decodeStore(data []byte) (*model.Store, error) {
 	var all []savedVariable
 	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(&all); err != nil {
 		return nil, fmt.Errorf("engine: cannot read the variables: %w", err)
@@ -77,7 +78,7 @@ func DecodeStore(data []byte) (*model.Store, error) {
 	return store, nil
 }
 
-// tensor is the value of the variable. The error says that its parts do not fit together.
+// tensor returns the value of the variable. The error says that its parts do not fit together.
 func (s savedVariable) tensor() (*tensors.Tensor, error) {
 	dtype, ok := dtypesOf[s.DType]
 	if !ok {
@@ -97,16 +98,70 @@ func (s savedVariable) tensor() (*tensors.Tensor, error) {
 	return value, value.MutableBytes(func(data []byte) { copy(data, s.Data) })
 }
 
-// SameVariables reports the first variable of want that got lacks or holds in
-// another shape. A checkpoint may hold more: the optimiser's state.
-func SameVariables(got, want *model.Store) error {
-	for w := range want.IterVariables() {
-		v := got.GetVariable(w.Path())
-		if v == nil {
-			return fmt.Errorf("engine: there is no variable %s", w.Path())
+// RestoreStore gives a store, which compiled programs may refer to, the variables that [EncodeStore]
+// wrote. The error says that the bytes are not a store, or of another model.
+func RestoreStore(store *model.Store, data []byte) error {
+	with, err := decodeStore(data)
+	if err != nil {
+		return err
+	}
+	return Overwrite(store, with)
+}
+
+// Overwrite gives the variables of a store, which compiled programs may refer to, the values that
+// they have in another: the weights, and the optimiser's state if there is any, which else starts from
+// zero. What the store lacks of such state it gets. The error says that the stores are not of the same
+// model.
+func Overwrite(store, with *model.Store) error {
+	if err := sameWeights(store, with); err != nil {
+		return err
+	}
+	for w := range with.IterVariables() {
+		if store.GetVariable(w.Path()) != nil {
+			continue
 		}
-		if !v.Shape().Equal(w.Shape()) {
-			return fmt.Errorf("engine: the variable %s has the shape %s, not %s", w.Path(), v.Shape(), w.Shape())
+		value, err := w.Value()
+		if err == nil {
+			var v *model.Variable
+			if v, err = store.CreateVariable(w.Path(), value); err == nil {
+				v.SetTrainable(w.Trainable)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("engine: cannot add the variable %s: %w", w.Path(), err)
+		}
+	}
+	for v := range store.IterVariables() {
+		w := with.GetVariable(v.Path())
+		if w == nil && v.Name() == optimizer.ParamLearningRate {
+			continue // a constant of the optimiser
+		}
+		value, err := tensors.FromShape(v.Shape()), error(nil)
+		if w != nil {
+			if value, err = w.Value(); err == nil {
+				value, err = value.Clone()
+			}
+		}
+		if err == nil {
+			err = v.SetValue(value)
+		}
+		if err != nil {
+			return fmt.Errorf("engine: cannot set the variable %s: %w", v.Path(), err)
+		}
+	}
+	return nil
+}
+
+// sameWeights reports the first variable of another shape, or weight, that one of two stores lacks.
+func sameWeights(a, b *model.Store) error {
+	for _, pair := range [][2]*model.Store{{a, b}, {b, a}} {
+		for v := range pair[0].IterVariables() {
+			switch w := pair[1].GetVariable(v.Path()); {
+			case w == nil && v.Trainable:
+				return fmt.Errorf("engine: only one of the models has weights %s", v.Path())
+			case w != nil && !w.Shape().Equal(v.Shape()):
+				return fmt.Errorf("engine: the variable %s has the shape %s in one model and %s in the other", v.Path(), v.Shape(), w.Shape())
+			}
 		}
 	}
 	return nil

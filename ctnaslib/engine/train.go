@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 
+	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -23,6 +24,16 @@ func NewVariable(scope *model.Scope, name string, draw func() float64, dims ...i
 	}
 	_, err := scope.CreateVariable(name, tensors.FromFlatDataAndDimensions(values, dims...))
 	return err
+}
+
+// NewProgram compiles a graph function over the variables of a store when it is first called, once for
+// each combination of shapes of its inputs, and forgets none.
+func NewProgram[F model.ExecGraphFn](backend compute.Backend, store *model.Store, graph F) (*model.Exec, error) {
+	exec, err := model.NewExec(backend, store, graph)
+	if err == nil {
+		exec.SetMaxCache(-1)
+	}
+	return exec, err
 }
 
 // Args are tensors as the arguments of a call of a graph.
@@ -47,7 +58,7 @@ func (a Adam) Check() error {
 	case !(a.LearningRate > 0 && a.LearningRate <= 1):
 		return fmt.Errorf("the learning rate must be positive and at most 1, not %g", a.LearningRate)
 	case !(a.Beta1 >= 0 && a.Beta1 < 1) || !(a.Beta2 >= 0 && a.Beta2 < 1):
-		return fmt.Errorf("Adam's Beta1 and Beta2 must be at least 0 and less than 1, not %g and %g", a.Beta1, a.Beta2)
+		return fmt.Errorf("the Beta1 and Beta2 of Adam must be at least 0 and less than 1, not %g and %g", a.Beta1, a.Beta2)
 	case !(a.WeightDecay >= 0 && a.WeightDecay <= 1):
 		return fmt.Errorf("the weight decay must be at least 0 and at most 1, not %g", a.WeightDecay)
 	}

@@ -2,148 +2,163 @@ package experiment
 
 import (
 	"context"
+	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/gomlx/compute"
 
 	"github.com/ctnas/ctnas/ctnaslib/report"
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 	"github.com/ctnas/ctnas/datasets"
-	"github.com/ctnas/ctnas/datasets/images"
+	"github.com/ctnas/ctnas/datasets/nasbench301"
+	"github.com/ctnas/ctnas/datasets/ofa"
 )
 
 // Entry is a folder of figures: how its result is made and shown.
 type Entry struct {
-	// Run makes the result in run directories under root, as [Experiment.Run] does, on
-	// the data that package datasets finds.
-	Run func(ctx context.Context, root string, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error)
-
-	// Settings are what Run does at the size of a preset: the configuration of its result, without
-	// what depends on the data, and the number of seeds.
-	Settings func(p Preset) (config any, seeds int)
-
 	Columns []report.Column                     // of its table
 	Figures func(report.Result) []report.Figure // its pictures
+
+	// An Experiment on data.
+	compare func(p Preset) Experiment
+	data    func(ctx context.Context, backend compute.Backend) (Data, error)
+
+	// Or something else, and what [Entry.Settings] says of it; 0 seeds are the preset's.
+	run      func(ctx context.Context, root string, backend compute.Backend, p Preset, seeds int, watch train.Watch) (report.Result, error)
+	settings func(p Preset) (config any, seeds int)
+
+	seeds   int            // 0: the preset's
+	methods *regexp.Regexp // nil: all
 }
 
 // All are the experiments by the name of their folder.
 var All = map[string]Entry{
-	"table1":       compared(Table1, report.KTau, report.Accuracy, report.Best, report.Rank, report.Queries),
+	"table1":       table1,
 	"table2":       table2,
 	"table3":       table3,
-	"table4":       compared(Table4, report.Accuracy, report.Best),
-	"table5":       compared(Table5, report.Accuracy, report.Best, report.KTau),
+	"table4":       table4,
+	"table5":       table5,
 	"figure4":      figure4,
 	"figure5":      figure5,
 	"proposition1": proposition1,
 
 	"darts":              darts,
-	"weightsharing":      sharing,
-	"mobilenet-supernet": shrinking,
+	"weightsharing":      weightSharing,
+	"mobilenet-supernet": mobileNetSupernet,
 
-	"ablation-depth":       compared(AblateDepth, ablated...),
-	"ablation-messages":    compared(AblateMessages, ablated...),
-	"ablation-pairs":       compared(AblatePairs, ablated...),
-	"ablation-head":        compared(AblateHead, ablated...),
-	"ablation-labels":      compared(AblateLabels, ablated...),
-	"ablation-exploration": compared(AblateExploration, ablated...),
-	"ablation-search":      compared(AblateSearch, ablated...),
-	"ablation-answer":      compared(AblateAnswer, ablated...),
+	"ablation-depth":       ablation(AblateDepth),
+	"ablation-messages":    ablation(AblateMessages),
+	"ablation-pairs":       ablation(AblatePairs),
+	"ablation-head":        ablation(AblateHead),
+	"ablation-labels":      ablation(AblateLabels),
+	"ablation-exploration": ablation(AblateExploration),
+	"ablation-search":      ablation(AblateSearch),
+	"ablation-answer":      ablation(AblateAnswer),
 }
 
-var ablated = []report.Column{report.KTau, report.Accuracy, report.Best}
+// With returns the entry with so many seeds, 0 for the preset's, and of its methods those whose names
+// match, nil for all. The error says that the entry has no seeds or methods to choose.
+func (e Entry) With(seeds int, methods *regexp.Regexp) (Entry, error) {
+	switch {
+	case seeds < 0:
+		return e, fmt.Errorf("experiment: there cannot be %d seeds; give at least 1", seeds)
+	case methods != nil && e.compare == nil:
+		return e, fmt.Errorf("experiment: this experiment is a whole, without methods to choose from")
+	case methods != nil && len(e.of(Small).choose(methods).Methods) == 0 && len(e.of(Paper).choose(methods).Methods) == 0:
+		return e, fmt.Errorf("experiment: no method matches %q", methods)
+	}
+	e.seeds, e.methods = seeds, methods
+	return e, nil
+}
 
-// onNASBench101 gives an experiment the NAS-Bench-101 table.
-func onNASBench101(run func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error)) func(context.Context, string, compute.Backend, Preset, rundir.Watch) (report.Result, error) {
-	return func(ctx context.Context, root string, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
-		table, err := datasets.OpenNASBench101(ctx, "")
-		if err != nil {
-			return report.Result{}, err
+// of returns the experiment at the size of a preset, with the seeds and methods that were chosen.
+func (e Entry) of(p Preset) Experiment {
+	x := e.compare(p)
+	if e.seeds > 0 {
+		x.Seeds = e.seeds
+	}
+	if e.methods != nil {
+		x = x.choose(e.methods)
+	}
+	return x
+}
+
+// choose returns the experiment with the methods whose names match.
+func (e Experiment) choose(methods *regexp.Regexp) Experiment {
+	e.Methods = slices.DeleteFunc(slices.Clone(e.Methods), func(m Method) bool { return !methods.MatchString(m.Name) })
+	e.Compare = slices.DeleteFunc(slices.Clone(e.Compare), func(names [2]string) bool {
+		return !methods.MatchString(names[0]) || !methods.MatchString(names[1])
+	})
+	return e
+}
+
+// Run makes the result in run directories under root, as [Experiment.Run] does, on
+// the data that package datasets finds.
+func (e Entry) Run(ctx context.Context, root string, backend compute.Backend, p Preset, watch train.Watch) (report.Result, error) {
+	if e.compare == nil {
+		return e.run(ctx, root, backend, p, e.seeds, watch)
+	}
+	data, err := e.data(ctx, backend)
+	if err != nil {
+		return report.Result{}, err
+	}
+	return e.of(p).Run(ctx, root, data, backend, watch)
+}
+
+// Settings returns what Run does at the size of a preset: the configuration of its result, without
+// what depends on the data, and the number of seeds.
+func (e Entry) Settings(p Preset) (config any, seeds int) {
+	if e.compare == nil {
+		config, seeds = e.settings(p)
+		if e.seeds > 0 {
+			seeds = e.seeds
 		}
-		return run(ctx, root, table, backend, p, watch)
+		return config, seeds
 	}
+	x := e.of(p)
+	return x.configs(), x.Seeds
 }
 
-// settingsOf are those of an experiment.
-func settingsOf(make func(Preset) Experiment) func(Preset) (any, int) {
-	return func(p Preset) (any, int) {
-		e := make(p)
-		return e.configs(), e.Seeds
+// onNASBench101 opens the NAS-Bench-101 table.
+func onNASBench101(ctx context.Context, _ compute.Backend) (Data, error) {
+	table, err := datasets.OpenNASBench101(ctx, "")
+	if err != nil {
+		return Data{}, err
 	}
+	return NASBench101(table), nil
 }
 
-// compared is an experiment whose picture is the accuracy of each method.
-func compared(make func(Preset) Experiment, columns ...report.Column) Entry {
-	return Entry{
-		Run: onNASBench101(func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
-			return make(p).Run(ctx, root, NASBench101(table), backend, watch)
-		}),
-		Settings: settingsOf(make),
-		Columns:  columns,
-		Figures: func(r report.Result) []report.Figure {
-			figures := []report.Figure{{Name: "accuracy", Chart: r.Chart(report.Accuracy)}}
-			if slices.Contains(columns, report.KTau) {
-				figures = append(figures, report.Figure{Name: "ktau", Chart: r.Chart(report.KTau)})
-			}
-			return figures
-		},
+// onOFA opens the MobileNetV3 space in the mobile setting.
+func onOFA(ctx context.Context, _ compute.Backend) (Data, error) {
+	predictor, err := ofa.Open(ctx, "")
+	if err != nil {
+		return Data{}, err
 	}
+	return OFA(predictor, MobileLimit)
 }
 
-var table3 = Entry{
-	Run: onNASBench101(func(ctx context.Context, _ string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
-		set, err := images.Open(ctx, "")
-		if err != nil {
-			return report.Result{}, err
+// onNASBench301 opens the DARTS space.
+func onNASBench301(ctx context.Context, backend compute.Backend) (Data, error) {
+	predictor, err := nasbench301.Open(ctx, backend, "")
+	if err != nil {
+		return Data{}, err
+	}
+	return NASBench301(predictor), nil
+}
+
+// compared returns an experiment on NAS-Bench-101 whose pictures are the columns with a bar for each method.
+func compared(compare func(Preset) Experiment, columns ...report.Column) Entry {
+	return Entry{compare: compare, data: onNASBench101, Columns: columns, Figures: func(r report.Result) []report.Figure {
+		figures := []report.Figure{{Name: "accuracy", Chart: r.Chart(report.Accuracy)}}
+		if slices.Contains(columns, report.KTau) {
+			figures = append(figures, report.Figure{Name: "ktau", Chart: r.Chart(report.KTau)})
 		}
-		return Table3(ctx, table, set, backend, table3Config(p, len(set.Classes)), watch)
-	}),
-	Settings: func(p Preset) (any, int) { return table3Config(p, cifar10Classes), 1 },
-	Columns:  []report.Column{report.TimeMS, report.Speedup},
-	Figures:  func(r report.Result) []report.Figure { return nil },
+		return figures
+	}}
 }
 
-var figure5 = Entry{
-	Run:      compared(Figure5).Run,
-	Settings: settingsOf(Figure5),
-	Columns:  []report.Column{report.Accuracy, report.Best, report.KTau},
-	Figures: func(r report.Result) []report.Figure {
-		return []report.Figure{
-			{Name: "accuracy", Chart: overLabels(r, "accuracy", "test accuracy (%)")},
-			{Name: "ktau", Chart: overLabels(r, "ktau", "Kendall's tau")},
-		}
-	},
-}
-
-// overLabels draws a metric of Figure 5's rows over the number of labels.
-func overLabels(r report.Result, metric, label string) report.Chart {
-	s := report.Series{Name: "measured (" + r.Source + ")"}
-	for _, row := range r.Rows {
-		s.X = append(s.X, row.Metrics["queries"])
-		s.Y = append(s.Y, row.Metrics[metric+"_mean"])
-		s.Err = append(s.Err, row.Metrics[metric+"_std"])
-	}
-	return report.Chart{X: "labelled architectures", Y: label, LogX: true, Series: []report.Series{s}}
-}
-
-func proposition1Config(p Preset) Proposition1Config {
-	if p == Small {
-		return Proposition1Small()
-	}
-	return Proposition1Paper()
-}
-
-// cifar10Classes is for how many classes networks are made at the paper's size.
-const cifar10Classes = 10
-
-var proposition1 = Entry{
-	Run: onNASBench101(func(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
-		return Proposition1(ctx, root, table, backend, proposition1Config(p), watch)
-	}),
-	Settings: func(p Preset) (any, int) {
-		c := proposition1Config(p)
-		return c, c.Seeds
-	},
-	Columns: Proposition1Columns,
-	Figures: Proposition1Figures,
+// ablation returns an ablation that the paper leaves out.
+func ablation(compare func(Preset) Experiment) Entry {
+	return compared(compare, report.KTau, report.Accuracy, report.Best)
 }

@@ -4,63 +4,17 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 
-	"github.com/gomlx/compute"
+	spacedarts "github.com/ctnas/ctnas/ctnaslib/space/darts"
 
+	"github.com/ctnas/ctnas/ctnaslib/ctnas"
 	"github.com/ctnas/ctnas/ctnaslib/report"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/search"
-	"github.com/ctnas/ctnas/ctnaslib/space"
-	spacedarts "github.com/ctnas/ctnas/ctnaslib/space/darts"
-	"github.com/ctnas/ctnas/datasets"
-	"github.com/ctnas/ctnas/datasets/nasbench301"
 )
 
-// NASBench301 is the DARTS space with NAS-Bench-301's accuracies, as [Costed] data. It has
-// no test accuracies: what is reported of a genotype is the model's validation accuracy
-// after all epochs, which has no noise. The multiply-adds are those of the network for
-// ImageNet.
-func NASBench301(p *nasbench301.Predictor) Data { return nasBench301{p} }
-
-type nasBench301 struct{ predictor *nasbench301.Predictor }
-
-func (n nasBench301) Source() datasets.Source { return n.predictor.Source() }
-
-func (n nasBench301) Benchmark(epochs int) (space.Benchmark, error) {
-	if epochs == 0 {
-		return n.predictor.Benchmark(), nil
-	}
-	return n.predictor.BenchmarkAt(epochs)
-}
-
-func (n nasBench301) Accuracy(a space.Arch) (float64, error) {
-	accuracies, err := n.predictor.Accuracies([]space.Arch{a}, nasbench301.Epochs)
-	if err != nil {
-		return 0, err
-	}
-	return accuracies[0], nil
-}
-
-func (n nasBench301) MAdds(a space.Arch) (int64, error) {
-	g, ok := a.(spacedarts.Genotype)
-	if !ok {
-		return 0, fmt.Errorf("experiment: %v is not a genotype of the DARTS space", a)
-	}
-	return int64(g.ImageNetCost().MAdds), nil
-}
-
-func (n nasBench301) HeldOut(rng *rand.Rand, count int, exclude []space.Arch) ([]space.Arch, []float64, error) {
-	archs, err := space.Draw(rng, spacedarts.Space{}, count, exclude)
-	if err != nil {
-		return nil, nil, err
-	}
-	accuracies, err := n.predictor.Accuracies(archs, nasbench301.Epochs)
-	return archs, accuracies, err
-}
-
-// DARTS is the experiment of the paper's third search space, whose results are in its
+// DARTS returns the experiment of the paper's third search space, whose results are in its
 // supplementary: what each method finds with equal numbers of queries. The published
 // genotypes are scored by the same model; beside them are the numbers of the paper's
 // Table 2, for ImageNet.
@@ -78,13 +32,13 @@ func DARTS(p Preset) Experiment {
 			e.Methods = append(e.Methods, m)
 		}
 		add(methodRandom, randomOf("", labels))
-		add(methodEvolution, evolutionOf("", search.EvolvedConfig{Labels: labels, Population: min(50, labels/2), Tournament: 10}))
+		add(methodEvolution, evolution("", search.EvolutionConfig{Labels: labels, Population: min(50, labels/2), Tournament: 10}))
 		regression := search.QuickRegression()
 		regression.Labels = labels
 		regression = p.sizedRegression(regression)
 		regression.Labels = labels
-		add(methodRegression, method("", regression, search.RegressionNAS, func(c *search.RegressionConfig) *uint64 { return &c.Seed }))
-		ours := search.Quick()
+		add(methodRegression, regressionNAS("", regression))
+		ours := ctnas.Quick()
 		ours.Labels = labels
 		ours = p.sized(ours)
 		ours.Labels = labels
@@ -120,7 +74,7 @@ const (
 	methodOneHot     = "CTNAS, one-hot" // with the MLP that the authors have for the MobileNetV3 space
 )
 
-// activeDARTS is [search.Active] with pools that evolve.
+// activeDARTS returns [search.Active] with pools that evolve.
 func (p Preset) activeDARTS(labels int) Method {
 	c := search.ActiveConfig{Labels: labels, First: labels / 5, Rounds: 5, Pool: 3000, Members: 2, Evolved: true, NAC: p.mobileNAC()}
 	c.NAC.Antisymmetric, c.NAC.Epochs = true, 60
@@ -130,23 +84,24 @@ func (p Preset) activeDARTS(labels int) Method {
 	return activeOf(c)
 }
 
-// published is a genotype that its authors published, found without a query.
+// genotype is what a published genotype is a function of.
+type genotype struct {
+	Genotype string `json:"genotype"`
+}
+
+func (genotype) Versions() rundir.Versions { return rundir.Versions{"published": 1} }
+
+// published returns a genotype that its authors published, found without a query.
 func published(name string, g spacedarts.Genotype, paper map[string]float64, note string) Method {
-	return Method{Name: name, Note: note, Paper: paper, Config: map[string]string{"genotype": g.String()}, Once: true,
+	return Method{Name: name, Note: note, Paper: paper, Config: genotype{g.String()}, OneSeed: true,
 		Search: func(context.Context, string, search.Problem, uint64) (*search.Found, error) {
 			return &search.Found{Best: g}, nil
 		}}
 }
 
 var darts = Entry{
-	Run: func(ctx context.Context, root string, backend compute.Backend, p Preset, watch rundir.Watch) (report.Result, error) {
-		predictor, err := nasbench301.Open(ctx, backend, "")
-		if err != nil {
-			return report.Result{}, err
-		}
-		return DARTS(p).Run(ctx, root, NASBench301(predictor), backend, watch)
-	},
-	Settings: settingsOf(DARTS),
+	compare: DARTS,
+	data:    onNASBench301,
 	Columns: []report.Column{
 		{Header: "validation accuracy", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 3},
 		{Header: "best", Unit: "%", Value: "accuracy_best", Digits: 3},

@@ -77,13 +77,13 @@ func TestNASBench301Data(t *testing.T) {
 	}
 	seen := map[string]bool{g.ID(): true}
 	for i, a := range archs {
-		accuracy, err := data.Accuracy(a)
+		accuracy, err := data.accuracy(a)
 		if err != nil || accuracy != accuracies[i] || seen[a.ID()] {
 			t.Errorf("genotype %d: %v, %v; want %v", i, accuracy, err, accuracies[i])
 		}
 		seen[a.ID()] = true
 	}
-	if _, err := data.Benchmark(50); err == nil {
+	if _, err := data.At(50); err == nil {
 		t.Error("the embedded model has accuracies after 50 epochs")
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,11 +18,15 @@ import (
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/controller"
+	"github.com/ctnas/ctnas/ctnaslib/ctnas"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
-	"github.com/ctnas/ctnas/ctnaslib/predictor"
+	"github.com/ctnas/ctnas/ctnaslib/onceforall"
+	"github.com/ctnas/ctnas/ctnaslib/relaxation"
 	"github.com/ctnas/ctnas/ctnaslib/report"
+	"github.com/ctnas/ctnas/ctnaslib/risk"
 	"github.com/ctnas/ctnas/ctnaslib/search"
 	"github.com/ctnas/ctnas/ctnaslib/supernet"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 	"github.com/ctnas/ctnas/datasets"
 )
 
@@ -42,11 +45,11 @@ func open(t testing.TB) (*datasets.NASBench101, compute.Backend) {
 
 // tiny compares two searches of a second with three seeds.
 func tiny() Experiment {
-	c := Small.sized(search.Quick())
+	c := Small.sized(ctnas.Quick())
 	c.Labels, c.Iterations = 30, 3
 	c.NAC.Width, c.NAC.Epochs, c.Controller.Hidden = 16, 20, 16
 	fixed := c
-	fixed.Baseline = search.FixedBaseline
+	fixed.Baseline = ctnas.FixedBaseline
 	return Experiment{
 		ID: "table4", Seeds: 3,
 		Methods: []Method{
@@ -74,7 +77,7 @@ func TestRun(t *testing.T) {
 	root := t.TempDir()
 	stages := map[string]bool{}
 	var steps []int
-	result, err := tiny().Run(context.Background(), root, NASBench101(table), backend, func(step rundir.Progress) {
+	result, err := tiny().Run(context.Background(), root, NASBench101(table), backend, func(step train.Progress) {
 		if step.Stage != "" {
 			stages[step.Stage] = true
 			return
@@ -249,7 +252,7 @@ func TestPresets(t *testing.T) {
 		}
 	}
 	for _, m := range Table4(Paper).Methods {
-		c := m.Config.(search.Config)
+		c := m.Config.(ctnas.Config)
 		if steps := c.Iterations * c.PolicySteps; c.Labels != 423 || steps != 10_000 || c.PolicyBatch != 1 {
 			t.Errorf("%s: %d labels and %d steps of batch %d", m.Name, c.Labels, steps, c.PolicyBatch)
 		}
@@ -281,17 +284,17 @@ func TestPresetsAreGolden(t *testing.T) {
 	presets := map[string]any{
 		"comparator.Paper": comparator.Paper(), "comparator.Released": comparator.Released(),
 		"comparator.Quick": comparator.Quick(), "comparator.TwoWay": comparator.TwoWay(),
-		"controller.Default":        controller.Default(),
-		"predictor.PaperRegression": predictor.PaperRegression(), "predictor.ReleasedRegression": predictor.ReleasedRegression(),
-		"predictor.QuickRegression": predictor.QuickRegression(),
-		"predictor.ReleasedReNAS":   predictor.ReleasedReNAS(), "predictor.QuickReNAS": predictor.QuickReNAS(),
-		"search.Paper": search.Paper(), "search.Released": search.Released(), "search.Quick": search.Quick(),
+		"controller.Default":              controller.Default(),
+		"search.PaperRegressionPredictor": search.PaperRegressionPredictor(), "search.ReleasedRegressionPredictor": search.ReleasedRegressionPredictor(),
+		"search.QuickRegressionPredictor": search.QuickRegressionPredictor(),
+		"search.ReleasedReNASPredictor":   search.ReleasedReNASPredictor(), "search.QuickReNASPredictor": search.QuickReNASPredictor(),
+		"ctnas.Paper": ctnas.Paper(), "ctnas.Released": ctnas.Released(), "ctnas.Quick": ctnas.Quick(),
 		"search.PaperRegression": search.PaperRegression(), "search.ReleasedRegression": search.ReleasedRegression(),
 		"search.QuickRegression": search.QuickRegression(), "search.PaperReNAS": search.PaperReNAS(), "search.QuickReNAS": search.QuickReNAS(),
-		"search.PaperActive": search.PaperActive(), "search.OFAGenerations(1000)": search.OFAGenerations(1000),
-		"supernet.BenchmarkAlone": supernet.BenchmarkAlone(), "supernet.ProxyAlone": supernet.ProxyAlone(), "supernet.SmallAlone(10)": supernet.SmallAlone(10),
-		"supernet.ProxyElastic": supernet.ProxyElastic(), "supernet.PaperElastic": supernet.PaperElastic(), "supernet.SmallElastic(10)": supernet.SmallElastic(10),
-		"supernet.DARTSSearch": supernet.DARTSSearch(), "supernet.SmallMixed(10)": supernet.SmallMixed(10),
+		"search.PaperActive": search.PaperActive(), "search.OFAGenetic(1000)": search.OFAGenetic(1000),
+		"supernet.BenchmarkScratch": supernet.BenchmarkScratch(), "supernet.ProxyScratch": supernet.ProxyScratch(), "supernet.SmallScratch(10)": supernet.SmallScratch(10),
+		"onceforall.Proxy": onceforall.Proxy(), "onceforall.Paper": onceforall.Paper(), "onceforall.Small(10)": onceforall.Small(10),
+		"relaxation.Paper": relaxation.Paper(), "relaxation.Small(10)": relaxation.Small(10),
 	}
 	for _, m := range sharingMethods {
 		presets[fmt.Sprintf("supernet.Paper(%s)", m)] = supernet.Paper(m)
@@ -364,9 +367,9 @@ func TestStoredResults(t *testing.T) {
 		files := map[string]string{"table.md": result.Table(entry.Columns...).Markdown()}
 		figures := entry.Figures(result)
 		if id == "proposition1" { // as its notebook makes the toy's
-			toy := Proposition1Toy{Quality: []float64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, Noise: 2, Seed: 1}
+			toy := risk.Toy{Quality: []float64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, Noise: 2, Seed: 1}
 			_, path := toy.Minimise(20_000)
-			figures = append(figures, Proposition1ToyFigure(path))
+			figures = append(figures, risk.Figure(path))
 		}
 		for _, f := range figures {
 			svg, err := f.Chart.SVG()

@@ -12,50 +12,38 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/search"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
-	"github.com/ctnas/ctnas/datasets"
 )
 
-// countedData is [counted] as data, which notes what it held out from whom.
-type countedData struct {
-	counted
-	mu             *sync.Mutex
-	excluded, held *[][]space.Arch
-}
-
-func (d countedData) Source() datasets.Source {
-	return datasets.Source{Kind: datasets.Proxy, Description: "cells by their convolutions"}
-}
-func (d countedData) Benchmark(epochs int) (space.Benchmark, error) { return d.counted, nil }
-func (d countedData) Accuracy(a space.Arch) (float64, error)        { return d.Validation(a) }
-
-func (d countedData) HeldOut(rng *rand.Rand, n int, exclude []space.Arch) ([]space.Arch, []float64, error) {
-	archs, err := space.Draw(rng, d.space, n, exclude)
-	accuracies := make([]float64, len(archs))
-	for i, a := range archs {
-		// No two are equal, so that a ranking by accuracy has a tau of 1.
-		accuracies[i], _ = d.Validation(a)
-		accuracies[i] += float64(i) * 1e-9
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	*d.excluded, *d.held = append(*d.excluded, exclude), append(*d.held, archs)
-	return archs, accuracies, err
-}
-
-func newCountedData() countedData {
-	return countedData{counted{nasbench101.Space{}}, new(sync.Mutex), new([][]space.Arch), new([][]space.Arch)}
+// newCountedData returns [counted] as data, which notes what it held out from whom.
+func newCountedData() (data Data, excluded, held *[][]space.Arch) {
+	b := counted{nasbench101.Space{}}
+	excluded, held = new([][]space.Arch), new([][]space.Arch)
+	var mu sync.Mutex
+	return Data{Benchmark: b, HeldOut: func(rng *rand.Rand, n int, exclude []space.Arch) ([]space.Arch, []float64, error) {
+		archs, err := space.Draw(rng, b.space, n, exclude)
+		accuracies := make([]float64, len(archs))
+		for i, a := range archs {
+			// No two are equal, so that a ranking by accuracy has a tau of 1.
+			accuracies[i], _ = b.Validation(a)
+			accuracies[i] += float64(i) * 1e-9
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		*excluded, *held = append(*excluded, exclude), append(*held, archs)
+		return archs, accuracies, err
+	}}, excluded, held
 }
 
 // oracle ranks the last held-out architectures by their accuracies, or the other way round.
 type oracle struct {
-	data countedData
+	of   space.Benchmark
 	sign float64
 }
 
 func (o oracle) Utilities(archs []space.Arch) ([]float64, error) {
 	utilities := make([]float64, len(archs))
 	for i, a := range archs {
-		q, err := o.data.Validation(a)
+		q, err := o.of.Validation(a)
 		if err != nil {
 			return nil, err
 		}
@@ -68,13 +56,13 @@ func (o oracle) Utilities(archs []space.Arch) ([]float64, error) {
 // measured on architectures whose labels no search has seen; the accuracy is that of the answer.
 func TestWhatIsMeasured(t *testing.T) {
 	_, backend := open(t)
-	data := newCountedData()
+	data, excluded, held := newCountedData()
 	labelled := 30
 	own := func(name string, sign float64) Method {
 		return Method{Name: name, Config: sign, Search: func(ctx context.Context, root string, p search.Problem, seed uint64) (*search.Found, error) {
 			found, err := search.Random(ctx, root, p, search.RandomConfig{Labels: labelled, Seed: seed})
 			if err == nil {
-				found.Ranker = oracle{data, sign}
+				found.Ranker = oracle{data.Benchmark, sign}
 			}
 			return found, err
 		}}
@@ -91,25 +79,25 @@ func TestWhatIsMeasured(t *testing.T) {
 			}
 		}
 	}
-	if len(*data.held) != 4 {
-		t.Fatalf("held out %d times, want 4", len(*data.held))
+	if len(*held) != 4 {
+		t.Fatalf("held out %d times, want 4", len(*held))
 	}
-	for i, held := range *data.held {
-		if len(held) != heldOut || len((*data.excluded)[i]) != labelled {
-			t.Errorf("%d architectures were held out from %d labelled ones, want %d from %d", len(held), len((*data.excluded)[i]), heldOut, labelled)
+	for i, out := range *held {
+		if len(out) != heldOut || len((*excluded)[i]) != labelled {
+			t.Errorf("%d architectures were held out from %d labelled ones, want %d from %d", len(out), len((*excluded)[i]), heldOut, labelled)
 		}
-		for _, a := range (*data.excluded)[i] {
-			if slices.ContainsFunc(held, func(h space.Arch) bool { return h.ID() == a.ID() }) {
+		for _, a := range (*excluded)[i] {
+			if slices.ContainsFunc(out, func(h space.Arch) bool { return h.ID() == a.ID() }) {
 				t.Errorf("%s is labelled and held out", a)
 			}
 		}
 	}
 	for seed, accuracy := range result.Rows[0].PerSeed["accuracy"] {
-		found, err := search.Random(context.Background(), t.TempDir(), search.Problem{Backend: backend, Benchmark: data.counted}, search.RandomConfig{Labels: labelled, Seed: uint64(seed + 1)})
+		found, err := search.Random(context.Background(), t.TempDir(), search.Problem{Backend: backend, Benchmark: data.Benchmark}, search.RandomConfig{Labels: labelled, Seed: uint64(seed + 1)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, _ := data.Validation(found.Best)
+		want, _ := data.Benchmark.Validation(found.Best)
 		if accuracy != 100*want {
 			t.Errorf("seed %d: accuracy %g, want %g", seed+1, accuracy, 100*want)
 		}
@@ -120,7 +108,8 @@ func TestWhatIsMeasured(t *testing.T) {
 // configurations print alike, not one's own with one of the package, and not in two experiments.
 func TestMethodsThatPrintAlike(t *testing.T) {
 	_, backend := open(t)
-	data, root := newCountedData(), t.TempDir()
+	data, _, _ := newCountedData()
+	root := t.TempDir()
 	answer := func(index int) func(context.Context, string, search.Problem, uint64) (*search.Found, error) {
 		return func(context.Context, string, search.Problem, uint64) (*search.Found, error) {
 			return &search.Found{Best: nasbench101.Space{}.All()[index]}, nil
@@ -147,7 +136,7 @@ func TestMethodsThatPrintAlike(t *testing.T) {
 			if want < 0 {
 				continue
 			}
-			accuracy, _ := data.Validation(nasbench101.Space{}.All()[want])
+			accuracy, _ := data.Benchmark.Validation(nasbench101.Space{}.All()[want])
 			if got := result.Rows[i].Metrics["accuracy_mean"]; got != 100*accuracy {
 				t.Errorf("%s, %s: accuracy %g, want %g", c.id, result.Rows[i].Method, got, 100*accuracy)
 			}

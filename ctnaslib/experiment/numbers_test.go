@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ctnas/ctnas/ctnaslib/ctnas"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/search"
@@ -28,7 +29,6 @@ type counted struct{ space space.Space }
 
 func (c counted) Space() space.Space { return c.space }
 func (c counted) Source() string     { return "proxy" }
-func (c counted) Queries() int       { return 0 }
 func (c counted) Sample(rng *rand.Rand, n int) ([]space.Arch, error) {
 	return space.Draw(rng, c.space, n, nil)
 }
@@ -105,10 +105,10 @@ func TestNumbersOfEachVersion(t *testing.T) {
 	random := search.RandomConfig{Labels: 20, Seed: 1}
 	found, err := search.Random(ctx, root, cells, random)
 	add("random", random.Versions(), found, err)
-	for name, c := range map[string]search.Config{"ctnas, paper": search.Paper(), "ctnas, released": search.Released()} {
+	for name, c := range map[string]ctnas.Config{"ctnas, paper": ctnas.Paper(), "ctnas, released": ctnas.Released()} {
 		c.Labels, c.Iterations, c.PolicySteps, c.PolicyBatch, c.Samples, c.TopK, c.BaselineEvery, c.BaselineSamples = 20, 3, 3, 4, 12, 10, 2, 8
 		c.NAC.Width, c.NAC.Epochs, c.NAC.BatchSize, c.Controller.Hidden, c.Seed = 8, 6, 10, 8, 1
-		found, err := search.CTNAS(ctx, root, cells, c)
+		found, err := ctnas.Search(ctx, root, cells, c)
 		add(name, c.Versions(), found, err)
 	}
 	regression := search.ReleasedRegression()
@@ -118,7 +118,7 @@ func TestNumbersOfEachVersion(t *testing.T) {
 	add("regression", regression.Versions(), found, err)
 	renas := search.PaperReNAS()
 	renas.Labels, renas.Predictor.Epochs, renas.Predictor.Channels, renas.Predictor.Hidden = 20, 4, [2]int{4, 4}, [2]int{8, 4}
-	renas.Evolution, renas.Seed = search.EvolutionConfig{Population: 10, Tournament: 4, Cycles: 50}, 1
+	renas.Evolution, renas.Seed = search.EvolveConfig{Population: 10, Tournament: 4, Cycles: 50}, 1
 	found, err = search.ReNAS(ctx, root, cells, renas)
 	add("renas", renas.Versions(), found, err)
 	active := search.PaperActive()
@@ -128,12 +128,12 @@ func TestNumbersOfEachVersion(t *testing.T) {
 	ranking := search.RankingConfig{Labels: 20, Pool: 100, NAC: active.NAC, Seed: 1}
 	found, err = search.Ranking(ctx, root, cells, ranking)
 	add("ranking", ranking.Versions(), found, err)
-	evolution := search.EvolvedConfig{Labels: 40, Population: 12, Tournament: 4, Seed: 1}
+	evolution := search.EvolutionConfig{Labels: 40, Population: 12, Tournament: 4, Seed: 1}
 	found, err = search.Evolution(ctx, root, cells, evolution)
 	add("evolution", evolution.Versions(), found, err)
-	generations := search.OFAGenerations(60)
+	generations := search.OFAGenetic(60)
 	generations.Population, generations.Parents, generations.Mutants, generations.Seed = 20, 5, 10, 1
-	found, err = search.Generations(ctx, root, networks, generations)
+	found, err = search.Genetic(ctx, root, networks, generations)
 	add("generations", generations.Versions(), found, err)
 
 	set := images.Shapes()
@@ -143,7 +143,7 @@ func TestNumbersOfEachVersion(t *testing.T) {
 	}
 	for _, m := range sharingMethods {
 		c := supernet.Small(m, len(set.Classes))
-		c.Channels, c.Stacks, c.Side, c.BatchSize, c.Steps, c.Round, c.PolicySteps, c.PolicyBatch, c.Seed = 5, 1, 4, 8, 4, 2, 1, 2, 1
+		c.Channels, c.Stacks, c.Side, c.BatchSize, c.Steps, c.CheckpointInterval, c.PolicySteps, c.PolicyBatch, c.Seed = 5, 1, 4, 8, 4, 2, 1, 2, 1
 		trained, err := supernet.Train(ctx, root, supernet.Training{Backend: backend, Data: data, Config: c})
 		if err != nil {
 			t.Fatalf("%s: %v", m, err)

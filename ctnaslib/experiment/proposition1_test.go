@@ -3,46 +3,14 @@ package experiment
 import (
 	"context"
 	"errors"
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"math"
 	"reflect"
 	"testing"
 
-	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 	"github.com/ctnas/ctnas/datasets"
 )
-
-// The expected values were printed by NumPy and SciPy 1.17.1, run by hand:
-//
-//	u, v, R = numpy.array([0.3, -1.2, 2.0]), numpy.array([-0.5, 0.9, -1.1]), numpy.array([0.9, 0.8, 0.8])
-//	f, better, ordered = u[:, None] + v, R[:, None] > R, R[:, None] != R
-//	print(-numpy.where(better, log_expit(f), log_expit(-f))[ordered].mean(), (numpy.where(better, f, -f) <= 0)[ordered].mean())
-func TestProposition1Risks(t *testing.T) {
-	scores := []comparator.Score{{First: 0.3, Second: -0.5}, {First: -1.2, Second: 0.9}, {First: 2, Second: -1.1}}
-	bce, ranking, err := Proposition1Risks(scores, []float64{0.9, 0.8, 0.8})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if math.Abs(bce-0.8258956101637068) > 1e-12 || ranking != 0.5 {
-		t.Errorf("risks %.15f and %g", bce, ranking)
-	}
-	// A comparator that knows nothing has the risk of a coin.
-	bce, ranking, err = Proposition1Risks(make([]comparator.Score, 2), []float64{1, 2})
-	if err != nil || math.Abs(bce-math.Ln2) > 1e-12 || ranking != 1 {
-		t.Errorf("of zeros: %g, %g, %v; want ln 2 and 1", bce, ranking, err)
-	}
-	// Large margins do not overflow.
-	bce, _, err = Proposition1Risks([]comparator.Score{{First: -2000}, {First: 2000}}, []float64{2, 1})
-	if err != nil || bce != 2000 {
-		t.Errorf("of large margins: %g, %v; want 2000", bce, err)
-	}
-	for _, accuracies := range [][]float64{{1, 1}, {1}} {
-		if _, _, err := Proposition1Risks(make([]comparator.Score, 2), accuracies); err == nil {
-			t.Errorf("accuracies %v have no error", accuracies)
-		}
-	}
-}
 
 // Both risks fall, and the share of pairs in the wrong order is at most the
 // cross-entropy in bits: the logistic loss lies above the step.
@@ -55,7 +23,7 @@ func TestProposition1(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Proposition1Small()
+	c := Proposition1At(Small)
 	c.Labels, c.HeldOut, c.ProbeEvery = 60, 100, 15
 	c.NAC.Width, c.NAC.Epochs = 16, 30
 	root := t.TempDir()
@@ -65,13 +33,13 @@ func TestProposition1(t *testing.T) {
 		t.Errorf("interrupted: %v, want context.Canceled", err)
 	}
 	steps := 0
-	result, err := Proposition1(context.Background(), root, table, backend, c, func(step rundir.Progress) {
+	result, err := Proposition1(context.Background(), root, table, backend, c, func(step train.Progress) {
 		steps = step.Done
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(result.Rows) != 3 || len(result.Tests) != 2 || result.Source != string(table.Source().Kind) || steps != 2*c.NAC.Epochs {
+	if len(result.Rows) != 3 || len(result.Tests) != 2 || result.Source != string(table.Source().Kind) || steps != 2 {
 		t.Fatalf("result %+v", result)
 	}
 	for _, row := range result.Rows {
@@ -99,47 +67,9 @@ func TestProposition1(t *testing.T) {
 }
 
 func TestProposition1Refuses(t *testing.T) {
-	c := Proposition1Small()
+	c := Proposition1At(Small)
 	c.ProbeEvery = 0
 	if _, err := Proposition1(context.Background(), t.TempDir(), nil, nil, c, nil); err == nil {
 		t.Error("no measurement is no error")
-	}
-}
-
-// scipy.stats.norm.cdf(1 / (2**.5 * 2)) is 0.638163195; for these odds the excess
-// risk of f = 0, log 2 − entropy([η, 1 − η]), is 0.03867947038.
-func TestToyProbability(t *testing.T) {
-	toy := Proposition1Toy{Quality: []float64{1, 2}, Noise: 2}
-	if eta := toy.Eta(1, 0); math.Abs(eta-0.638163195) > 1e-9 {
-		t.Errorf("η = %.9f", eta)
-	}
-	if s := toy.at(0, [][]float64{{0, 0}, {0, 0}}); math.Abs(s.ExcessBCE-0.03867947038) > 1e-9 || s.Wrong != 2 {
-		t.Errorf("f = 0 stands at %+v", s)
-	}
-}
-
-// Proposition 1 on the toy: the cross-entropy alone leads to the Bayes-optimal
-// order, and on the way the excess ranking risk obeys the bound.
-func TestToyIsConsistent(t *testing.T) {
-	toy := Proposition1Toy{Quality: []float64{0, 1, 2, 3, 4, 5, 6, 7}, Noise: 2, Seed: 1}
-	f, path := toy.Minimise(4000)
-	for i := range f {
-		for j := range f[i] {
-			if eta := toy.Eta(i, j); i != j && (f[i][j] > 0) != (eta > 0.5) {
-				t.Errorf("f(%d, %d) = %.2f for η = %.3f", i, j, f[i][j], eta)
-			}
-		}
-	}
-	for _, s := range path {
-		if s.ExcessRanking > s.Bound() {
-			t.Errorf("step %d: excess ranking risk %g above the bound %g", s.Step, s.ExcessRanking, s.Bound())
-		}
-	}
-	if _, err := Proposition1ToyFigure(path).Chart.SVG(); err != nil {
-		t.Error(err)
-	}
-	first, last := path[0], path[len(path)-1]
-	if first.Wrong == 0 || last.Wrong != 0 || last.ExcessRanking != 0 || last.ExcessBCE > 0.01 {
-		t.Errorf("from %+v to %+v", first, last)
 	}
 }

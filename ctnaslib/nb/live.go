@@ -8,14 +8,14 @@ import (
 	"github.com/janpfeifer/gonb/gonbui"
 
 	"github.com/ctnas/ctnas/ctnaslib/report"
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 )
 
 // Live returns a watch like that of [Progress], with a curve of each named metric, drawn again while the run goes on.
 // The curves begin with the steps of this process; those of the whole run are in its metrics. Values that are not
 // finite, such as a loss that is NaN, have no place on a curve and are left out. In a terminal it shows the progress
 // alone.
-func Live(what string, names ...string) rundir.Watch {
+func Live(what string, names ...string) train.Watch {
 	progress := Progress(what)
 	if !gonbui.IsNotebook {
 		return progress
@@ -23,7 +23,7 @@ func Live(what string, names ...string) rundir.Watch {
 	curves := make([]report.Series, len(names))
 	id := gonbui.UniqueId()
 	var shown time.Time
-	return func(p rundir.Progress) {
+	return func(p train.Progress) {
 		progress(p)
 		if p.Stage != "" {
 			return

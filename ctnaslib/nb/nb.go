@@ -24,7 +24,7 @@ import (
 	"github.com/janpfeifer/gonb/gonbui"
 
 	"github.com/ctnas/ctnas/ctnaslib/report"
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 	"github.com/ctnas/ctnas/datasets"
 )
 
@@ -122,10 +122,10 @@ func Charts(charts ...report.Chart) {
 // that changes in place in a notebook, as a line every ten seconds in a terminal. The stages of a run, such as the
 // training of a comparator before a search, are shown in the same line under their names, also of several that are
 // under way at a time. The steps of the run itself are called what. The watch is for one run at a time.
-func Progress(what string) rundir.Watch {
+func Progress(what string) train.Watch {
 	line := newLine()
 	stages := make(map[string]*stage)
-	return func(p rundir.Progress) {
+	return func(p train.Progress) {
 		s := stages[p.Stage]
 		if s == nil || p.Total != s.total || p.Done < s.done {
 			s = &stage{total: p.Total, start: time.Now(), first: p.Done - 1, last: make(map[string]float64)}
@@ -145,7 +145,7 @@ type stage struct {
 }
 
 // step returns the text that a step adds to the name of its stage.
-func (s *stage) step(p rundir.Progress) string {
+func (s *stage) step(p train.Progress) string {
 	maps.Copy(s.last, p.Values)
 	s.done = p.Done
 	elapsed := time.Since(s.start)

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/ctnas/ctnas/ctnaslib/report"
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 )
 
 // printed runs f, outside a notebook, and returns what it printed to a stream, such
@@ -35,9 +35,9 @@ func printed(t *testing.T, stream **os.File, f func()) string {
 func TestProgress(t *testing.T) {
 	text := printed(t, &os.Stderr, func() {
 		watch := Progress("epoch")
-		watch(rundir.Progress{Done: 1, Total: 3, Values: map[string]float64{"loss": 0.7, "tau": 0.5}})
-		watch(rundir.Progress{Done: 2, Total: 3, Values: map[string]float64{"loss": 0.6}}) // too soon for a line
-		watch(rundir.Progress{Done: 3, Total: 3, Values: map[string]float64{"loss": 0.25}})
+		watch(train.Progress{Done: 1, Total: 3, Values: map[string]float64{"loss": 0.7, "tau": 0.5}})
+		watch(train.Progress{Done: 2, Total: 3, Values: map[string]float64{"loss": 0.6}}) // too soon for a line
+		watch(train.Progress{Done: 3, Total: 3, Values: map[string]float64{"loss": 0.25}})
 	})
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	if len(lines) != 2 {
@@ -71,10 +71,10 @@ func TestCurvesOfWhatIsNotFinite(t *testing.T) {
 func TestProgressOfStages(t *testing.T) {
 	text := printed(t, &os.Stderr, func() {
 		watch := Progress("iteration")
-		watch(rundir.Progress{Stage: "labels", Done: 1, Total: 2})
-		watch(rundir.Progress{Stage: "labels", Done: 2, Total: 2})
-		watch.Stage("comparator, epoch")(rundir.Progress{Done: 1, Total: 5, Values: map[string]float64{"loss": 0.5}})
-		watch(rundir.Progress{Done: 1, Total: 1, Values: map[string]float64{"reward": 0.5}})
+		watch(train.Progress{Stage: "labels", Done: 1, Total: 2})
+		watch(train.Progress{Stage: "labels", Done: 2, Total: 2})
+		watch.Stage("comparator, epoch")(train.Progress{Done: 1, Total: 5, Values: map[string]float64{"loss": 0.5}})
+		watch(train.Progress{Done: 1, Total: 1, Values: map[string]float64{"reward": 0.5}})
 	})
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	if len(lines) != 2 || !strings.HasPrefix(lines[0], "labels 1/2, ") || !strings.HasPrefix(lines[1], "iteration 1/1 in ") || !strings.HasSuffix(lines[1], "reward 0.5") || strings.Contains(lines[1], "loss") {

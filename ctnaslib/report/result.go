@@ -62,7 +62,8 @@ type Comparison struct {
 	P          float64 `json:"p"`
 }
 
-// measured are the metrics that are measured for each seed. In [Row.Metrics] they have the endings _mean and _std.
+// measured are the paper's metrics that are measured for each seed. In [Row.Metrics] they, and those of
+// one's own, have the endings _mean and _std.
 var measured = []string{
 	"ktau",         // Kendall's τ of the ranking of held-out architectures
 	"accuracy",     // test accuracy, in percent; also with the ending _best
@@ -72,7 +73,7 @@ var measured = []string{
 	"ranking_risk", // share of held-out pairs in the wrong order, in percent
 }
 
-// single are the metrics with one number for a method.
+// single are the paper's metrics with one number for a method.
 var single = []string{
 	"best_rank_percent", // of the best architecture found, among all
 	"queries",           // accuracies that a run bought
@@ -86,6 +87,7 @@ var single = []string{
 // sources are what numbers may have been measured on.
 var sources = []string{"real", "surrogate", "proxy"}
 
+// known says whether a name is that of one of the paper's metrics.
 func known(name string) bool {
 	if slices.Contains(single, name) || name == "accuracy_best" {
 		return true
@@ -136,8 +138,8 @@ func ReadResult(path string) (Result, error) {
 // tolerance is by how much a stored mean may differ from that of the stored values.
 const tolerance = 1e-6
 
-// Check says what keeps a result from being shown: a number without its source, an unknown metric, a mean that
-// differs from that of its values.
+// Check says what keeps a result from being shown: a number without its source, one of the paper's
+// that stands for nothing measured, a mean that is not that of its values.
 func (r Result) Check() error {
 	switch config, err := json.Marshal(r.Config); {
 	case r.ID == "":
@@ -183,11 +185,13 @@ func (r Result) Check() error {
 
 // checkRow returns the rest of a sentence that begins with the row.
 func (r Result) checkRow(row Row) error {
+	for _, name := range slices.Sorted(maps.Keys(row.Paper)) {
+		if !known(name) && !slices.ContainsFunc(r.Rows, func(other Row) bool { _, ok := other.Metrics[name]; return ok }) {
+			return fmt.Errorf("has the paper's %q, which no row measures; name it as what is measured", name)
+		}
+	}
 	for _, numbers := range []map[string]float64{row.Metrics, row.Paper} {
 		for _, name := range slices.Sorted(maps.Keys(numbers)) {
-			if !known(name) {
-				return fmt.Errorf("has the metric %q, which report does not know; add it there", name)
-			}
 			if v := numbers[name]; math.IsNaN(v) || math.IsInf(v, 0) {
 				return fmt.Errorf("has no number for %s but %g; leave out what was not measured", name, v)
 			}

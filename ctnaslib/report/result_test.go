@@ -80,7 +80,6 @@ func TestCheck(t *testing.T) {
 		"no rows":          func(r *Result) { r.Rows = nil },
 		"no method":        func(r *Result) { r.Rows[0].Method = "" },
 		"twice":            func(r *Result) { r.Rows[2].Method = "CTNAS" },
-		"unknown metric":   func(r *Result) { r.Rows[0].Metrics["accuracy_mode"] = 1 },
 		"unknown of paper": func(r *Result) { r.Rows[2].Paper["tau"] = 1 },
 		"nan":              func(r *Result) { r.Rows[1].Metrics["accuracy_mean"] = math.NaN() },
 		"another mean":     func(r *Result) { r.Rows[0].Metrics["accuracy_mean"] = 94.01 },

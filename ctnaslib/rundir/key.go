@@ -49,7 +49,7 @@ func (v Versions) With(others ...Versions) Versions {
 	return all
 }
 
-// Digest is a short digest of lines of text, in their order, for [Key.Data].
+// Digest returns a short digest of lines of text, in their order, for [Key.Data].
 func Digest(lines []string) string {
 	h := sha256.New()
 	for _, line := range lines {
@@ -68,32 +68,35 @@ func (k Key) Dir(root string) (string, error) {
 	return k.dir(root, text), nil
 }
 
-// dir is the directory of the key that has this text.
+// dir returns the directory of the key that has this text.
 func (k Key) dir(root string, text []byte) string {
 	sum := sha256.Sum256(text)
 	return filepath.Join(root, k.Step+"-"+hex.EncodeToString(sum[:8]))
 }
 
-// text is the key as it stands in the run directory.
+// text returns the key as it stands in the run directory.
 func (k Key) text() ([]byte, error) {
 	if k.Step == "" || len(k.Algorithms) == 0 || len(k.Data) == 0 {
 		return nil, fmt.Errorf("rundir: a key needs a step, the versions of its algorithms and what they read; it has %q, %v and %v", k.Step, k.Algorithms, k.Data)
 	}
-	if err := plain("Config", reflect.ValueOf(k.Config)); err != nil {
+	types := make(map[string]string)
+	if err := plain("Config", reflect.ValueOf(k.Config), types); err != nil {
 		return nil, fmt.Errorf("rundir: the configuration of %s cannot be a key: %w", k.Step, err)
 	}
 	text, err := json.MarshalIndent(struct {
 		Key
-		Type string `json:"type"`
-	}{k, fmt.Sprintf("%T", k.Config)}, "", "  ")
+		Type  string            `json:"type"`
+		Types map[string]string `json:"types,omitempty"`
+	}{k, fmt.Sprintf("%T", k.Config), types}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("rundir: cannot write the configuration of %s as JSON: %w", k.Step, err)
 	}
 	return append(text, '\n'), nil
 }
 
-// plain reports the first part of a value that encoding/json leaves out, or cannot write.
-func plain(path string, v reflect.Value) error {
+// plain reports the first part of a value that encoding/json leaves out, or cannot write. It notes the
+// types of what stands in interfaces, by path: that is not in the JSON.
+func plain(path string, v reflect.Value, types map[string]string) error {
 	if !v.IsValid() {
 		return nil
 	}
@@ -104,8 +107,13 @@ func plain(path string, v reflect.Value) error {
 	switch v.Kind() {
 	case reflect.Func, reflect.Chan, reflect.UnsafePointer:
 		return fmt.Errorf("%s is a %s", path, v.Type())
-	case reflect.Pointer, reflect.Interface:
-		return plain(path, v.Elem())
+	case reflect.Interface:
+		if !v.IsNil() {
+			types[path] = v.Elem().Type().String()
+		}
+		return plain(path, v.Elem(), types)
+	case reflect.Pointer:
+		return plain(path, v.Elem(), types)
 	case reflect.Struct:
 		for i := range v.NumField() {
 			field := v.Type().Field(i)
@@ -116,13 +124,13 @@ func plain(path string, v reflect.Value) error {
 			case !field.IsExported():
 				return fmt.Errorf("%s.%s is not exported", path, field.Name)
 			}
-			if err := plain(path+"."+field.Name, v.Field(i)); err != nil {
+			if err := plain(path+"."+field.Name, v.Field(i), types); err != nil {
 				return err
 			}
 		}
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {
-			if err := plain(fmt.Sprintf("%s[%d]", path, i), v.Index(i)); err != nil {
+			if err := plain(fmt.Sprintf("%s[%d]", path, i), v.Index(i), types); err != nil {
 				return err
 			}
 		}
@@ -130,7 +138,7 @@ func plain(path string, v reflect.Value) error {
 		keys := v.MapKeys()
 		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 		for _, key := range keys {
-			if err := plain(fmt.Sprintf("%s[%v]", path, key), v.MapIndex(key)); err != nil {
+			if err := plain(fmt.Sprintf("%s[%v]", path, key), v.MapIndex(key), types); err != nil {
 				return err
 			}
 		}

@@ -33,6 +33,8 @@ func TestEverythingInAKeyCounts(t *testing.T) {
 			k.Data = map[string]string{"space": "nasbench101", "labels": Digest([]string{"a", "0.1 b 0.2"})}
 		},
 		"backend":                 func(k *Key) { k.Backend = "go, simd" },
+		"an interface":            func(k *Key) { k.Config = struct{ Layers any }{config{2}} },
+		"another in an interface": func(k *Key) { k.Config = struct{ Layers any }{other{2}} },
 		"configuration with more": func(k *Key) { k.Config = struct{ Layers, Width int }{2, 0} },
 	} {
 		k := base

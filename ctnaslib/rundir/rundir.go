@@ -5,7 +5,7 @@
 //
 //	run, err := rundir.Open(root, rundir.Key{Step: "nac", …}) // root/nac-1f3c5e7a90b1d2e4
 //	defer run.Close()
-//	status, err := run.Do(ctx, training, epochs, 20, watch) // what no process did before
+//	outcome, err := train.Do(ctx, run, training, train.Plan{Steps: epochs, Every: 20}) // what no process did before
 //	run.Finish(result)
 //
 // The directory's name holds a hash of the [Key], which is everything that the result is a
@@ -122,7 +122,7 @@ func (r *Run) Close() error {
 	return errors.Join(err, r.lock.Unlock())
 }
 
-// Dir is the path of the run directory.
+// Dir returns the path of the run directory.
 func (r *Run) Dir() string { return r.dir }
 
 func (r *Run) path(name string) string { return filepath.Join(r.dir, name) }
@@ -154,6 +154,16 @@ func (r *Run) Checkpoint() (steps int, state []byte, err error) {
 		return 0, nil, fmt.Errorf("rundir: cannot use %s, delete it to start again: %w", r.path(checkpointFile), ErrDamaged)
 	}
 	return int(binary.LittleEndian.Uint64(data)), data[8:], nil
+}
+
+// Begin returns what [Run.Checkpoint] returns, for work that goes on from there: without a
+// checkpoint nothing that was logged counts any more.
+func (r *Run) Begin() (steps int, state []byte, err error) {
+	steps, state, err = r.Checkpoint()
+	if steps == 0 && err == nil {
+		err = r.dropMetricsFrom(0)
+	}
+	return steps, state, err
 }
 
 // Result reads the stored result into result, a pointer. It returns false if the

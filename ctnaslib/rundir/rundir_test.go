@@ -163,3 +163,51 @@ func TestCutOffLine(t *testing.T) {
 		}
 	}
 }
+
+// A run goes on as it was observed: begun without the probe, or with another, it starts
+// again; begun with it, or asked for none, it does not.
+func TestObserve(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		first, second string
+		firstSteps    int // of 10 that are done under the first probe
+		again         bool
+	}{
+		{"the same", "a", "a", 10, false},
+		{"another", "a", "b", 10, true},
+		{"none at first", "", "a", 10, true},
+		{"none at last", "a", "", 10, false},
+		{"another, half-way", "a", "b", 6, true},
+		{"the same, half-way", "a", "a", 6, false},
+		{"none at first, half-way", "", "a", 6, true},
+	} {
+		root := t.TempDir()
+		r := mustOpen(t, root, config{2})
+		check(t, r.Observe(c.first, 10))
+		for step := range c.firstSteps {
+			check(t, r.Log(step, nil))
+			check(t, r.Save(step+1, nil))
+		}
+		check(t, r.Close())
+		r = mustOpen(t, root, config{2})
+		check(t, r.Observe(c.second, 10))
+		done, _, err := r.Checkpoint()
+		check(t, err)
+		metrics, err := r.Metrics()
+		check(t, err)
+		if again := done == 0 && len(metrics) == 0; again != c.again {
+			t.Errorf("%s: %d steps and %d metrics are left", c.name, done, len(metrics))
+		}
+	}
+	// A part that was done without the probe does not count as observed later.
+	root := t.TempDir()
+	r := mustOpen(t, root, config{2})
+	check(t, r.Observe("a", 10))
+	check(t, r.Save(3, nil))
+	check(t, r.Observe("", 10))
+	check(t, r.Save(10, nil))
+	check(t, r.Observe("a", 10))
+	if done, _, _ := r.Checkpoint(); done != 0 {
+		t.Errorf("%d steps are left of a run that was observed in part", done)
+	}
+}

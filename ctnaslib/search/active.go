@@ -12,6 +12,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 )
 
 // ActiveConfig is the configuration of [Active].
@@ -39,9 +40,9 @@ func PaperActive() ActiveConfig {
 	return c
 }
 
-// Versions are those of the algorithms behind a search of this configuration.
+// Versions returns the versions of the algorithms behind a search of this configuration.
 func (c ActiveConfig) Versions() rundir.Versions {
-	return c.NAC.Versions().With(rundir.Versions{"active": 1, "evolution": 1, "labels": 1})
+	return c.NAC.Versions().With(rundir.Versions{"active": 1, "evolution": 1})
 }
 
 func (c ActiveConfig) check() error {
@@ -76,11 +77,7 @@ func Active(ctx context.Context, root string, p Problem, config ActiveConfig) (*
 		return nil, err
 	}
 	config.NAC.Seed = config.Seed
-	buyer, err := p.buyer(root)
-	if err != nil {
-		return nil, err
-	}
-	first, err := buyer.random(ctx, config.First, config.Seed)
+	labels, first, err := p.label(ctx, root, config.First, config.Seed)
 	if err != nil {
 		return nil, err
 	}
@@ -89,13 +86,10 @@ func Active(ctx context.Context, root string, p Problem, config ActiveConfig) (*
 		return nil, err
 	}
 	defer run.Close()
-	a := &active{ctx: ctx, root: root, problem: p, config: config, buyer: buyer, first: first}
+	a := &active{ctx: ctx, root: root, problem: p, config: config, labels: labels, first: first, labelled: slices.Clone(first)}
 	found := &Found{}
-	if found.Status, err = run.Do(ctx, a, config.Rounds, 1, p.Watch); err != nil {
+	if found.Outcome, err = train.Do(ctx, run, a, train.Plan{Steps: config.Rounds, Every: 1, Watch: p.Watch}); err != nil {
 		return nil, fmt.Errorf("search: %w", err)
-	}
-	if found.Metrics, err = run.Metrics(); err != nil {
-		return nil, err
 	}
 	committee, err := a.train(ctx)
 	if err != nil {
@@ -108,29 +102,24 @@ func Active(ctx context.Context, root string, p Problem, config ActiveConfig) (*
 		return nil, err
 	}
 	found.Labelled, found.Ranker = a.labelled, committee
-	return p.finish(run, found, buyer)
+	return finish(run, p, labels, found)
 }
 
-// active is an active search as a [rundir.Process]. A step is a round.
+// active is an active search as a [train.Process]. A step is a round.
 type active struct {
 	ctx      context.Context
 	root     string
 	problem  Problem
 	config   ActiveConfig
-	buyer    *buyer
-	first    []comparator.Labelled // at random
-	labelled []comparator.Labelled // so far
+	labels   *Labels
+	first    []space.Labelled // at random
+	labelled []space.Labelled // so far
 }
 
-func (a *active) train(ctx context.Context) (*comparator.Committee, error) {
-	return comparator.TrainCommittee(ctx, a.root, comparator.Training{
+func (a *active) train(ctx context.Context) (*Committee, error) {
+	return TrainCommittee(ctx, a.root, comparator.Training{
 		Backend: a.problem.Backend, Space: a.problem.Benchmark.Space(), Labelled: a.labelled, Config: a.config.NAC, Watch: a.problem.Watch,
 	}, a.config.Members)
-}
-
-func (a *active) Start() error {
-	a.labelled = slices.Clone(a.first)
-	return nil
 }
 
 func (a *active) Step(ctx context.Context, round int) (map[string]float64, error) {
@@ -158,37 +147,36 @@ func (a *active) Encode() ([]byte, error) {
 	for _, l := range a.labelled[len(a.first):] {
 		s.Archs, s.Accuracies = append(s.Archs, l.Arch.String()), append(s.Accuracies, l.Accuracy)
 	}
-	return toGob(s)
+	return train.EncodeState(s)
 }
 
-// Decode asks the benchmark for the labels again, which counts them, and finds out a benchmark
+// Restore asks the benchmark for the labels again, which counts them, and finds out a benchmark
 // that answers otherwise than the one of the checkpoint.
-func (a *active) Decode(state []byte) error {
+func (a *active) Restore(state []byte) error {
 	var s savedActive
-	if err := fromGob(state, &s); err != nil {
+	if err := train.DecodeState(state, &s); err != nil {
 		return err
 	}
-	a.labelled = slices.Clone(a.first)
 	for i, text := range s.Archs {
-		arch, err := parse(a.problem.Benchmark.Space(), text)
+		arch, err := Parse(a.problem.Benchmark.Space(), text)
 		if err != nil {
 			return err
 		}
-		accuracy, err := a.buyer.label(a.ctx, arch)
+		accuracy, err := a.labels.label(a.ctx, arch)
 		if err != nil {
 			return err
 		}
 		if accuracy != s.Accuracies[i] {
 			return fmt.Errorf("search: the benchmark gives %s the accuracy %g, but gave it %g when this search was begun; search under another folder", arch, accuracy, s.Accuracies[i])
 		}
-		a.labelled = append(a.labelled, comparator.Labelled{Arch: arch, Accuracy: accuracy})
+		a.labelled = append(a.labelled, space.Labelled{Arch: arch, Accuracy: accuracy})
 	}
 	return nil
 }
 
 // buy queries a round's labels: for the architectures of a pool that the ranker ranks
 // highest and that have none yet.
-func (a *active) buy(ctx context.Context, ranker space.Ranker, round int) ([]comparator.Labelled, error) {
+func (a *active) buy(ctx context.Context, ranker space.Ranker, round int) ([]space.Labelled, error) {
 	known := make(map[string]bool, len(a.labelled))
 	for _, l := range a.labelled {
 		known[l.Arch.ID()] = true
@@ -216,10 +204,10 @@ func (a *active) buy(ctx context.Context, ranker space.Ranker, round int) ([]com
 	if len(chosen) == 0 {
 		return nil, fmt.Errorf("search: round %d found no architecture without a label; use a larger Pool or fewer Labels", round+1)
 	}
-	return a.buyer.labels(ctx, chosen)
+	return a.labels.Buy(ctx, chosen)
 }
 
-// pool is what the ranker ranks in a round. The architectures that an evolution meets
+// pool returns what the ranker ranks in a round. The architectures that an evolution meets
 // are not all different.
 func (a *active) pool(ctx context.Context, ranker space.Ranker, rng *rand.Rand) ([]space.Arch, error) {
 	c := a.config
@@ -227,7 +215,7 @@ func (a *active) pool(ctx context.Context, ranker space.Ranker, rng *rand.Rand) 
 		return a.problem.Benchmark.Sample(rng, c.Pool)
 	}
 	watch := a.problem.Watch.Stage("evolving a pool")
-	e, err := newEvolution(rng, a.problem.Benchmark.Space(), ranker, EvolutionConfig{Population: min(100, c.Pool), Tournament: min(25, c.Pool)})
+	e, err := newEvolution(rng, a.problem.Benchmark.Space(), ranker, EvolveConfig{Population: min(100, c.Pool), Tournament: min(25, c.Pool)})
 	if err != nil {
 		return nil, err
 	}
@@ -240,14 +228,14 @@ func (a *active) pool(ctx context.Context, ranker space.Ranker, rng *rand.Rand) 
 			return nil, err
 		}
 		pool = append(pool, e.population[len(e.population)-1].arch)
-		watch.Tell(rundir.Progress{Done: len(pool), Total: c.Pool})
+		watch.Tell(train.Progress{Done: len(pool), Total: c.Pool})
 	}
 	return pool, nil
 }
 
-// choose is the labelled architecture of the highest mean of its label and of what the
+// choose returns the labelled architecture of the highest mean of its label and of what the
 // committee expects of it without knowing that label.
-func choose(committee *comparator.Committee, labelled []comparator.Labelled) (space.Arch, error) {
+func choose(committee *Committee, labelled []space.Labelled) (space.Arch, error) {
 	unseen, err := committee.Unseen(labelled)
 	if err != nil {
 		return nil, err
@@ -271,10 +259,11 @@ func choose(committee *comparator.Committee, labelled []comparator.Labelled) (sp
 	return labelled[best].Arch, nil
 }
 
-func meanLabel(labelled []comparator.Labelled) float64 {
-	mean := 0.0
-	for _, l := range labelled {
-		mean += l.Accuracy / float64(len(labelled))
+// meanLabel returns the mean of labels.
+func meanLabel(labelled []space.Labelled) float64 {
+	accuracies := make([]float64, len(labelled))
+	for i, l := range labelled {
+		accuracies[i] = l.Accuracy
 	}
-	return mean
+	return stat.Mean(accuracies, nil)
 }

@@ -29,7 +29,6 @@ func newMobileBenchmark(t *testing.T) *mobileBenchmark {
 
 func (b *mobileBenchmark) Space() space.Space { return b.space }
 func (b *mobileBenchmark) Source() string     { return "toy" }
-func (b *mobileBenchmark) Queries() int       { return len(b.seen) }
 
 func (b *mobileBenchmark) Sample(rng *rand.Rand, n int) ([]space.Arch, error) {
 	archs := make([]space.Arch, n)
@@ -59,10 +58,10 @@ func TestEvolutionByQueries(t *testing.T) {
 	const labels = 200
 	for name, evolve := range map[string]func(root string, p Problem) (*Found, error){
 		"evolution": func(root string, p Problem) (*Found, error) {
-			return Evolution(t.Context(), root, p, EvolvedConfig{Labels: labels, Population: 40, Tournament: 10, Seed: 1})
+			return Evolution(t.Context(), root, p, EvolutionConfig{Labels: labels, Population: 40, Tournament: 10, Seed: 1})
 		},
 		"generations": func(root string, p Problem) (*Found, error) {
-			return Generations(t.Context(), root, p, GenerationsConfig{Labels: labels, Population: 40, Parents: 10, Mutants: 20, Seed: 1})
+			return Genetic(t.Context(), root, p, GeneticConfig{Labels: labels, Population: 40, Parents: 10, Mutants: 20, Seed: 1})
 		},
 	} {
 		root, p := t.TempDir(), Problem{Backend: toyProblem(t).Backend, Benchmark: newMobileBenchmark(t)}
@@ -102,22 +101,22 @@ func TestEvolutionByQueries(t *testing.T) {
 
 func TestEvolutionByQueriesErrors(t *testing.T) {
 	p := Problem{Backend: toyProblem(t).Backend, Benchmark: newMobileBenchmark(t)}
-	for _, c := range []EvolvedConfig{{Labels: 10, Population: 20, Tournament: 5}, {Labels: 10, Population: 5, Tournament: 6}, {Labels: 10, Population: 5}} {
+	for _, c := range []EvolutionConfig{{Labels: 10, Population: 20, Tournament: 5}, {Labels: 10, Population: 5, Tournament: 6}, {Labels: 10, Population: 5}} {
 		if _, err := Evolution(t.Context(), t.TempDir(), p, c); err == nil || !strings.Contains(err.Error(), "Evolution needs") {
 			t.Errorf("%+v: error %v", c, err)
 		}
 	}
-	for _, c := range []GenerationsConfig{{Labels: 10, Population: 20, Parents: 5}, {Labels: 10, Population: 5, Parents: 6}, {Labels: 10, Population: 5, Parents: 2, Mutants: 6}} {
-		if _, err := Generations(t.Context(), t.TempDir(), p, c); err == nil || !strings.Contains(err.Error(), "Generations needs") {
+	for _, c := range []GeneticConfig{{Labels: 10, Population: 20, Parents: 5}, {Labels: 10, Population: 5, Parents: 6}, {Labels: 10, Population: 5, Parents: 2, Mutants: 6}} {
+		if _, err := Genetic(t.Context(), t.TempDir(), p, c); err == nil || !strings.Contains(err.Error(), "Genetic needs") {
 			t.Errorf("%+v: error %v", c, err)
 		}
 	}
-	if _, err := Generations(t.Context(), t.TempDir(), toyProblem(t), OFAGenerations(200)); err == nil || !strings.Contains(err.Error(), "cannot be crossed") {
+	if _, err := Genetic(t.Context(), t.TempDir(), toyProblem(t), OFAGenetic(200)); err == nil || !strings.Contains(err.Error(), "cannot be crossed") {
 		t.Errorf("a space without crossing: error %v", err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	if _, err := Generations(ctx, t.TempDir(), p, OFAGenerations(200)); !errors.Is(err, context.Canceled) {
+	if _, err := Genetic(ctx, t.TempDir(), p, OFAGenetic(200)); !errors.Is(err, context.Canceled) {
 		t.Errorf("stopped: error %v", err)
 	}
 }

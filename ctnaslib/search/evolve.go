@@ -5,19 +5,21 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"gonum.org/v1/gonum/stat"
+
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
-// EvolutionConfig is the size of a regularised evolution. The best architecture has
+// EvolveConfig is the size of a regularised evolution. The best architecture has
 // about Tournament children before it dies; if mutation spoils all of them, what it
 // had is lost, so Tournament should not be small.
-type EvolutionConfig struct {
+type EvolveConfig struct {
 	Population int // architectures alive at any time
-	Tournament int // of them, drawn anew in each cycle: the best becomes the parent
+	Tournament int // of them, drawn again in each cycle: the best becomes the parent
 	Cycles     int // children, one after another
 }
 
-func (c EvolutionConfig) check() error {
+func (c EvolveConfig) check() error {
 	switch {
 	case c.Population < 1 || c.Cycles < 0:
 		return fmt.Errorf("search: evolution needs a Population of at least 1 and no negative number of Cycles, not %d and %d", c.Population, c.Cycles)
@@ -32,7 +34,7 @@ func (c EvolutionConfig) check() error {
 // architecture by [space.Space.Mutate], and puts the child in the place of the
 // oldest. It returns the architecture of highest utility that ever lived, and that
 // utility. The errors are those of the configuration, the space and the ranker, and ctx's.
-func Evolve(ctx context.Context, rng *rand.Rand, s space.Space, ranker space.Ranker, config EvolutionConfig) (space.Arch, float64, error) {
+func Evolve(ctx context.Context, rng *rand.Rand, s space.Space, ranker space.Ranker, config EvolveConfig) (space.Arch, float64, error) {
 	if err := config.check(); err != nil {
 		return nil, 0, err
 	}
@@ -62,7 +64,7 @@ type individual struct {
 	utility float64
 }
 
-func newEvolution(rng *rand.Rand, s space.Space, ranker space.Ranker, config EvolutionConfig) (*evolution, error) {
+func newEvolution(rng *rand.Rand, s space.Space, ranker space.Ranker, config EvolveConfig) (*evolution, error) {
 	archs := make([]space.Arch, config.Population)
 	for i := range archs {
 		archs[i] = s.Sample(rng)
@@ -109,11 +111,11 @@ func (e *evolution) cycle(ctx context.Context, rng *rand.Rand) error {
 	return nil
 }
 
-// meanUtility of the population.
+// meanUtility returns the mean of the population.
 func (e *evolution) meanUtility() float64 {
-	mean := 0.0
-	for _, i := range e.population {
-		mean += i.utility / float64(len(e.population))
+	utilities := make([]float64, len(e.population))
+	for i, individual := range e.population {
+		utilities[i] = individual.utility
 	}
-	return mean
+	return stat.Mean(utilities, nil)
 }

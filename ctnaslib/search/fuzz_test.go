@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ctnas/ctnas/ctnaslib/internal/toy"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
 
@@ -16,7 +17,7 @@ func FuzzKeptLabels(f *testing.F) {
 	f.Add("{}\n", false)
 	f.Fuzz(func(t *testing.T, text string, header bool) {
 		root := t.TempDir()
-		k, err := openKeptLabels(root, newToyBenchmark())
+		k, err := openKeptLabels(root, toy.Benchmark{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -26,7 +27,7 @@ func FuzzKeptLabels(f *testing.F) {
 		if err := os.WriteFile(k.path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if k, err = openKeptLabels(root, newToyBenchmark()); err != nil {
+		if k, err = openKeptLabels(root, toy.Benchmark{}); err != nil {
 			if !strings.Contains(err.Error(), k.path) || !strings.Contains(err.Error(), "delete") {
 				t.Errorf("error %v", err)
 			}
@@ -36,7 +37,7 @@ func FuzzKeptLabels(f *testing.F) {
 		if err := k.add("an id", cell, 0.25, surelyComputed); err != nil {
 			t.Fatal(err)
 		}
-		again, err := openKeptLabels(root, newToyBenchmark())
+		again, err := openKeptLabels(root, toy.Benchmark{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,71 +2,80 @@ package search
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
 
-	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 )
 
 // Label draws m architectures at random and queries their validation accuracy
-// (Alg. 1, line 1). It is the first thing [CTNAS] does, and a function of the seed. The
+// (Alg. 1, line 1). It is the first thing that CTNAS does, and a function of the seed. The
 // errors are the benchmark's, and ctx's; an accuracy that is not a finite number is one, too.
-func Label(ctx context.Context, b space.Benchmark, m int, seed uint64) ([]comparator.Labelled, error) {
-	return (&buyer{benchmark: b, asked: make(map[string]float64)}).random(ctx, m, seed)
+func Label(ctx context.Context, b space.Benchmark, m int, seed uint64) ([]space.Labelled, error) {
+	return (&Labels{benchmark: b, asked: make(map[string]float64)}).Random(ctx, m, seed)
 }
 
-// buyer buys labels for one search, and counts them. An accuracy that took the benchmark long is
-// kept on disk, for every search under the same root, so that none is bought twice.
-type buyer struct {
+// Labels buys labels for one search, and counts them. An accuracy that took the benchmark long is
+// kept on disk, for every search under the same root, so that none is bought twice. It is not safe for
+// concurrent use.
+type Labels struct {
 	benchmark space.Benchmark
-	watch     rundir.Watch
+	watch     train.Watch
 	kept      *keptLabels        // nil: nothing is kept
 	asked     map[string]float64 // by ID: the queries of this search
 	bought    int                // of them, by this process
 }
 
-func (p Problem) check() error {
-	if p.Benchmark == nil {
-		return fmt.Errorf("search: the problem has no Benchmark to buy labels from")
-	}
-	return nil
-}
+var errNoBenchmark = errors.New("search: the problem has no Benchmark to buy labels from")
 
-// buyer makes the buyer of a search that keeps its labels under root.
-func (p Problem) buyer(root string) (*buyer, error) {
-	if err := p.check(); err != nil {
-		return nil, err
+// OpenLabels returns the labels of a search that keeps them under root. The error says that the problem
+// has no benchmark, or that what was kept is damaged.
+func OpenLabels(root string, p Problem) (*Labels, error) {
+	if p.Benchmark == nil {
+		return nil, errNoBenchmark
 	}
 	kept, err := openKeptLabels(root, p.Benchmark)
 	if err != nil {
 		return nil, err
 	}
-	return &buyer{benchmark: p.Benchmark, watch: p.Watch.Stage("labels"), kept: kept, asked: make(map[string]float64)}, nil
+	return &Labels{benchmark: p.Benchmark, watch: p.Watch.Stage("labels"), kept: kept, asked: make(map[string]float64)}, nil
 }
 
-// random buys the labels of m random architectures.
-func (b *buyer) random(ctx context.Context, m int, seed uint64) ([]comparator.Labelled, error) {
+// label opens the labels of a search, and buys m random ones.
+func (p Problem) label(ctx context.Context, root string, m int, seed uint64) (*Labels, []space.Labelled, error) {
+	labels, err := OpenLabels(root, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	labelled, err := labels.Random(ctx, m, seed)
+	return labels, labelled, err
+}
+
+// Random buys the labels of m random architectures: of one seed the same for every search.
+func (b *Labels) Random(ctx context.Context, m int, seed uint64) ([]space.Labelled, error) {
 	archs, err := b.benchmark.Sample(engine.Stream(seed, "search: labels", 0), m)
 	if err != nil {
 		return nil, err
 	}
-	return b.labels(ctx, archs)
+	return b.Buy(ctx, archs)
 }
 
-// labels buys the labels of architectures, in their order.
-func (b *buyer) labels(ctx context.Context, archs []space.Arch) ([]comparator.Labelled, error) {
-	labelled := make([]comparator.Labelled, len(archs))
+// Buy buys the labels of architectures, in their order. One that this search has bought before is free.
+// The errors are the benchmark's, and ctx's.
+func (b *Labels) Buy(ctx context.Context, archs []space.Arch) ([]space.Labelled, error) {
+	labelled := make([]space.Labelled, len(archs))
 	for i, a := range archs {
 		accuracy, err := b.label(ctx, a)
 		if err != nil {
 			return nil, err
 		}
-		labelled[i] = comparator.Labelled{Arch: a, Accuracy: accuracy}
-		b.watch.Tell(rundir.Progress{Done: i + 1, Total: len(archs)})
+		labelled[i] = space.Labelled{Arch: a, Accuracy: accuracy}
+		b.watch.Tell(train.Progress{Done: i + 1, Total: len(archs)})
 	}
 	return labelled, nil
 }
@@ -75,9 +84,9 @@ func (b *buyer) labels(ctx context.Context, archs []space.Arch) ([]comparator.La
 // it is not lost; everything stops within a second.
 const grace = 800 * time.Millisecond
 
-// label is the accuracy of a. If ctx ends it waits a moment for the benchmark, then returns an
+// label returns the accuracy of a. If ctx ends it waits a moment for the benchmark, then returns an
 // error, and what the benchmark says later is kept all the same.
-func (b *buyer) label(ctx context.Context, a space.Arch) (float64, error) {
+func (b *Labels) label(ctx context.Context, a space.Arch) (float64, error) {
 	id := a.ID()
 	if accuracy, ok := b.asked[id]; ok {
 		return accuracy, nil
@@ -129,7 +138,7 @@ func (b *buyer) label(ctx context.Context, a space.Arch) (float64, error) {
 }
 
 // query asks the benchmark, and keeps what it says if that took long.
-func (b *buyer) query(a space.Arch, id string) (accuracy float64, err error) {
+func (b *Labels) query(a space.Arch, id string) (accuracy float64, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("search: the benchmark panicked when it was asked for %s: %v", a, p)
@@ -149,8 +158,8 @@ func (b *buyer) query(a space.Arch, id string) (accuracy float64, err error) {
 	return accuracy, nil
 }
 
-// status is how the labels were come by.
-func (b *buyer) status() rundir.Status {
+// status says how the labels were reached.
+func (b *Labels) status() rundir.Status {
 	switch {
 	case b.bought == len(b.asked):
 		return rundir.Trained

@@ -18,12 +18,12 @@ type RankingConfig struct {
 	Seed   uint64 // of everything; the seed of NAC is derived from it
 }
 
-// Versions are those of the algorithms behind a search of this configuration.
+// Versions returns the versions of the algorithms behind a search of this configuration.
 func (c RankingConfig) Versions() rundir.Versions {
-	return c.NAC.Versions().With(rundir.Versions{"ranking": 1, "labels": 1})
+	return c.NAC.Versions().With(rundir.Versions{"ranking": 1})
 }
 
-// Ranking is search without a policy: NAC, trained once on the labels of [CTNAS] of
+// Ranking is search without a policy: NAC, trained once on the labels of CTNAS of
 // that seed, ranks a pool of architectures or the whole space, and the highest is the
 // answer. It leaves its result in a run directory under root.
 func Ranking(ctx context.Context, root string, p Problem, config RankingConfig) (*Found, error) {
@@ -34,49 +34,49 @@ func Ranking(ctx context.Context, root string, p Problem, config RankingConfig) 
 		return nil, err
 	}
 	config.NAC.Seed = config.Seed
-	buyer, err := p.buyer(root)
+	labels, labelled, err := p.label(ctx, root, config.Labels, config.Seed)
 	if err != nil {
 		return nil, err
 	}
-	s := p.Benchmark.Space()
-	labelled, err := buyer.random(ctx, config.Labels, config.Seed)
+	trained, err := comparator.Train(ctx, root, comparator.Training{Backend: p.Backend, Space: p.Benchmark.Space(), Labelled: labelled, Config: config.NAC, Watch: p.Watch.Stage("comparator, epoch")})
 	if err != nil {
 		return nil, err
 	}
-	run, err := p.open(root, "ranking", config, labelled)
-	if err != nil {
-		return nil, err
-	}
-	defer run.Close()
-	trained, err := comparator.Train(ctx, root, comparator.Training{Backend: p.Backend, Space: s, Labelled: labelled, Config: config.NAC, Watch: p.Watch.Stage("comparator, epoch")})
-	if err != nil {
-		return nil, err
-	}
-	found := &Found{Labelled: labelled, NAC: trained.NAC, Ranker: trained.NAC, Status: trained.Status}
-	var stored struct {
-		Best string `json:"best"`
-	}
-	if done, err := run.Result(&stored); err != nil {
-		return nil, err
-	} else if done {
-		if found.Best, err = parse(s, stored.Best); err != nil {
-			return nil, err
-		}
-		return p.finish(run, found, buyer)
-	}
-	found.Status = rundir.Trained
-	pool, err := config.pool(p)
-	if err != nil {
-		return nil, err
-	}
-	order, err := rank(ctx, p.Watch.Stage("ranking"), trained.NAC, pool)
-	if err != nil {
-		return nil, err
-	}
-	found.Best = pool[order[0]]
-	return p.finish(run, found, buyer)
+	r := &ranking{problem: p, config: config, nac: trained.NAC}
+	return Run(ctx, root, p, "ranking", config, 1, r, labels, &Found{Labelled: labelled, NAC: trained.NAC, Ranker: trained.NAC})
 }
 
+// ranking is a Ranking as an [Algorithm] of one iteration.
+type ranking struct {
+	problem Problem
+	config  RankingConfig
+	nac     *comparator.NAC
+	best    space.Arch
+}
+
+func (r *ranking) Best() space.Arch { return r.best }
+
+func (r *ranking) Step(ctx context.Context, _ int) (map[string]float64, error) {
+	pool, err := r.config.pool(r.problem)
+	if err != nil {
+		return nil, err
+	}
+	order, err := rank(ctx, r.problem.Watch.Stage("ranking"), r.nac, pool)
+	if err != nil {
+		return nil, err
+	}
+	r.best = pool[order[0]]
+	return nil, nil
+}
+
+func (r *ranking) Encode() ([]byte, error) { return []byte(r.best.String()), nil }
+
+func (r *ranking) Restore(state []byte) (err error) {
+	r.best, err = Parse(r.problem.Benchmark.Space(), string(state))
+	return err
+}
+
+// pool returns the architectures that NAC ranks.
 func (c RankingConfig) pool(p Problem) ([]space.Arch, error) {
 	if c.Pool > 0 {
 		return p.Benchmark.Sample(engine.Stream(c.Seed, "search: pool", 0), c.Pool)

@@ -6,10 +6,9 @@ import (
 
 	"github.com/ctnas/ctnas/ctnaslib/controller"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
-	"github.com/ctnas/ctnas/ctnaslib/predictor"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
-	"github.com/gomlx/compute"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 )
 
 // RegressionConfig is the configuration of [RegressionNAS]. The search is
@@ -22,35 +21,41 @@ type RegressionConfig struct {
 	PolicySteps int // steps of policy gradient in an iteration
 	PolicyBatch int // architectures sampled for each step
 
-	Predictor  predictor.RegressionConfig
+	Predictor  RegressionPredictorConfig
 	Controller controller.Config
 
 	Seed uint64 // of everything; the seeds of Predictor and Controller are derived from it
 }
 
 // PaperRegression is RegressionNAS with the settings of Sec. 5.1 and the encoder of
-// Sec. 4.1: what [Paper] is to CTNAS.
-func PaperRegression() RegressionConfig { return likeCTNAS(Paper(), predictor.PaperRegression()) }
-
-// ReleasedRegression is RegressionNAS with the encoder of the authors' published
-// code: what [Released] is to CTNAS.
-func ReleasedRegression() RegressionConfig {
-	return likeCTNAS(Released(), predictor.ReleasedRegression())
-}
-
-// QuickRegression is RegressionNAS for a laptop and a lesson: what [Quick] is to CTNAS.
-func QuickRegression() RegressionConfig { return likeCTNAS(Quick(), predictor.QuickRegression()) }
-
-func likeCTNAS(c Config, p predictor.RegressionConfig) RegressionConfig {
+// Sec. 4.1: what ctnas.Paper is to CTNAS.
+func PaperRegression() RegressionConfig {
 	return RegressionConfig{
-		Labels: c.Labels, Iterations: c.Iterations, PolicySteps: c.PolicySteps, PolicyBatch: c.PolicyBatch,
-		Predictor: p, Controller: c.Controller,
+		Labels: 423, Iterations: 100, PolicySteps: 100, PolicyBatch: 1,
+		Predictor: PaperRegressionPredictor(), Controller: controller.Default(),
 	}
 }
 
-// Versions are those of the algorithms behind a search of this configuration.
+// ReleasedRegression is RegressionNAS with the encoder of the authors' published
+// code: what ctnas.Released is to CTNAS.
+func ReleasedRegression() RegressionConfig {
+	c := PaperRegression()
+	c.Predictor = ReleasedRegressionPredictor()
+	return c
+}
+
+// QuickRegression is RegressionNAS for a laptop and a lesson: what ctnas.Quick is to CTNAS.
+func QuickRegression() RegressionConfig {
+	c := PaperRegression()
+	c.Iterations, c.PolicySteps, c.PolicyBatch = 40, 10, 16
+	c.Predictor = QuickRegressionPredictor()
+	c.Controller.LearningRate = 5e-3
+	return c
+}
+
+// Versions returns the versions of the algorithms behind a search of this configuration.
 func (RegressionConfig) Versions() rundir.Versions {
-	return predictor.Versions().With(controller.Versions(), rundir.Versions{"regressionnas": 1, "labels": 1})
+	return predictorVersions().With(controller.Versions(), rundir.Versions{"regressionnas": 1})
 }
 
 // withSeed derives the seeds of the parts.
@@ -73,8 +78,8 @@ func (c RegressionConfig) check() error {
 }
 
 // RegressionNAS is CTNAS with the accuracy that a regression predicts as the reward
-// (paper, Sec. 5.1): the labels of [CTNAS] of that seed train a
-// [predictor.Regression], the policy learns by policy gradient as in Alg. 1, and the
+// (paper, Sec. 5.1): the labels of CTNAS of that seed train a
+// [RegressionPredictor], the policy learns by policy gradient as in Alg. 1, and the
 // answer is the architecture of highest predicted accuracy of all that it sampled.
 //
 // It works in a run directory under root, resumes and is loaded as CTNAS is. Its
@@ -86,34 +91,29 @@ func RegressionNAS(ctx context.Context, root string, p Problem, config Regressio
 		return nil, err
 	}
 	config = config.withSeed()
-	buyer, err := p.buyer(root)
-	if err != nil {
-		return nil, err
-	}
-	labelled, err := buyer.random(ctx, config.Labels, config.Seed)
+	labels, labelled, err := p.label(ctx, root, config.Labels, config.Seed)
 	if err != nil {
 		return nil, err
 	}
 	s := p.Benchmark.Space()
-	trained, err := predictor.TrainRegression(ctx, root, predictor.Training[predictor.RegressionConfig]{
+	trained, err := TrainRegressionPredictor(ctx, root, PredictorTraining[RegressionPredictorConfig]{
 		Backend: p.Backend, Space: s, Labelled: labelled, Config: config.Predictor, Watch: p.Watch.Stage("predictor, epoch"),
 	})
 	if err != nil {
 		return nil, err
 	}
-	r := &regressionSearch{config: config, backend: p.Backend, space: s, predictor: trained.Predictor}
-	found, err := p.run(ctx, root, "regressionnas", config, r, config.Iterations, &Found{Labelled: labelled, Ranker: trained.Predictor}, buyer)
-	if err == nil {
-		r.policy.Release()
+	r := &regressionSearch{config: config, space: s, predictor: trained.Predictor}
+	if r.policy, err = controller.New(p.Backend, s.Decisions(), config.Controller); err != nil {
+		return nil, err
 	}
-	return found, err
+	defer r.policy.Release()
+	return Run(ctx, root, p, "regressionnas", config, config.Iterations, r, labels, &Found{Labelled: labelled, Ranker: trained.Predictor})
 }
 
 // regressionSearch is the policy, which the predicted accuracy rewards, and the best
 // it sampled so far, the first of equal ones.
 type regressionSearch struct {
 	config    RegressionConfig
-	backend   compute.Backend
 	space     space.Space
 	predictor space.Ranker
 
@@ -121,13 +121,7 @@ type regressionSearch struct {
 	found  individual
 }
 
-func (r *regressionSearch) best() space.Arch { return r.found.arch }
-
-func (r *regressionSearch) Start() error {
-	var err error
-	r.policy, err = controller.New(r.backend, r.space.Decisions(), r.config.Controller)
-	return err
-}
+func (r *regressionSearch) Best() space.Arch { return r.found.arch }
 
 func (r *regressionSearch) Step(ctx context.Context, t int) (map[string]float64, error) {
 	c := r.config
@@ -159,19 +153,18 @@ func (r *regressionSearch) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return toGob(savedRegression{policy, r.found.arch.String(), r.found.utility})
+	return train.EncodeState(savedRegression{policy, r.found.arch.String(), r.found.utility})
 }
 
-func (r *regressionSearch) Decode(state []byte) error {
+func (r *regressionSearch) Restore(state []byte) error {
 	var s savedRegression
-	err := fromGob(state, &s)
+	err := train.DecodeState(state, &s)
 	if err != nil {
 		return err
 	}
 	r.found.utility = s.Utility
-	if r.found.arch, err = parse(r.space, s.Best); err != nil {
+	if r.found.arch, err = Parse(r.space, s.Best); err != nil {
 		return err
 	}
-	r.policy, err = controller.Decode(r.backend, r.space.Decisions(), r.config.Controller, s.Policy)
-	return err
+	return r.policy.Restore(s.Policy)
 }

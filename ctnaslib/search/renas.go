@@ -6,40 +6,40 @@ import (
 	"slices"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
-	"github.com/ctnas/ctnas/ctnaslib/predictor"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 )
 
 // ReNASConfig is the configuration of [ReNAS].
 type ReNASConfig struct {
 	Labels    int // architectures whose accuracy is queried
-	Predictor predictor.ReNASConfig
-	Evolution EvolutionConfig
+	Predictor ReNASPredictorConfig
+	Evolution EvolveConfig
 	Seed      uint64 // of everything; the seed of Predictor is derived from it
 }
 
-// PaperReNAS is the predictor of ReNAS's published code, with as many labels and
+// PaperReNAS returns the predictor of ReNAS's published code, with as many labels and
 // sampled architectures as CTNAS has (Sec. 5.1), and the population of Real et al.
 // (2019): how ReNAS itself evolves could not be verified.
 func PaperReNAS() ReNASConfig {
 	return ReNASConfig{
-		Labels: 423, Predictor: predictor.ReleasedReNAS(),
-		Evolution: EvolutionConfig{Population: 100, Tournament: 25, Cycles: 10_000},
+		Labels: 423, Predictor: ReleasedReNASPredictor(),
+		Evolution: EvolveConfig{Population: 100, Tournament: 25, Cycles: 10_000},
 	}
 }
 
 // QuickReNAS is ReNAS for a laptop and a lesson: fewer epochs and cycles.
 func QuickReNAS() ReNASConfig {
 	c := PaperReNAS()
-	c.Predictor = predictor.QuickReNAS()
+	c.Predictor = QuickReNASPredictor()
 	c.Evolution.Cycles = 2000
 	return c
 }
 
-// Versions are those of the algorithms behind a search of this configuration.
+// Versions returns the versions of the algorithms behind a search of this configuration.
 func (ReNASConfig) Versions() rundir.Versions {
-	return predictor.Versions().With(rundir.Versions{"renas": 1, "evolution": 1, "labels": 1})
+	return predictorVersions().With(rundir.Versions{"renas": 1, "evolution": 1})
 }
 
 // withSeed derives the seeds of the parts.
@@ -63,7 +63,7 @@ func (c ReNASConfig) check() error {
 const cyclesInIteration = 100
 
 // ReNAS searches with a predicted score (Xu et al., CVPR 2021; the paper's rival in
-// Table 1): the labels of [CTNAS] of that seed train a [predictor.ReNAS], and
+// Table 1): the labels of CTNAS of that seed train a [ReNASPredictor], and
 // regularised evolution, as in [Evolve], looks for the architecture of the highest
 // score. That is the answer; no more accuracies are queried.
 //
@@ -75,24 +75,23 @@ func ReNAS(ctx context.Context, root string, p Problem, config ReNASConfig) (*Fo
 		return nil, err
 	}
 	config = config.withSeed()
-	buyer, err := p.buyer(root)
-	if err != nil {
-		return nil, err
-	}
-	labelled, err := buyer.random(ctx, config.Labels, config.Seed)
+	labels, labelled, err := p.label(ctx, root, config.Labels, config.Seed)
 	if err != nil {
 		return nil, err
 	}
 	s := p.Benchmark.Space()
-	trained, err := predictor.TrainReNAS(ctx, root, predictor.Training[predictor.ReNASConfig]{
+	trained, err := TrainReNASPredictor(ctx, root, PredictorTraining[ReNASPredictorConfig]{
 		Backend: p.Backend, Space: s, Labelled: labelled, Config: config.Predictor, Watch: p.Watch.Stage("predictor, epoch"),
 	})
 	if err != nil {
 		return nil, err
 	}
 	r := &renasSearch{config: config, space: s, predictor: trained.Predictor}
+	if r.evolution, err = newEvolution(engine.Stream(config.Seed, "search: population", 0), s, r.predictor, config.Evolution); err != nil {
+		return nil, err
+	}
 	iterations := (config.Evolution.Cycles + cyclesInIteration - 1) / cyclesInIteration
-	return p.run(ctx, root, "renas", config, r, iterations, &Found{Labelled: labelled, Ranker: trained.Predictor}, buyer)
+	return Run(ctx, root, p, "renas", config, iterations, r, labels, &Found{Labelled: labelled, Ranker: trained.Predictor})
 }
 
 // renasSearch is an evolution that the predictor's score guides.
@@ -103,14 +102,7 @@ type renasSearch struct {
 	evolution *evolution
 }
 
-func (r *renasSearch) best() space.Arch { return r.evolution.best.arch }
-
-func (r *renasSearch) Start() error {
-	var err error
-	rng := engine.Stream(r.config.Seed, "search: population", 0)
-	r.evolution, err = newEvolution(rng, r.space, r.predictor, r.config.Evolution)
-	return err
-}
+func (r *renasSearch) Best() space.Arch { return r.evolution.best.arch }
 
 func (r *renasSearch) Step(ctx context.Context, t int) (map[string]float64, error) {
 	rng := engine.Stream(r.config.Seed, "search: iteration", t)
@@ -134,17 +126,17 @@ func (r *renasSearch) Encode() ([]byte, error) {
 		s.Archs = append(s.Archs, i.arch.String())
 		s.Utilities = append(s.Utilities, i.utility)
 	}
-	return toGob(s)
+	return train.EncodeState(s)
 }
 
-func (r *renasSearch) Decode(state []byte) error {
+func (r *renasSearch) Restore(state []byte) error {
 	var s savedEvolution
-	if err := fromGob(state, &s); err != nil {
+	if err := train.DecodeState(state, &s); err != nil {
 		return err
 	}
 	individuals := make([]individual, len(s.Archs))
 	for i, text := range s.Archs {
-		arch, err := parse(r.space, text)
+		arch, err := Parse(r.space, text)
 		if err != nil {
 			return err
 		}

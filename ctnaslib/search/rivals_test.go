@@ -11,10 +11,27 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/internal/toy"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 )
+
+func toyProblem(t testing.TB) Problem {
+	t.Helper()
+	return Problem{Backend: backend(t), Benchmark: toy.Benchmark{}}
+}
+
+func summary(f *Found) string { return fmt.Sprint(f.Best, f.Queries, f.Metrics) }
+
+// smallNAC is the paper's comparator at a size for tests.
+func smallNAC() comparator.Config {
+	c := comparator.Paper()
+	c.Width, c.Epochs, c.BatchSize, c.LearningRate = 16, 25, 32, 5e-3
+	return c
+}
 
 // smallRegression is RegressionNAS at a size for tests.
 func smallRegression(seed uint64) RegressionConfig {
@@ -29,7 +46,7 @@ func smallRegression(seed uint64) RegressionConfig {
 // smallReNAS is ReNAS at a size for tests.
 func smallReNAS(seed uint64) ReNASConfig {
 	c := PaperReNAS()
-	c.Labels, c.Evolution = 60, EvolutionConfig{Population: 20, Tournament: 10, Cycles: 450}
+	c.Labels, c.Evolution = 60, EvolveConfig{Population: 20, Tournament: 10, Cycles: 450}
 	c.Predictor.Channels, c.Predictor.Hidden = [2]int{8, 8}, [2]int{16, 8}
 	c.Predictor.Epochs, c.Predictor.LearningRate = 40, 5e-3
 	c.Seed = seed
@@ -62,7 +79,7 @@ func (s search) must(t *testing.T, root string) *Found {
 func random() float64 {
 	rng, mean := rand.New(rand.NewPCG(1, 1)), 0.0
 	for range 500 {
-		mean += quality(nasbench101.Space{}.Sample(rng)) / 500
+		mean += toy.Quality(nasbench101.Space{}.Sample(rng)) / 500
 	}
 	return mean
 }
@@ -70,7 +87,7 @@ func random() float64 {
 // testRival checks what holds for each search that a predictor guides.
 func testRival(t *testing.T, s, other search, iterations int) {
 	found := s.must(t, t.TempDir())
-	if got := quality(found.Best); got < random()+0.1 {
+	if got := toy.Quality(found.Best); got < random()+0.1 {
 		t.Errorf("the cell found has quality %.2f, a random one %.2f on average", got, random())
 	}
 	if found.Queries != 60 || len(found.Metrics) != iterations {
@@ -91,7 +108,7 @@ func testRival(t *testing.T, s, other search, iterations int) {
 	root := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
 	p := toyProblem(t)
-	p.Watch = func(step rundir.Progress) {
+	p.Watch = func(step train.Progress) {
 		if step.Stage != "" {
 			return
 		}
@@ -182,13 +199,13 @@ func TestRandom(t *testing.T) {
 		if found.Status != status || found.Queries != 60 || found.Ranker != nil {
 			t.Errorf("status %s, want %s; %d queries, want 60; ranker %v, want none", found.Status, status, found.Queries, found.Ranker)
 		}
-		labelled, err := Label(t.Context(), newToyBenchmark(), 60, 3)
+		labelled, err := Label(t.Context(), toy.Benchmark{}, 60, 3)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, l := range labelled {
-			if l.Accuracy > quality(found.Best) {
-				t.Errorf("%v has %.3f, the cell found %.3f", l.Arch, l.Accuracy, quality(found.Best))
+			if l.Accuracy > toy.Quality(found.Best) {
+				t.Errorf("%v has %.3f, the cell found %.3f", l.Arch, l.Accuracy, toy.Quality(found.Best))
 			}
 		}
 	}
@@ -204,14 +221,14 @@ func (r byQuality) Utilities(archs []space.Arch) ([]float64, error) {
 	*r.ranked += len(archs)
 	utilities := make([]float64, len(archs))
 	for i, a := range archs {
-		utilities[i] = quality(a)
+		utilities[i] = toy.Quality(a)
 	}
 	return utilities, nil
 }
 
 func TestEvolve(t *testing.T) {
 	ranked := 0
-	config := EvolutionConfig{Population: 20, Tournament: 10, Cycles: 400}
+	config := EvolveConfig{Population: 20, Tournament: 10, Cycles: 400}
 	best, utility, err := Evolve(t.Context(), rand.New(rand.NewPCG(1, 1)), nasbench101.Space{}, byQuality{&ranked}, config)
 	if err != nil {
 		t.Fatal(err)
@@ -219,8 +236,8 @@ func TestEvolve(t *testing.T) {
 	if ranked != 420 {
 		t.Errorf("%d architectures ranked, want 20 and 400 children", ranked)
 	}
-	if utility != quality(best) || utility < 0.5 {
-		t.Errorf("found %v of quality %.2f with utility %.2f; five convolutions have at least 0.56", best, quality(best), utility)
+	if utility != toy.Quality(best) || utility < 0.5 {
+		t.Errorf("found %v of quality %.2f with utility %.2f; five convolutions have at least 0.56", best, toy.Quality(best), utility)
 	}
 	again, _, err := Evolve(t.Context(), rand.New(rand.NewPCG(1, 1)), nasbench101.Space{}, byQuality{&ranked}, config)
 	if err != nil || again != best {
@@ -232,7 +249,7 @@ func TestEvolve(t *testing.T) {
 func TestEvolutionAges(t *testing.T) {
 	ranked := 0
 	rng := rand.New(rand.NewPCG(2, 2))
-	e, err := newEvolution(rng, nasbench101.Space{}, byQuality{&ranked}, EvolutionConfig{Population: 4, Tournament: 2})
+	e, err := newEvolution(rng, nasbench101.Space{}, byQuality{&ranked}, EvolveConfig{Population: 4, Tournament: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +273,7 @@ func TestEvolutionAges(t *testing.T) {
 }
 
 func TestEvolveErrors(t *testing.T) {
-	for name, config := range map[string]EvolutionConfig{
+	for name, config := range map[string]EvolveConfig{
 		"Population": {Population: 0, Tournament: 1},
 		"Tournament": {Population: 3, Tournament: 4},
 		"Cycles":     {Population: 3, Tournament: 1, Cycles: -1},
@@ -269,7 +286,7 @@ func TestEvolveErrors(t *testing.T) {
 }
 
 func TestRanking(t *testing.T) {
-	config := RankingConfig{Labels: 60, Pool: 500, NAC: small(1).NAC, Seed: 3}
+	config := RankingConfig{Labels: 60, Pool: 500, NAC: smallNAC(), Seed: 3}
 	root := t.TempDir()
 	found, err := Ranking(context.Background(), root, toyProblem(t), config)
 	if err != nil {
@@ -280,7 +297,7 @@ func TestRanking(t *testing.T) {
 	}
 	rng, better := rand.New(rand.NewPCG(1, 1)), 0
 	for range 500 {
-		if quality(nasbench101.Space{}.Sample(rng)) > quality(found.Best) {
+		if toy.Quality(nasbench101.Space{}.Sample(rng)) > toy.Quality(found.Best) {
 			better++
 		}
 	}
@@ -298,10 +315,10 @@ func TestRanking(t *testing.T) {
 }
 
 func TestActive(t *testing.T) {
-	config := ActiveConfig{Labels: 60, First: 30, Rounds: 3, Pool: 400, Members: 3, NAC: small(1).NAC, Seed: 4}
+	config := ActiveConfig{Labels: 60, First: 30, Rounds: 3, Pool: 400, Members: 3, NAC: smallNAC(), Seed: 4}
 	root, p := t.TempDir(), toyProblem(t)
 	var steps []int
-	p.Watch = func(step rundir.Progress) {
+	p.Watch = func(step train.Progress) {
 		if step.Stage != "" {
 			return
 		}
@@ -318,7 +335,7 @@ func TestActive(t *testing.T) {
 	if random, bought := meanLabel(found.Labelled[:30]), meanLabel(found.Labelled[30:]); bought < random+0.1 {
 		t.Errorf("the labels bought in rounds have quality %.2f, the random ones %.2f", bought, random)
 	}
-	if best := quality(found.Best); best < meanLabel(found.Labelled[30:]) {
+	if best := toy.Quality(found.Best); best < meanLabel(found.Labelled[30:]) {
 		t.Errorf("the answer has quality %.2f, the labels bought %.2f on average", best, meanLabel(found.Labelled[30:]))
 	}
 	again, err := Active(context.Background(), root, toyProblem(t), config)
@@ -329,7 +346,7 @@ func TestActive(t *testing.T) {
 	root = t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
 	p = toyProblem(t)
-	p.Watch = func(step rundir.Progress) {
+	p.Watch = func(step train.Progress) {
 		if step.Stage != "" {
 			return
 		}

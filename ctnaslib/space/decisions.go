@@ -38,10 +38,10 @@ type Decisions struct {
 	Steps  int // number of decisions of the longest sequence
 }
 
-// End is the state in which a sequence is complete: one past the last of States.
+// End returns the state in which a sequence is complete: one past the last of States.
 func (d *Decisions) End() int { return len(d.States) }
 
-// MaxChoices is the largest number of choices over all kinds.
+// MaxChoices returns the largest number of choices over all kinds.
 func (d *Decisions) MaxChoices() int {
 	most := 0
 	for _, k := range d.Kinds {

@@ -78,50 +78,6 @@ type Space interface {
 	Decode(sequence []int) (Arch, error)
 }
 
-// Benchmark answers for the validation accuracy of architectures, and counts
-// how often it was asked: queries are what a search costs. It has no way to ask
-// for test accuracy, so no search can use it.
-type Benchmark interface {
-	// Space is the search space that the benchmark covers.
-	Space() Space
-
-	// Source says what the accuracies were measured on: "real", the published
-	// benchmark; "surrogate", a model of it; "proxy", scaled-down training. Results of
-	// different sources are never mixed.
-	Source() string
-
-	// Sample draws n distinct architectures uniformly from those that can be
-	// queried. It is free. The error says how many there are, if fewer than n.
-	Sample(rng *rand.Rand, n int) ([]Arch, error)
-
-	// Validation is the validation accuracy of a, in [0, 1]. The first query of an
-	// architecture counts; asking for the same one again does not.
-	Validation(a Arch) (float64, error)
-
-	// Queries is the number of architectures whose accuracy was asked for so far.
-	Queries() int
-}
-
-// Versioned is a [Benchmark] that says what its accuracies are a function of. Labels that were
-// bought, and results that were stored, are taken for another benchmark's of the same version.
-type Versioned interface {
-	Benchmark
-
-	// Version names everything that the accuracies depend on, such as a table with the
-	// digest of its numbers: two benchmarks of one version give every architecture the same.
-	Version() string
-}
-
-// Identity says which benchmark b is, for the keys of stored results: its space, its source,
-// its version if it is [Versioned], and its Go type.
-func Identity(b Benchmark) string {
-	version := "without a version"
-	if v, ok := b.(Versioned); ok {
-		version = v.Version()
-	}
-	return fmt.Sprintf("%s, %s, %s, %T", b.Space().Name(), b.Source(), version, b)
-}
-
 // Finite is a [Space] small enough to list.
 type Finite interface {
 	Space
@@ -193,30 +149,6 @@ func Order(utilities []float64) []int {
 	}
 	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(utilities[j], utilities[i]) })
 	return order
-}
-
-// Draw draws n distinct architectures by [Space.Sample], none of them in exclude. The
-// error says that hardly any others were found.
-func Draw(rng *rand.Rand, s Space, n int, exclude []Arch) ([]Arch, error) {
-	const patience = 10_000 // draws in a row of what is taken
-	taken := make(map[string]bool, len(exclude)+n)
-	for _, a := range exclude {
-		taken[a.ID()] = true
-	}
-	var archs []Arch
-	for repeats := 0; len(archs) < n; {
-		a := s.Sample(rng)
-		if taken[a.ID()] {
-			if repeats++; repeats == patience {
-				return nil, fmt.Errorf("space: cannot draw %d architectures: found only %d in the space %q", n, len(archs), s.Name())
-			}
-			continue
-		}
-		repeats = 0
-		taken[a.ID()] = true
-		archs = append(archs, a)
-	}
-	return archs, nil
 }
 
 // Batch is a batch of graphs, padded to one number of nodes and laid out flat

@@ -3,13 +3,15 @@ package supernet
 import (
 	"fmt"
 
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/ctnas/ctnas/ctnaslib/nn"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
 
-// Skeleton is the network around the cells (Ying et al., ICML 2019, Sec. 2.2): a 3×3
-// convolution as stem, stacks of modules that are all the same cell, global average
-// pooling and a dense layer. From stack to stack the channels are doubled, and the
-// sides halved by 2×2 max pooling.
+// Skeleton is the network around the cells (Ying et al., ICML 2019, Sec. 2.2): a 3×3 convolution as stem, stacks of
+// modules that are all the same cell, global average pooling and a dense layer. From stack to stack the channels are
+// doubled, and the sides halved by 2×2 max pooling.
 type Skeleton struct {
 	Channels int // of the stem and the first stack
 	Stacks   int
@@ -18,8 +20,8 @@ type Skeleton struct {
 	Classes  int // of the images
 }
 
-// Benchmark is the skeleton of NAS-Bench-101, for CIFAR-10.
-func Benchmark() Skeleton {
+// BenchmarkSkeleton returns the skeleton of NAS-Bench-101, for CIFAR-10.
+func BenchmarkSkeleton() Skeleton {
 	return Skeleton{Channels: 128, Stacks: 3, Modules: 3, Side: 32, Classes: 10}
 }
 
@@ -34,22 +36,36 @@ func (s Skeleton) check() error {
 	return nil
 }
 
-// place is where a module stands in the network.
-type place struct {
+// module is one of the cells of the network.
+type module struct {
 	name    string
 	in, out int  // channels
 	halve   bool // whether 2×2 max pooling comes before it
 }
 
-func (s Skeleton) places() []place {
-	var places []place
+// modules returns those of the network in their order.
+func (s Skeleton) modules() []module {
+	var modules []module
 	in := s.Channels
 	for stack := range s.Stacks {
-		for module := range s.Modules {
+		for i := range s.Modules {
 			out := s.Channels << stack
-			places = append(places, place{fmt.Sprintf("stack_%d/module_%d", stack, module), in, out, stack > 0 && module == 0})
+			modules = append(modules, module{fmt.Sprintf("stack_%d/module_%d", stack, i), in, out, stack > 0 && i == 0})
 			in = out
 		}
 	}
-	return places
+	return modules
+}
+
+// network returns the skeleton with a cell in each of its modules: the logits [batch, classes] of images [batch, side,
+// side, 3]. The cell of a module makes [batch, height, width, m.out] of [batch, height, width, m.in].
+func (b builder) network(s Skeleton, images *Node, cell func(m module, x *Node) *Node) *Node {
+	x := b.ConvNormReLU("stem", images, 3, s.Channels)
+	for _, m := range s.modules() {
+		if m.halve {
+			x = nn.MaxPool2x2(x)
+		}
+		x = cell(m, x)
+	}
+	return b.Dense("dense", ReduceMean(x, 1, 2), s.Classes)
 }

@@ -3,68 +3,41 @@ package supernet
 import (
 	"context"
 	"fmt"
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"math"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"testing"
 
-	"github.com/ctnas/ctnas/ctnaslib/engine"
-	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
-	"github.com/ctnas/ctnas/datasets/images"
-	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/ctnas/ctnas/ctnaslib/nn"
+	"github.com/ctnas/ctnas/ctnaslib/nn/nntest"
+	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 )
 
-var goBackend = sync.OnceValues(func() (compute.Backend, error) { return engine.OpenConfig("go") })
-
-func backend(t *testing.T) compute.Backend {
-	t.Helper()
-	b, err := goBackend()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-// shapesData are some of the drawn shapes, which are always there.
-func shapesData(t *testing.T) *Data {
-	t.Helper()
-	set := images.Shapes()
-	for _, part := range []*images.Images{&set.Train, &set.Test} {
-		var err error
-		if _, *part, err = part.HoldOut(320, 1); err != nil {
-			t.Fatal(err)
-		}
-	}
-	data, err := NewData(set, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
 // tiny is a network that a step of the Go backend trains in milliseconds.
-func tiny(t *testing.T, method Method) (*Net, *Data) {
+func tiny(t *testing.T, method Method) (*Supernet, *nn.Data) {
 	t.Helper()
-	data := shapesData(t)
+	data := nntest.Data(t)
 	c := Small(method, data.Classes)
 	c.Channels, c.Side, c.BatchSize = 7, 4, 8 // 7 channels: no number of slots but 1 divides them
-	n, err := NewNet(backend(t), data, c)
+	n, err := New(nntest.Backend(t), data, c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return n, data
 }
 
-// first is the first training batch.
-func first(t *testing.T, n *Net) batch {
+// first returns the first training batch.
+func first(t *testing.T, n *Supernet) nn.Batch {
 	t.Helper()
-	var first batch
-	err := stream(context.Background(), n.data.augmented(n.config.Side, n.config.BatchSize, 1), 0, 1, func(_ int, b batch) error {
+	var first nn.Batch
+	l := n.model.Augmented()
+	l.Seed = 1
+	err := nn.Stream(t.Context(), l, 0, 1, func(_ int, b nn.Batch) error {
 		first = b
 		return nil
 	})
@@ -75,28 +48,23 @@ func first(t *testing.T, n *Net) batch {
 }
 
 func cells(seed uint64, count int) []nasbench101.Cell {
-	rng := rand.New(rand.NewPCG(seed, 0))
-	cells := make([]nasbench101.Cell, count)
-	for i := range cells {
-		cells[i] = nasbench101.Space{}.Sample(rng).(nasbench101.Cell)
-	}
-	return cells
+	return nntest.Sample[nasbench101.Cell](nasbench101.Space{}, seed, count)
 }
 
-// The network that is built has the parameters that the benchmark counts: for the cell
-// of the official example (google-research/nasbench, NASBench.ipynb) 2,694,282, and for
-// random cells Cell.Params, which package datasets holds against the whole real table.
+// The network that is built has the parameters that the benchmark counts: for the cell of the official example
+// (google-research/nasbench, NASBench.ipynb) 2,694,282, and for random cells Cell.Params, which package datasets holds
+// against the whole real table.
 func TestParams(t *testing.T) {
-	b := backend(t)
+	b := nntest.Backend(t)
 	example, err := nasbench101.Parse("111010000010001100011:BAAAM")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := Benchmark().Params(b, example); err != nil || got != 2_694_282 {
+	if got, err := BenchmarkSkeleton().Params(b, example); err != nil || got != 2_694_282 {
 		t.Errorf("the network of the official example has %d parameters, error %v", got, err)
 	}
 	for _, c := range cells(1, 1000) {
-		got, err := Benchmark().Params(b, c)
+		got, err := BenchmarkSkeleton().Params(b, c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,21 +74,21 @@ func TestParams(t *testing.T) {
 	}
 }
 
-// The shared network wired as a cell computes what the network of that cell alone
-// computes with the same weights, cut to the cell's channels.
-func TestSharedIsAlone(t *testing.T) {
+// The shared network wired as a cell computes what the network of that cell computes with the same weights, cut to the
+// cell's channels.
+func TestSharedIsScratch(t *testing.T) {
 	n, _ := tiny(t, SPOS)
 	b := first(t, n)
 	rng := rand.New(rand.NewPCG(9, 9))
-	for v := range n.store.IterVariables() { // scales of 1 and shifts of 0 would hide mistakes
+	for v := range n.model.Store.IterVariables() { // scales of 1 and shifts of 0 would hide mistakes
 		values := make([]float32, v.Shape().Size())
 		for i := range values {
 			values[i] = float32(0.5 * rng.NormFloat64())
 		}
 		v.SetValue(tensors.FromFlatDataAndDimensions(values, v.Shape().Dimensions...))
 	}
-	shared, err := model.NewExec(backend(t), n.store, func(root *model.Scope, inputs []*Node) *Node {
-		return n.builder(values(inputs[0].Graph(), variables(root, n.parameters))).sharedNetwork(n.config.Skeleton, wiresOf(inputs[:4]), inputs[4])
+	shared, err := model.NewExec(nntest.Backend(t), n.model.Store, func(_ *model.Scope, inputs []*Node) *Node {
+		return networkOf(n, inputs[0].Graph()).sharedNetwork(n.config.Skeleton, wiringOf(inputs[:4]), inputs[4])
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -131,18 +99,18 @@ func TestSharedIsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range append(cells(2, 25), empty) {
-		alone, err := model.NewExec(backend(t), n.store, func(root *model.Scope, x *Node) *Node {
-			return n.builder(values(x.Graph(), variables(root, n.parameters))).cellNetwork(n.config.Skeleton, c, x)
+		alone, err := model.NewExec(nntest.Backend(t), n.model.Store, func(_ *model.Scope, x *Node) *Node {
+			return networkOf(n, x.Graph()).cellNetwork(n.config.Skeleton, c, x)
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := tensors.MustCopyFlatData[float32](alone.MustCall1(b.images))
+		want := tensors.MustCopyFlatData[float32](alone.MustCall1(b.Images))
 		w := n.config.wire(c)
-		got := tensors.MustCopyFlatData[float32](shared.MustCall1(w.edges, w.ops, w.slots, w.channels, b.images))
+		got := tensors.MustCopyFlatData[float32](shared.MustCall1(w.edges, w.ops, w.slots, w.channels, b.Images))
 		for i := range want {
 			if math.Abs(float64(got[i]-want[i])) > 1e-3*(1+math.Abs(float64(want[i]))) {
-				t.Fatalf("%s: logit %d is %g, alone %g", c, i, got[i], want[i])
+				t.Fatalf("%s: logit %d is %g, of the cell's own network %g", c, i, got[i], want[i])
 			}
 		}
 		slots[w.slots.Shape().Dim(0)] = true
@@ -152,11 +120,16 @@ func TestSharedIsAlone(t *testing.T) {
 	}
 }
 
+// networkOf returns a builder of networks with the supernet's weights.
+func networkOf(n *Supernet, g *Graph) builder {
+	return builder{n.model.Builder(nn.Values(g, n.model.Variables(nn.Weights)))}
+}
+
 // snapshot copies all weights.
-func snapshot(n *Net) map[string][]float32 {
+func snapshot(n *Supernet) map[string][]float32 {
 	all := make(map[string][]float32)
-	for _, p := range n.parameters {
-		all[p.name] = tensors.MustCopyFlatData[float32](n.store.GetVariable(scopeWeights + "/" + p.name).MustValue())
+	for _, p := range n.model.Parameters {
+		all[p.Name] = tensors.MustCopyFlatData[float32](n.model.Store.GetVariable(nn.Weights + "/" + p.Name).MustValue())
 	}
 	return all
 }
@@ -174,9 +147,8 @@ func changed(before, after map[string][]float32) map[string]int {
 	return count
 }
 
-// A step on one cell changes the weights of that cell only, in number no more than the
-// cell's own network has, also when momentum of earlier steps and weight decay would
-// move others.
+// A step on one cell changes the weights of that cell only, in number no more than the cell's own network has, also
+// when momentum of earlier steps and weight decay would move others.
 func TestOnlyThePathChanges(t *testing.T) {
 	n, _ := tiny(t, SPOS)
 	b := first(t, n)
@@ -186,16 +158,13 @@ func TestOnlyThePathChanges(t *testing.T) {
 		}
 	}
 	for _, c := range cells(4, 12) {
-		own, err := n.config.Skeleton.parameters(backend(t), c)
+		own, err := n.config.Skeleton.parameters(nntest.Backend(t), c)
 		if err != nil {
 			t.Fatal(err)
 		}
 		size := make(map[string]int)
 		for _, p := range own {
-			size[p.name] = 1
-			for _, d := range p.dims {
-				size[p.name] *= d
-			}
+			size[p.Name] = p.Size()
 		}
 		before := snapshot(n)
 		if _, _, err := n.trainOn([]nasbench101.Cell{c}, b, 0.1); err != nil {
@@ -263,8 +232,8 @@ func TestFairUpdates(t *testing.T) {
 	}
 }
 
-// The gradient of the mixture's weights is what finite differences say.
-func TestMixtureGradient(t *testing.T) {
+// The gradient of the architecture weights is what finite differences say.
+func TestArchitectureGradient(t *testing.T) {
 	for _, method := range []Method{DARTS, FBNet} {
 		n, _ := tiny(t, method)
 		b := first(t, n)
@@ -279,13 +248,13 @@ func TestMixtureGradient(t *testing.T) {
 		z := []any{random(vertices, ops), random(ends, ends), float32(0.7)}
 		alpha := []*tensors.Tensor{random(vertices, ops), random(ends, ends)}
 		exec := func(gradient bool) *model.Exec {
-			e, err := model.NewExec(backend(t), n.store, func(root *model.Scope, inputs []*Node) []*Node {
+			e, err := model.NewExec(nntest.Backend(t), n.model.Store, func(_ *model.Scope, inputs []*Node) []*Node {
 				z := noise{ops: inputs[4], edges: inputs[5], temperature: inputs[6]}
-				weights := values(inputs[0].Graph(), variables(root, n.parameters))
+				weights := nn.Values(inputs[0].Graph(), n.model.Variables(nn.Weights))
 				if gradient {
-					return n.mixtureGradient(weights, inputs[:2], nil, inputs[2:4], nil, z)
+					return n.architectureGradient(weights, inputs[:2], nil, inputs[2:4], nil, z)
 				}
-				loss, _ := n.mixedLoss(weights, inputs[:2], inputs[2:4], z)
+				loss, _ := n.relaxationLoss(weights, inputs[:2], inputs[2:4], z)
 				return []*Node{loss}
 			})
 			if err != nil {
@@ -293,7 +262,7 @@ func TestMixtureGradient(t *testing.T) {
 			}
 			return e
 		}
-		inputs := append([]any{alpha[0], alpha[1], b.images, b.labels}, z...)
+		inputs := append([]any{alpha[0], alpha[1], b.Images, b.Labels}, z...)
 		analytic := exec(true).MustCall(inputs...)
 		loss := exec(false)
 		for which := range alpha {
@@ -309,7 +278,7 @@ func TestMixtureGradient(t *testing.T) {
 					moved[i] += float32(by)
 					inputs := append([]any(nil), inputs...)
 					inputs[which] = tensors.FromFlatDataAndDimensions(moved, alpha[which].Shape().Dimensions...)
-					return scalar(loss.MustCall(inputs...)[0])
+					return nn.Number(loss.MustCall(inputs...)[0])
 				}
 				const h = 1e-2
 				if numeric := (at(h) - at(-h)) / (2 * h); math.Abs(numeric-float64(gradient[i])) > 0.03*largest+2e-4 {
@@ -320,9 +289,9 @@ func TestMixtureGradient(t *testing.T) {
 	}
 }
 
-// The second order gradient of DARTS is what finite differences of the validation loss after one
-// step of the weights say. It is itself an estimate by differences, which the kinks of ReLU spoil for
-// some weights of a network as small as this; for others it is several times as close as the first order.
+// The second order gradient of DARTS is what finite differences of the validation loss after one step of the weights
+// say. It is itself an estimate by differences, which the kinks of ReLU spoil for some weights of a network as small as
+// this; for others it is several times as close as the first order.
 func TestSecondOrder(t *testing.T) {
 	const seeds = 6
 	close, first, second := 0, 0.0, 0.0
@@ -339,13 +308,13 @@ func TestSecondOrder(t *testing.T) {
 	}
 }
 
-// missedGradients is by what share of its norm the gradients of first and of second order miss the
-// one by differences, for the weights of a seed.
+// missedGradients is by what share of its norm the gradients of first and of second order miss the one by differences,
+// for the weights of a seed.
 func missedGradients(t *testing.T, seed uint64) (firstOrder, secondOrder float64) {
 	t.Helper()
 	n, _ := tiny(t, DARTS)
 	n.config.SecondOrder, n.config.Stacks, n.config.Seed = true, 1, seed
-	n, err := NewNet(backend(t), n.data, n.config)
+	n, err := New(nntest.Backend(t), n.model.Data, n.config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,30 +327,30 @@ func missedGradients(t *testing.T, seed uint64) (firstOrder, secondOrder float64
 	operations := tensors.FromFlatDataAndDimensions(values64[:vertices*ops], vertices, ops)
 	edges := tensors.FromFlatDataAndDimensions(values64, ends, ends)
 	const rate = 0.05 // large, so that the second term counts
-	exec := func(graph func(weights, mixture, train, validation []*Node, rate *Node, z noise) []*Node) *model.Exec {
-		e, err := model.NewExec(backend(t), n.store, func(root *model.Scope, inputs []*Node) []*Node {
+	exec := func(graph func(weights, architecture, train, held []*Node, rate *Node, z noise) []*Node) *model.Exec {
+		e, err := model.NewExec(nntest.Backend(t), n.model.Store, func(_ *model.Scope, inputs []*Node) []*Node {
 			g := inputs[0].Graph()
-			z := noise{ops: Zeros(g, shapeOf(vertices, ops)), edges: Zeros(g, shapeOf(ends, ends)), temperature: Const(g, float32(1))}
+			z := noise{ops: Zeros(g, nn.Shape(vertices, ops)), edges: Zeros(g, nn.Shape(ends, ends)), temperature: Const(g, float32(1))}
 			half := func(x *Node, first int) *Node { return SliceAxis(x, 0, AxisRange(first, first+4)) }
 			train := []*Node{half(inputs[2], 0), half(inputs[3], 0)}
-			validation := []*Node{half(inputs[2], 4), half(inputs[3], 4)}
-			return graph(values(g, variables(root, n.parameters)), inputs[:2], train, validation, Const(g, float32(rate)), z)
+			held := []*Node{half(inputs[2], 4), half(inputs[3], 4)}
+			return graph(nn.Values(g, n.model.Variables(nn.Weights)), inputs[:2], train, held, Const(g, float32(rate)), z)
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return e
 	}
-	two := exec(n.mixtureGradient).MustCall(operations, edges, b.images, b.labels)
+	two := exec(n.architectureGradient).MustCall(operations, edges, b.Images, b.Labels)
 	n.config.SecondOrder = false
-	one := exec(n.mixtureGradient).MustCall(operations, edges, b.images, b.labels)
-	ahead := exec(func(weights, mixture, train, validation []*Node, rate *Node, z noise) []*Node {
-		loss, _ := n.mixedLoss(weights, mixture, train, z)
+	one := exec(n.architectureGradient).MustCall(operations, edges, b.Images, b.Labels)
+	ahead := exec(func(weights, architecture, train, held []*Node, rate *Node, z noise) []*Node {
+		loss, _ := n.relaxationLoss(weights, architecture, train, z)
 		moved := make([]*Node, len(weights))
 		for i, g := range Gradient(loss, weights...) {
-			moved[i] = Sub(weights[i], times(rate, g))
+			moved[i] = Sub(weights[i], nn.Times(rate, g))
 		}
-		loss, _ = n.mixedLoss(moved, mixture, validation, z)
+		loss, _ = n.relaxationLoss(moved, architecture, held, z)
 		return []*Node{loss}
 	})
 	base := tensors.MustCopyFlatData[float32](operations)
@@ -390,51 +359,50 @@ func missedGradients(t *testing.T, seed uint64) (firstOrder, secondOrder float64
 		at := func(by float32) float64 {
 			moved := append([]float32(nil), base...)
 			moved[i] += by
-			return scalar(ahead.MustCall(tensors.FromFlatDataAndDimensions(moved, vertices, ops), edges, b.images, b.labels)[0])
+			return nn.Number(ahead.MustCall(tensors.FromFlatDataAndDimensions(moved, vertices, ops), edges, b.Images, b.Labels)[0])
 		}
 		const h = 1e-2
 		numeric[i] = (at(h) - at(-h)) / (2 * h)
 	}
-	miss := func(out []*tensors.Tensor) float64 {
-		sum, size := 0.0, 0.0
-		for i, g := range tensors.MustCopyFlatData[float32](out[0]) {
-			sum, size = sum+(float64(g)-numeric[i])*(float64(g)-numeric[i]), size+numeric[i]*numeric[i]
-		}
-		return math.Sqrt(sum / size)
-	}
-	return miss(one), miss(two)
+	return missed(one[0], numeric), missed(two[0], numeric)
 }
 
-// Training interrupted and continued leads to the weights of training in one go, for
-// every method.
+// missed returns by what share of the norm of want a tensor misses it.
+func missed(got *tensors.Tensor, want []float64) float64 {
+	sum, size := 0.0, 0.0
+	for i, g := range tensors.MustCopyFlatData[float32](got) {
+		sum, size = sum+(float64(g)-want[i])*(float64(g)-want[i]), size+want[i]*want[i]
+	}
+	return math.Sqrt(sum / size)
+}
+
+// Training interrupted and continued leads to the weights of training in one go, for every method.
 func TestResume(t *testing.T) {
-	data := shapesData(t)
+	data := nntest.Data(t)
 	for _, method := range []Method{SPOS, FairNAS, ENAS, DARTS, FBNet} {
 		c := Small(method, data.Classes)
-		c.Channels, c.Stacks, c.Side, c.BatchSize, c.Steps, c.Round, c.PolicySteps, c.PolicyBatch = 5, 1, 4, 8, 6, 2, 1, 2
+		c.Channels, c.Stacks, c.Side, c.BatchSize, c.Steps, c.CheckpointInterval, c.PolicySteps, c.PolicyBatch = 5, 1, 4, 8, 6, 2, 1, 2
 		c.SecondOrder = method == DARTS
-		train := func(ctx context.Context, root string, watch rundir.Watch) (*Trained, error) {
-			return Train(ctx, root, Training{Backend: backend(t), Data: data, Config: c, Watch: watch})
+		run := func(ctx context.Context, root string, watch train.Watch) (*Trained, error) {
+			return Train(ctx, root, Training{Backend: nntest.Backend(t), Data: data, Config: c, Watch: watch})
 		}
-		whole, err := train(context.Background(), t.TempDir(), nil)
+		whole, err := run(context.Background(), t.TempDir(), nil)
 		if err != nil {
 			t.Fatalf("%s: %v", method, err)
 		}
 		root := t.TempDir()
 		ctx, stop := context.WithCancel(context.Background())
-		if _, err := train(ctx, root, func(step rundir.Progress) {
+		if _, err := run(ctx, root, func(step train.Progress) {
 			if step.Stage != "" {
 				return
 			}
-			done := step.Done
-
-			if done == 2 {
+			if step.Done == 2 {
 				stop()
 			}
 		}); err == nil {
 			t.Fatalf("%s: training was not stopped", method)
 		}
-		resumed, err := train(context.Background(), root, nil)
+		resumed, err := run(context.Background(), root, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", method, err)
 		}
@@ -444,7 +412,7 @@ func TestResume(t *testing.T) {
 		if !sameVariables(whole.Net, resumed.Net) {
 			t.Errorf("%s: the weights differ after resuming", method)
 		}
-		loaded, err := train(context.Background(), root, nil)
+		loaded, err := run(context.Background(), root, nil)
 		if err != nil || loaded.Status != "loaded" {
 			t.Errorf("%s: loaded: %v, %v", method, loaded, err)
 		}
@@ -456,24 +424,24 @@ func TestResume(t *testing.T) {
 }
 
 // sameVariables says whether two networks have the same weights and optimiser state.
-func sameVariables(a, b *Net) bool {
+func sameVariables(a, b *Supernet) bool {
 	count := 0
-	for v := range a.store.IterVariables() {
-		w := b.store.GetVariable(v.Path())
+	for v := range a.model.Store.IterVariables() {
+		w := b.model.Store.GetVariable(v.Path())
 		if w == nil || fmt.Sprint(v.MustValue().Value()) != fmt.Sprint(w.MustValue().Value()) {
 			return false
 		}
 		count++
 	}
-	return count > len(a.parameters)
+	return count > len(a.model.Parameters)
 }
 
-// A cell alone learns the drawn shapes better than chance in a few epochs.
-func TestAloneLearns(t *testing.T) {
-	data := shapesData(t)
-	c := SmallAlone(data.Classes)
-	c.Side, c.Channels, c.Epochs, c.Round = 8, 8, 8, 16
-	trained, err := TrainAlone(context.Background(), t.TempDir(), AloneTraining{Backend: backend(t), Data: data, Cell: cells(7, 1)[0], Config: c})
+// A cell trained from scratch learns the drawn shapes better than chance in a few epochs.
+func TestScratchLearns(t *testing.T) {
+	data := nntest.Data(t)
+	c := SmallScratch(data.Classes)
+	c.Side, c.Channels, c.Epochs, c.CheckpointInterval = 8, 8, 8, 16
+	trained, err := TrainFromScratch(context.Background(), t.TempDir(), ScratchTraining{Backend: nntest.Backend(t), Data: data, Cell: cells(7, 1)[0], Config: c})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -518,7 +486,7 @@ func TestStrongestCell(t *testing.T) {
 }
 
 func TestConfigErrors(t *testing.T) {
-	data := shapesData(t)
+	data := nntest.Data(t)
 	for name, spoil := range map[string]func(*Config){
 		"method":    func(c *Config) { c.Method = "LOTTERY" },
 		"channels":  func(c *Config) { c.Channels = 2 },
@@ -530,7 +498,24 @@ func TestConfigErrors(t *testing.T) {
 	} {
 		c := Small(SPOS, data.Classes)
 		spoil(&c)
-		_, err := Train(context.Background(), t.TempDir(), Training{Backend: backend(t), Data: data, Config: c})
+		_, err := Train(context.Background(), t.TempDir(), Training{Backend: nntest.Backend(t), Data: data, Config: c})
+		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
+
+func TestScratchErrors(t *testing.T) {
+	data := nntest.Data(t)
+	for name, spoil := range map[string]func(*ScratchConfig){
+		"do not fill a batch": func(c *ScratchConfig) { c.BatchSize = 1000 },
+		"at least 2 images":   func(c *ScratchConfig) { c.BatchSize = 1 },
+		"epochs":              func(c *ScratchConfig) { c.Epochs = 0 },
+		"momenta":             func(c *ScratchConfig) { c.NormMomentum = math.NaN() },
+	} {
+		c := SmallScratch(data.Classes)
+		spoil(&c)
+		_, err := TrainFromScratch(t.Context(), t.TempDir(), ScratchTraining{Backend: nntest.Backend(t), Data: data, Cell: cells(1, 1)[0], Config: c})
 		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: error %v", name, err)
 		}
@@ -543,35 +528,35 @@ func TestFLOPs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Skeleton{Channels: 8, Stacks: 2, Modules: 1, Side: 4, Classes: 10}.FLOPs(backend(t), c)
-	// By hand: the stem 2·9·3·8 for 16 pixels; then a projection and a convolution of 8
-	// channels for 16 pixels, and of 8 to 16 and 16 for 4; at last 16·10.
+	got, err := Skeleton{Channels: 8, Stacks: 2, Modules: 1, Side: 4, Classes: 10}.FLOPs(nntest.Backend(t), c)
+	// By hand: the stem 2·9·3·8 for 16 pixels; then a projection and a convolution of 8 channels for 16 pixels, and of
+	// 8 to 16 and 16 for 4; at last 16·10.
 	want := 2 * (16*9*3*8 + 16*(8*8+9*8*8) + 4*(8*16+9*16*16) + 16*10)
 	if err != nil || got != want {
 		t.Errorf("%d FLOPs, error %v, want %d", got, err, want)
 	}
 }
 
-// The operations of a step for one image, of a mixture counted by hand.
+// The operations of a step for one image, of a continuous relaxation counted by hand.
 func TestStepFLOPs(t *testing.T) {
-	data := shapesData(t)
+	data := nntest.Data(t)
 	count := func(m Method) float64 {
-		n, err := NewNet(backend(t), data, Small(m, data.Classes))
+		n, err := New(nntest.Backend(t), data, Small(m, data.Classes))
 		if err != nil {
 			t.Fatal(err)
 		}
-		flops, err := n.FLOPs(backend(t))
+		flops, err := n.FLOPs(nntest.Backend(t))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return flops
 	}
-	// A module has 6 projections, and 5 vertices with both convolutions; its channels are 5
-	// for 16 pixels, then 5 to 10 for 4. The stem is 9·3·5 for 16 pixels.
+	// A module has 6 projections, and 5 vertices with both convolutions; its channels are 5 for 16 pixels, then 5 to 10
+	// for 4. The stem is 9·3·5 for 16 pixels.
 	module := func(pixels, in, out int) int { return pixels * (6*in*out + 5*(9+1)*out*out) }
 	want := 2 * 2 * (16*9*3*5 + module(16, 5, 5) + module(4, 5, 10) + 10*data.Classes)
 	if got := count(DARTS); got != float64(want) {
-		t.Errorf("a mixture: %g, want %d", got, want)
+		t.Errorf("a continuous relaxation: %g, want %d", got, want)
 	}
 	if one, three := count(SPOS), count(FairNAS); three != 3*one || one >= float64(want)/4 {
 		t.Errorf("a random cell: %g, three: %g", one, three)

@@ -7,98 +7,103 @@ import (
 	"time"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/nn"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
-	"github.com/gomlx/compute"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 )
 
-// Training is the training of shared weights from scratch. What it leads to is a
-// function of all fields but Watch.
-type Training struct {
-	Backend compute.Backend
-	Data    *Data
-	Config  Config
-	Watch   rundir.Watch // told of each round, if set
-}
+// Training is the training of shared weights.
+type Training = nn.Training[Config]
 
 // Trained is what [Train] leads to.
 type Trained struct {
-	Net    *Net
-	Status rundir.Status
-	Dir    string // the run directory
+	Net *Supernet
 
-	// Metrics are, of each round, means over its steps: "loss" and "accuracy" on the
-	// training images; for ENAS also "reward", the mean accuracy of the policy's cells on
-	// held-out images, and "entropy", of the policy in nats.
-	Metrics []rundir.Metrics
+	// Its metrics are those of [nn.Process]; for ENAS also, after each round, "reward", the mean accuracy of the
+	// policy's cells on held-out images, in [0, 1], and "entropy", of the policy, in nats.
+	train.Outcome
 }
 
-// Train trains a network with shared weights in a run directory under root. If that
-// training was done before it returns the stored network; if it was interrupted, by ctx
-// or by the end of the process, it continues from the last round, and leads to the same
-// weights. Its errors are those of the configuration, the images and the run directory.
+// Train trains a network with shared weights from random ones in a run directory under root. If that training was done
+// before it returns the stored network; if it was interrupted, by ctx or by the end of the process, it continues from
+// the last round, and leads to the same weights. Its errors are those of the configuration, the images and the run
+// directory.
 func Train(ctx context.Context, root string, t Training) (*Trained, error) {
-	run, err := t.Data.open(root, "supernet", t.Backend, t.Config)
+	net, err := New(t.Backend, t.Data, t.Config)
 	if err != nil {
 		return nil, err
 	}
-	defer run.Close()
-	p := &training{Training: t}
-	rounds := (t.Config.Steps + t.Config.Round - 1) / max(1, t.Config.Round)
-	status, err := run.Do(ctx, p, rounds, 1, t.Watch)
+	p := &process{net: net}
+	p.Model, p.TrainStep, p.Rounds = net.model, net.trainStep, nn.Rounds(0, t.Config.Steps, t.Config.CheckpointInterval)
+	outcome, err := t.Run(ctx, root, "supernet", Versions(), p, len(p.Rounds))
 	if err != nil {
 		return nil, fmt.Errorf("supernet: %w", err)
 	}
-	trained := &Trained{Net: p.net, Status: status, Dir: run.Dir()}
-	trained.Metrics, err = run.Metrics()
-	return trained, err
+	return &Trained{net, outcome}, nil
 }
 
-// training is a Training as a [rundir.Process]. A step is a round.
-type training struct {
-	Training
-	net *Net
+// Benchmark makes a benchmark of the trained network, until ctx ends.
+func (t *Trained) Benchmark(ctx context.Context) *nn.Benchmark {
+	return nn.NewBenchmark(t.Dir, nasbench101.Space{}, t.Net.Ranker(ctx))
 }
 
-func (p *training) Start() (err error) {
-	p.net, err = NewNet(p.Backend, p.Data, p.Config)
-	return err
+// process is the training of a supernet, with ENAS's policy.
+type process struct {
+	nn.Process
+	net *Supernet
 }
 
-func (p *training) Decode(state []byte) (err error) {
-	p.net, err = Decode(p.Backend, p.Data, p.Config, state)
-	return err
-}
-
-func (p *training) Encode() ([]byte, error) { return p.net.Encode() }
-
-func (p *training) Step(ctx context.Context, round int) (map[string]float64, error) {
-	c := p.Config
-	first, last := round*c.Round, min((round+1)*c.Round, c.Steps)
-	loader := p.Data.augmented(c.Side, c.BatchSize, c.Seed)
-	values, err := trainRound(ctx, loader, first, last, func(step int, b batch) (loss, accuracy float64, err error) {
-		return p.net.trainStep(ctx, step, b)
-	})
+func (p *process) Step(ctx context.Context, round int) (map[string]float64, error) {
+	values, err := p.Process.Step(ctx, round)
 	if err == nil && p.net.policy != nil {
 		err = p.net.improvePolicy(ctx, round, values)
 	}
 	return values, err
 }
 
+// saved is a process in a checkpoint.
+type saved struct{ Store, Policy []byte }
+
+func (p *process) Encode() (state []byte, err error) {
+	var s saved
+	if s.Store, err = p.Process.Encode(); err != nil {
+		return nil, err
+	}
+	if p.net.policy != nil {
+		if s.Policy, err = p.net.policy.Encode(); err != nil {
+			return nil, err
+		}
+	}
+	return train.EncodeState(s)
+}
+
+func (p *process) Restore(state []byte) error {
+	var s saved
+	if err := train.DecodeState(state, &s); err != nil {
+		return err
+	}
+	if p.net.policy != nil {
+		if err := p.net.policy.Restore(s.Policy); err != nil {
+			return err
+		}
+	}
+	return p.Process.Restore(s.Store)
+}
+
 // trainStep does a step of the method.
-func (n *Net) trainStep(ctx context.Context, step int, b batch) (loss, accuracy float64, err error) {
-	c := n.config
+func (s *Supernet) trainStep(ctx context.Context, step int, b nn.Batch) (loss, accuracy float64, err error) {
+	c := s.config
 	rng := engine.Stream(c.Seed, "supernet: step", step)
-	rate := cosine(c.LearningRate, step, c.Steps)
-	if c.relaxed() {
-		held, err := n.held(ctx)
+	rate := nn.Cosine(c.LearningRate, step, c.Steps)
+	if c.isRelaxed() {
+		held, err := s.model.Held(ctx)
 		if err != nil {
 			return 0, 0, err
 		}
-		return n.relaxedStep(step, b, held[rng.IntN(len(held))], rate, rng)
+		return s.relaxationStep(step, b, held[rng.IntN(len(held))], rate, rng)
 	}
-	cell, err := n.draw(rng)
+	cell, err := s.draw(rng)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -108,18 +113,17 @@ func (n *Net) trainStep(ctx context.Context, step int, b batch) (loss, accuracy 
 			return 0, 0, err
 		}
 	}
-	return n.trainOn(cells, b, rate)
+	return s.trainOn(cells, b, rate)
 }
 
-// StepTime is how long a step of training takes, with reading its images: the mean of the
-// first so many, after they were done once to compile what they need. The steps train the
-// network.
-func (n *Net) StepTime(ctx context.Context, steps int) (time.Duration, error) {
+// StepTime returns how long a step of training takes, with the time to read its images: the mean of the first so many,
+// at least 1, after they were done once to compile what they need. The steps train the network.
+func (s *Supernet) StepTime(ctx context.Context, steps int) (time.Duration, error) {
 	var start time.Time
 	for range 2 {
 		start = time.Now()
-		err := stream(ctx, n.data.augmented(n.config.Side, n.config.BatchSize, n.config.Seed), 0, steps, func(step int, b batch) error {
-			_, _, err := n.trainStep(ctx, step, b)
+		err := nn.Stream(ctx, s.model.Augmented(), 0, steps, func(step int, b nn.Batch) error {
+			_, _, err := s.trainStep(ctx, step, b)
 			return err
 		})
 		if err != nil {
@@ -129,8 +133,7 @@ func (n *Net) StepTime(ctx context.Context, steps int) (time.Duration, error) {
 	return time.Since(start) / time.Duration(steps), nil
 }
 
-// fair are three cells with the edges of a cell, in which every vertex has each of the
-// three operations once.
+// fair returns three cells with the edges of a cell, in which every vertex has each of the three operations once.
 func fair(rng *rand.Rand, c nasbench101.Cell) ([]nasbench101.Cell, error) {
 	var names [ops][]string
 	for k := range names {
@@ -151,12 +154,12 @@ func fair(rng *rand.Rand, c nasbench101.Cell) ([]nasbench101.Cell, error) {
 	return cells, nil
 }
 
-// improvePolicy does ENAS's steps of policy gradient after a round. The reward of a cell
-// is its accuracy on one batch of held-out images.
-func (n *Net) improvePolicy(ctx context.Context, round int, values map[string]float64) error {
-	c := n.config
+// improvePolicy does ENAS's steps of policy gradient after a round. The reward of a cell is its accuracy on one batch
+// of held-out images.
+func (s *Supernet) improvePolicy(ctx context.Context, round int, values map[string]float64) error {
+	c := s.config
 	rng := engine.Stream(c.Seed, "supernet: policy", round)
-	held, err := n.held(ctx)
+	held, err := s.model.Held(ctx)
 	if err != nil {
 		return err
 	}
@@ -165,13 +168,13 @@ func (n *Net) improvePolicy(ctx context.Context, round int, values map[string]fl
 		rewards := make([]float64, len(archs))
 		for i, arch := range archs {
 			var err error
-			if rewards[i], err = n.accuracy(ctx, arch.(nasbench101.Cell), b); err != nil {
+			if rewards[i], err = s.accuracy(ctx, arch.(nasbench101.Cell), b); err != nil {
 				return nil, err
 			}
 		}
 		return rewards, nil
 	}
-	learned, err := n.policy.Improve(ctx, rng, nasbench101.Space{}, c.PolicySteps, c.PolicyBatch, reward)
+	learned, err := s.policy.Improve(ctx, rng, nasbench101.Space{}, c.PolicySteps, c.PolicyBatch, reward)
 	values["reward"], values["entropy"] = learned.Reward, learned.Entropy
 	return err
 }

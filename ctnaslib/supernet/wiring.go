@@ -1,9 +1,11 @@
 package supernet
 
 import (
-	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/ctnas/ctnas/ctnaslib/nn"
+	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
 
 const (
@@ -12,13 +14,12 @@ const (
 	ops      = 3                           // operations of a vertex
 )
 
-// wiring says which of the shared network's parts a cell is made of. Its numbers are 0
-// and 1 for a cell; DARTS and FBNet put weights in their place. A cell's interior
-// vertices are the first ones, and vertex 6 is the output.
+// wiring says which of the shared network's parts a cell is made of. Its numbers are 0 and 1 for a cell; DARTS and
+// FBNet put the weights of their continuous relaxation there. A cell's interior vertices are the first ones, and vertex
+// 6 is the output.
 //
-// All cells with the same number of slots, the vertices that lead to the output, share
-// one computation graph: their interior vertices all have the same number of channels,
-// or one more (Cell.Channels).
+// All cells with the same number of slots, the vertices that lead to the output, share one computation graph: their
+// interior vertices all have the same number of channels, or one more (Cell.Channels).
 type wiring struct {
 	edges    *tensors.Tensor // [7, 7]: of each edge i → j
 	ops      *tensors.Tensor // [5, 3]: of each operation of the interior vertices
@@ -30,10 +31,10 @@ func (w wiring) inputs() []*tensors.Tensor {
 	return []*tensors.Tensor{w.edges, w.ops, w.slots, w.channels}
 }
 
-// wire is the wiring of a cell in a skeleton.
+// wire returns the wiring of a cell in a skeleton.
 func (s Skeleton) wire(c nasbench101.Cell) wiring {
 	output := c.N() - 1
-	place := func(v int) int { // of a vertex of the cell in the wiring
+	vertex := func(v int) int { // of the wiring, for one of the cell
 		if v == output {
 			return ends - 1
 		}
@@ -45,7 +46,7 @@ func (s Skeleton) wire(c nasbench101.Cell) wiring {
 	for v := range output {
 		for to := v + 1; to <= output; to++ {
 			if c.Edge(v, to) {
-				edges[place(v)*ends+place(to)] = 1
+				edges[vertex(v)*ends+vertex(to)] = 1
 			}
 		}
 		if v > 0 {
@@ -62,15 +63,15 @@ func (s Skeleton) wire(c nasbench101.Cell) wiring {
 	total := s.channels()
 	channels := make([]float32, vertices*total)
 	offset := 0
-	for _, at := range s.places() {
-		for v, n := range c.Channels(at.in, at.out)[:output] {
+	for _, m := range s.modules() {
+		for v, n := range c.Channels(m.in, m.out)[:output] {
 			if v > 0 {
 				for i := range n {
 					channels[(v-1)*total+offset+i] = 1
 				}
 			}
 		}
-		offset += at.out
+		offset += m.out
 	}
 	return wiring{
 		edges:    tensors.FromFlatDataAndDimensions(edges, ends, ends),
@@ -80,41 +81,40 @@ func (s Skeleton) wire(c nasbench101.Cell) wiring {
 	}
 }
 
-// channels is the sum of all modules' channels.
+// channels returns the sum of all modules' channels.
 func (s Skeleton) channels() int {
 	total := 0
-	for _, at := range s.places() {
-		total += at.out
+	for _, m := range s.modules() {
+		total += m.out
 	}
 	return total
 }
 
-// wires are a wiring as nodes of a graph.
-type wires struct {
+// wiringNodes is a wiring in a graph, of the same shapes.
+type wiringNodes struct {
 	edges, ops, slots, channels *Node
-	mixed                       bool // a mixture of cells, which leaves no channel out and has no channels
+	relaxed                     bool // a continuous relaxation of cells, which leaves no channel out and has no channels
 }
 
-func wiresOf(inputs []*Node) wires {
-	return wires{edges: inputs[0], ops: inputs[1], slots: inputs[2], channels: inputs[3]}
+func wiringOf(inputs []*Node) wiringNodes {
+	return wiringNodes{edges: inputs[0], ops: inputs[1], slots: inputs[2], channels: inputs[3]}
 }
 
-func (w wires) edge(from, to int) *Node { return entry(w.edges, from, to) }
+func (w wiringNodes) edge(from, to int) *Node { return entry(w.edges, from, to) }
 
-func (w wires) op(v int, op nasbench101.Op) *Node { return entry(w.ops, v-1, int(op)) }
+func (w wiringNodes) op(v int, op nasbench101.Op) *Node { return entry(w.ops, v-1, int(op)) }
 
-func (w wires) slot(slot, v int) *Node { return entry(w.slots, slot, v-1) }
+func (w wiringNodes) slot(slot, v int) *Node { return entry(w.slots, slot, v-1) }
 
-// mask is [n]: which of the first n channels of vertex v are used, in the module whose
-// channels begin at offset.
-func (w wires) mask(v, offset, n int) *Node {
-	if w.mixed {
-		return Ones(w.edges.Graph(), shapeOf(n))
+// mask returns [n]: which of the first n channels of vertex v are used, in the module whose channels begin at offset.
+func (w wiringNodes) mask(v, offset, n int) *Node {
+	if w.relaxed {
+		return Ones(w.edges.Graph(), nn.Shape(n))
 	}
 	return Squeeze(Slice(w.channels, AxisElem(v-1), AxisRange(offset, offset+n)), 0)
 }
 
-// entry is one number of a matrix, as a scalar.
+// entry returns one number of a matrix [rows, columns], as a scalar.
 func entry(matrix *Node, row, column int) *Node {
 	return Reshape(Slice(matrix, AxisElem(row), AxisElem(column)))
 }

@@ -155,7 +155,7 @@ func (a *archive) add(number int, header *tar.Header, content io.Reader) error {
 	return nil
 }
 
-// folderIn is the folder of this name in another, made if it is not there, on the way
+// folderIn returns the folder of this name in another, made if it is not there, on the way
 // to a member.
 func (a *archive) folderIn(parent *node, name, member string) (*node, error) {
 	n := parent.inside[name]
@@ -172,7 +172,7 @@ func (a *archive) folderIn(parent *node, name, member string) (*node, error) {
 	return n, nil
 }
 
-// memberName is the name of a member without needless parts.
+// memberName returns the name of a member without needless parts.
 func memberName(name string) (string, error) {
 	if len(name) > nameLimit {
 		return "", fmt.Errorf("a name in the archive has %s bytes, more than any system allows", thousands(len(name)))
@@ -187,7 +187,7 @@ func memberName(name string) (string, error) {
 	return clean, nil
 }
 
-// member is the member of a name, if it is there; links are not followed.
+// member returns the member of a name, if it is there; links are not followed.
 func (a *archive) member(name string) *node {
 	clean, err := memberName(name)
 	if err != nil {
@@ -335,7 +335,7 @@ func eachMember(ctx context.Context, r io.Reader, visit func(number int, header 
 	return nil
 }
 
-// notArchive is the error of a file that starts so and is no .tar or .tar.gz because of
+// notArchive returns the error of a file that starts so and is no .tar or .tar.gz because of
 // err.
 func notArchive(start []byte, err error) error {
 	switch format := formatOf(start); {

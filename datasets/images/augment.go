@@ -67,7 +67,7 @@ func RandomResizedCrop() Augment {
 	}
 }
 
-// centred is a rectangle in the middle of bounds.
+// centred returns a rectangle in the middle of bounds.
 func centred(bounds image.Rectangle, width, height int) image.Rectangle {
 	at := bounds.Min.Add(image.Pt((bounds.Dx()-width)/2, (bounds.Dy()-height)/2))
 	return image.Rectangle{at, at.Add(image.Pt(width, height))}

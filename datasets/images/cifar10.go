@@ -39,7 +39,7 @@ func isBatch(name string) bool {
 	return strings.Contains(name, "_batch") && strings.HasSuffix(name, batchSuffix)
 }
 
-// otherCIFAR is what a folder with these files has that is not read, or nothing: the
+// otherCIFAR returns what a folder with these files has that is not read, or nothing: the
 // versions for Python and MATLAB, and CIFAR-100.
 func otherCIFAR(has func(name string) bool) string {
 	switch {
@@ -106,7 +106,7 @@ func readBatches(file func(name string) ([]byte, error), classes int, names ...s
 	return Images{labels, func(i int) (image.Image, error) { return recordImage(records[i]), nil }}, nil
 }
 
-// recordImage is the image of a record.
+// recordImage returns the image of a record.
 func recordImage(record []byte) *image.RGBA {
 	m := image.NewRGBA(image.Rect(0, 0, cifarSide, cifarSide))
 	for i := range planeSize {

@@ -61,7 +61,7 @@ func decode(data []byte) (image.Image, error) {
 	return opaque(m, format == "png" && len(data) > 25 && data[25] == 0), nil
 }
 
-// opaque is the image as Pillow's convert("RGB") has it: alpha is dropped, colours are
+// opaque returns the image as Pillow's convert("RGB") has it: alpha is dropped, colours are
 // what the file has beside it, and of 16 bits the upper 8 are taken, or, of grey, the
 // values up to 255, which all higher ones become.
 func opaque(m image.Image, isGrey bool) image.Image {
@@ -102,7 +102,7 @@ func opaque(m image.Image, isGrey bool) image.Image {
 	return m
 }
 
-// upper is the image of these pixels, of four big-endian values of 16 bits.
+// upper returns the image of these pixels, of four big-endian values of 16 bits.
 func upper(pix []byte, rect image.Rectangle, isGrey bool) *image.RGBA {
 	out := image.NewRGBA(rect)
 	for i := range out.Pix {
@@ -118,7 +118,7 @@ func upper(pix []byte, rect image.Rectangle, isGrey bool) *image.RGBA {
 	return out
 }
 
-// clipped is a big-endian value of 16 bits, but at most 255.
+// clipped returns a big-endian value of 16 bits, but at most 255.
 func clipped(value []byte) byte {
 	if value[0] > 0 {
 		return 0xff
@@ -126,7 +126,7 @@ func clipped(value []byte) byte {
 	return value[1]
 }
 
-// inked is what a colour and black leave of white, rounded as in Pillow.
+// inked returns what a colour and black leave of white, rounded as in Pillow.
 func inked(colour, black byte) byte {
 	light := int(255 - black)
 	product := int(colour)*light + 128
@@ -157,7 +157,7 @@ var formats = []format{
 	{"a .zst", false, "\x28\xb5\x2f\xfd"},
 }
 
-// formatOf is the format of a file that starts so, or nil.
+// formatOf returns the format of a file that starts so, or nil.
 func formatOf(start []byte) *format {
 	for i, f := range formats {
 		if bytes.HasPrefix(start, []byte(f.magic)) {

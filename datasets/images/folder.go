@@ -195,7 +195,7 @@ func (l *listing) set(ctx context.Context, c contents, read func(name string) (i
 	return set, nil
 }
 
-// noImages is the error of a folder with these contents.
+// noImages returns the error of a folder with these contents.
 func noImages(c contents) error {
 	has := "nothing"
 	for i, it := range c.items {
@@ -285,7 +285,7 @@ func (l *listing) class(folder string) ([]file, error) {
 	return files, nil
 }
 
-// firstImage is an image in a folder or in those in it down to a depth, if there is
+// firstImage returns an image in a folder or in those in it down to a depth, if there is
 // one.
 func (l *listing) firstImage(folder string, depth int) string {
 	items, err := l.list(folder)
@@ -387,7 +387,7 @@ func (l *listing) skippedNote() string {
 	return fmt.Sprintf("left out %s files in the class folders that are not .jpg, .jpeg, .jpe, .jfif or .png (%s)", thousands(total), some(counts))
 }
 
-// some are the first of several things, and how many more there are.
+// some returns the first of several things, and how many more there are.
 func some(things []string) string {
 	const shown = 8
 	if len(things) <= shown {
@@ -396,7 +396,7 @@ func some(things []string) string {
 	return fmt.Sprintf("%s and %s more", strings.Join(things[:shown], ", "), thousands(len(things)-shown))
 }
 
-// listed are the images of a part.
+// listed returns the images of a part.
 func listed(part string, files map[string][]file, classes []string, read func(name string) (image.Image, error)) (Images, error) {
 	var labels []int32
 	var names []string

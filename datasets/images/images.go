@@ -37,7 +37,7 @@ type Images struct {
 	Read func(i int) (image.Image, error)
 }
 
-// Len is the number of images.
+// Len returns the number of images.
 func (m Images) Len() int { return len(m.Labels) }
 
 // HoldOut splits off n images, for a search to validate on: a random choice that
@@ -66,7 +66,7 @@ func (m Images) HoldOut(n int, seed uint64) (rest, held Images, err error) {
 	return m.choose(in[0]), m.choose(in[1]), nil
 }
 
-// choose is the images at these indices.
+// choose returns the images at these indices.
 func (m Images) choose(indices []int) Images {
 	labels := make([]int32, len(indices))
 	for k, i := range indices {

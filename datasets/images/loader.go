@@ -47,7 +47,7 @@ const (
 // prefetched is how many batches may wait for the consumer.
 const prefetched = 2
 
-// Len is the number of batches in an epoch.
+// Len returns the number of batches in an epoch.
 func (l Loader) Len() int {
 	size := max(1, l.BatchSize)
 	if l.Shuffle {
@@ -121,7 +121,7 @@ func (l Loader) workers() int {
 	return runtime.GOMAXPROCS(0)
 }
 
-// order is the order of the images in an epoch.
+// order returns the order of the images in an epoch.
 func (l Loader) order(epoch int) []int {
 	if l.Shuffle {
 		return rand.New(rand.NewPCG(l.Seed, streamOrder+uint64(epoch))).Perm(l.Images.Len())

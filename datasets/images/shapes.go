@@ -17,7 +17,7 @@ const (
 // shapesNormalization is the mean and deviation over the training images.
 var shapesNormalization = Normalization{Mean: [3]float64{0.364, 0.364, 0.364}, Std: [3]float64{0.218, 0.218, 0.218}}
 
-// Shapes are the images that need no file: 10,000 to train and 2,000 to test on, of
+// Shapes returns the images that need no file: 10,000 to train and 2,000 to test on, of
 // 32×32 pixels, in 10 classes. Each is drawn when it is read, by this package, which
 // is their licence too, and is the same on every machine.
 //
@@ -90,7 +90,7 @@ func sine(angle int) int {
 // dice is the generator SplitMix64.
 type dice uint64
 
-// roll is a number from low to high.
+// roll returns a number from low to high.
 func (d *dice) roll(low, high int) int {
 	*d += 0x9e3779b97f4a7c15
 	z := uint64(*d)
@@ -103,7 +103,7 @@ func (d *dice) roll(low, high int) int {
 // rgb is red, green and blue, from 0 to 255.
 type rgb [3]int
 
-// color is a color of any hue, the lighter the higher from is.
+// color returns a color of any hue, the lighter the higher from is.
 func (d *dice) color(from int) rgb {
 	return rgb{d.roll(from, from+140), d.roll(from, from+140), d.roll(from, from+140)}
 }
@@ -124,7 +124,7 @@ func (d *dice) pose() pose {
 	}
 }
 
-// at is the point x, y, in quarters of a pixel, in the coordinates of the figure.
+// at returns the point x, y, in quarters of a pixel, in the coordinates of the figure.
 func (p pose) at(x, y int) (int, int) {
 	x, y = x-p.x, y-p.y
 	return (p.cos*x + p.sin*y) / p.width, (p.cos*y - p.sin*x) / p.height

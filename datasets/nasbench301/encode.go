@@ -42,7 +42,7 @@ func encode(codes []int32, g darts.Genotype) []int32 {
 	return codes
 }
 
-// firstEdge is the number of the edge from node 0 to the i-th intermediate node.
+// firstEdge returns the number of the edge from node 0 to the i-th intermediate node.
 func firstEdge(i int) int { return i * (i + 3) / 2 }
 
 // pairCode counts the pairs 0_1, 0_2, …, 1_2, … of a node's predecessors, of which

@@ -3,13 +3,14 @@ package nasbench301_test
 import (
 	"fmt"
 
+	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/darts"
 	"github.com/ctnas/ctnas/datasets/nasbench301"
 )
 
 // A search's queries, answered by the model that is always there.
 func Example() {
-	benchmark := nasbench301.Embedded().Benchmark()
+	benchmark := space.Count(nasbench301.Embedded().Benchmark())
 	for range 2 {
 		accuracy, err := benchmark.Validation(darts.DARTSV2)
 		if err != nil {

@@ -7,11 +7,12 @@ import (
 	"math"
 	"slices"
 
-	"github.com/ctnas/ctnas/datasets/internal/weights"
-	"github.com/ctnas/ctnas/datasets/internal/wire"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/layers/activation"
+
+	"github.com/ctnas/ctnas/datasets/internal/weights"
+	"github.com/ctnas/ctnas/datasets/internal/wire"
 )
 
 // network is the published model: its weights by name, which the ONNX file holds. The

@@ -10,9 +10,10 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/ctnas/ctnas/ctnaslib/space/darts"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/ctnas/ctnas/ctnaslib/space/darts"
 )
 
 // invented are weights of the published model's names and shapes.

@@ -6,8 +6,8 @@
 //
 //	predictor, err := nasbench301.Open(ctx, backend, "")
 //	predictor.Source()     // what this is, for every result made from it
-//	predictor.Benchmark()  // validation accuracy, counted: what a search may ask
-//	predictor.Accuracies(archs, nasbench301.Epochs) // not counted: for reports
+//	predictor.Benchmark()  // what a search may ask
+//	predictor.Accuracies(archs, nasbench301.Epochs) // for reports
 //
 // The model is the one that YAHPO Gym publishes (Pfisterer et al., AutoML-Conf 2022),
 // an ONNX file whose network GoMLX runs. Of its two versions this is the second: its outputs
@@ -29,15 +29,16 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/gomlx/compute"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/darts"
 	"github.com/ctnas/ctnas/datasets"
 	"github.com/ctnas/ctnas/datasets/internal/weights"
 	"github.com/ctnas/ctnas/datasets/nasbench301/internal/distilled"
-	"github.com/gomlx/compute"
-	. "github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/core/tensors"
 )
 
 // Epochs is the number of epochs after which there are validation accuracies.
@@ -82,7 +83,7 @@ var embedded []byte
 
 var distilledNet = weights.Once(embedded, distilled.Decode)
 
-// Embedded is the model that is part of this package: a small network that
+// Embedded returns the model that is part of this package: a small network that
 // this project trained to predict what the published model says after all epochs.
 // card.json tells how it was made and how close it comes. It has no other epochs.
 func Embedded() *Predictor {
@@ -100,13 +101,13 @@ func Embedded() *Predictor {
 // Source says which data this is.
 func (p *Predictor) Source() datasets.Source { return p.source }
 
-// Benchmark is a new handle for one search: it answers for validation accuracy after
+// Benchmark returns a new handle for one search: it answers for validation accuracy after
 // all epochs, and counts the queries made through it.
 func (p *Predictor) Benchmark() *Benchmark {
-	return &Benchmark{predictor: p, epoch: Epochs, known: make(map[uint64]float64)}
+	return &Benchmark{predictor: p, epoch: Epochs}
 }
 
-// BenchmarkAt is a Benchmark of validation accuracies after fewer epochs, from 1 to
+// BenchmarkAt returns a Benchmark of validation accuracies after fewer epochs, from 1 to
 // [Epochs]. The error says that there are none.
 func (p *Predictor) BenchmarkAt(epoch int) (*Benchmark, error) {
 	if _, err := p.predict(nil, epoch); err != nil {
@@ -117,7 +118,7 @@ func (p *Predictor) BenchmarkAt(epoch int) (*Benchmark, error) {
 	return b, nil
 }
 
-// Accuracies are the validation accuracies of archs, in [0, 1], after a number of
+// Accuracies returns the validation accuracies of archs, in [0, 1], after a number of
 // epochs from 1 to [Epochs]. Nothing is counted: a report may ask, a search must ask a
 // [Benchmark]. The error names an architecture that is not a [darts.Genotype], or says
 // that there are no accuracies after so many epochs.

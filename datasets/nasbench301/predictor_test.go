@@ -11,11 +11,12 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/gomlx/compute"
+
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/darts"
 	"github.com/ctnas/ctnas/datasets"
-	"github.com/gomlx/compute"
 )
 
 func openBackend(t testing.TB) compute.Backend {
@@ -112,8 +113,8 @@ func TestBenchmarkCounts(t *testing.T) {
 	for _, a := range archs {
 		seen[a.ID()] = true
 	}
-	if len(seen) != 300 || b.Queries() != 0 {
-		t.Fatalf("%d distinct genotypes of 300, %d queries for them", len(seen), b.Queries())
+	if len(seen) != 300 {
+		t.Fatalf("%d distinct genotypes of 300", len(seen))
 	}
 	var asking sync.WaitGroup
 	for range 4 {
@@ -126,11 +127,8 @@ func TestBenchmarkCounts(t *testing.T) {
 		})
 	}
 	asking.Wait()
-	if b.Queries() != 300 {
-		t.Errorf("%d queries, want 300", b.Queries())
-	}
-	if _, err := b.Validation(stranger{}); err == nil || !strings.Contains(err.Error(), "stranger") || b.Queries() != 300 {
-		t.Errorf("error %v after %d queries, want one that names the architecture", err, b.Queries())
+	if _, err := b.Validation(stranger{}); err == nil || !strings.Contains(err.Error(), "stranger") {
+		t.Errorf("error %v, want one that names the architecture", err)
 	}
 	if _, err := b.Sample(rand.New(rand.NewPCG(1, 1)), -1); err == nil {
 		t.Error("a sample of -1 genotypes was drawn")

@@ -3,41 +3,36 @@ package ofa
 import (
 	"fmt"
 	"math/rand/v2"
-	"sync"
 
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/mobilenetv3"
 )
 
-// Benchmark answers for the accuracies that a [Predictor] predicts, and counts how
-// many networks it was asked for. It is safe for concurrent use.
+// Benchmark answers for the accuracies that a [Predictor] predicts. It is safe for concurrent use.
 type Benchmark struct {
 	predictor *Predictor
 	space     mobilenetv3.Space
-
-	mu   sync.Mutex
-	seen map[mobilenetv3.Net]bool
 }
 
 var _ space.Versioned = (*Benchmark)(nil)
 
-// Benchmark is a new handle for one search in s. The error says that s is not of the
+// Benchmark returns what a search in s may ask. The error says that s is not of the
 // skeleton of OFA's supernet, the only one whose networks the predictor knows; s may
 // have any limit of multiply-adds.
 func (p *Predictor) Benchmark(s mobilenetv3.Space) (*Benchmark, error) {
 	if s.Skeleton != mobilenetv3.OFA() {
 		return nil, fmt.Errorf("ofa: the predictor knows no networks of the space %q, only of one with the skeleton mobilenetv3.OFA()", s.Name())
 	}
-	return &Benchmark{predictor: p, space: s, seen: make(map[mobilenetv3.Net]bool)}, nil
+	return &Benchmark{predictor: p, space: s}, nil
 }
 
-// Space is the space, with its limit.
+// Space returns the space, with its limit.
 func (b *Benchmark) Space() space.Space { return b.space }
 
-// Source is the [datasets.Kind] of the predictor, as text.
+// Source returns the [datasets.Kind] of the predictor, as text.
 func (b *Benchmark) Source() string { return string(b.predictor.source.Kind) }
 
-// Version is the predictor's description and the digest of its weights.
+// Version returns the predictor's description and the digest of its weights.
 func (b *Benchmark) Version() string {
 	return fmt.Sprintf("%s, digest %s", b.predictor.source.Description, b.predictor.net.Digest())
 }
@@ -56,25 +51,15 @@ func (b *Benchmark) Sample(rng *rand.Rand, n int) ([]space.Arch, error) {
 	return archs, nil
 }
 
-// Validation is the predicted accuracy of a, in [0, 1]. The first query of a network
-// counts; asking for the same one again does not, nor does one that is refused.
+// Validation returns the predicted accuracy of a, in [0, 1]. The error wraps [space.ErrNotQueryable] where a is
+// not in the space.
 func (b *Benchmark) Validation(a space.Arch) (float64, error) {
 	net, ok := a.(mobilenetv3.Net)
 	if !ok || net == (mobilenetv3.Net{}) {
 		return 0, fmt.Errorf("ofa: %v is not a network of the MobileNetV3 space", a)
 	}
 	if !b.space.Contains(net) {
-		return 0, fmt.Errorf("ofa: network %v has %d multiply-adds, but this space ends at %d", net, b.space.MAdds(net), b.space.Limit())
+		return 0, fmt.Errorf("ofa: network %v has %d multiply-adds, but this space ends at %d: %w", net, b.space.MAdds(net), b.space.Limit(), space.ErrNotQueryable)
 	}
-	b.mu.Lock()
-	b.seen[net] = true
-	b.mu.Unlock()
 	return b.predictor.Accuracies([]mobilenetv3.Net{net})[0], nil
-}
-
-// Queries is the number of distinct networks whose accuracy was asked for so far.
-func (b *Benchmark) Queries() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.seen)
 }

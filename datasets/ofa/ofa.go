@@ -95,7 +95,7 @@ func read(path string) (mlp.Net, error) {
 	return mlp.New(parts), nil
 }
 
-// extremes are the smallest and the largest network.
+// extremes returns the smallest and the largest network.
 func extremes() []mobilenetv3.Net {
 	nets := make([]mobilenetv3.Net, 2)
 	for i, depth := range []int{mobilenetv3.MinDepth, mobilenetv3.MaxDepth} {
@@ -114,7 +114,7 @@ var embedded = weights.Once(file, func(data []byte) (mlp.Net, error) {
 	return mlp.New(parts), err
 })
 
-// Embedded is a smaller model, which this project trained on the published predictor's
+// Embedded returns a smaller model, which this project trained on the published predictor's
 // answers and which is part of the program. Its kind is [datasets.Surrogate].
 func Embedded() *Predictor {
 	return &Predictor{net: embedded(), source: datasets.Source{
@@ -126,7 +126,7 @@ func Embedded() *Predictor {
 // Source says which predictor this is.
 func (p *Predictor) Source() datasets.Source { return p.source }
 
-// Accuracies are the predicted accuracies of networks, in [0, 1], at 224 pixels. It is
+// Accuracies returns the predicted accuracies of networks, in [0, 1], at 224 pixels. It is
 // fastest for many at once.
 func (p *Predictor) Accuracies(nets []mobilenetv3.Net) []float64 {
 	return p.accuracies(nets, resolution)
@@ -140,7 +140,7 @@ const (
 	resolutionStep = 16
 )
 
-// accuracies are those at another resolution, which only the published predictor knows.
+// accuracies returns those at another resolution, which only the published predictor knows.
 func (p *Predictor) accuracies(nets []mobilenetv3.Net, resolution int) []float64 {
 	const batch = 1024
 	inputs := p.net.Inputs()

@@ -10,7 +10,7 @@
 // vertices, on every machine and with any number of cores.
 //
 // README.md is the model card: what it was trained on and how good it is. The
-// command in the folder train makes it and the weights anew.
+// command in the folder train makes it and the weights again.
 package surrogate
 
 import (
@@ -42,13 +42,13 @@ func Predict(ctx context.Context, cells []nasbench101.Cell) ([]float64, error) {
 	return tests, nil
 }
 
-// Validation is the validation accuracy, after 108 epochs, of one run of the cell
+// Validation returns the validation accuracy, after 108 epochs, of one run of the cell
 // with this predicted test accuracy and module hash. Another run is another draw
 // from the distribution that the real data shows at that accuracy.
 func Validation(test float64, hash [16]byte, run uint64) float64 {
 	return loaded().Noise.Validation(test, hash, run)
 }
 
-// Spread is the standard deviation of [Validation] between the runs of a cell with
+// Spread returns the standard deviation of [Validation] between the runs of a cell with
 // this predicted test accuracy.
 func Spread(test float64) float64 { return loaded().Noise.Spread(test) }

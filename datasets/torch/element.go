@@ -50,7 +50,7 @@ var storages = map[string]string{
 	"QInt8": "qint8", "QUInt8": "quint8", "QInt32": "qint32", "QUInt4x2": "quint4x2", "QUInt2x4": "quint2x4",
 }
 
-// elementOf is the kind of number that a name stands for, such as torch.float32 and torch.cuda.FloatStorage, or nil.
+// elementOf returns the kind of number that a name stands for, such as torch.float32 and torch.cuda.FloatStorage, or nil.
 func elementOf(full string) *element {
 	name, isTorch := strings.CutPrefix(full, "torch.")
 	if !isTorch {

@@ -71,7 +71,7 @@ func readZip(archive *zip.Reader) (any, error) {
 	})
 }
 
-// content is that of a file of so many bytes in an archive.
+// content returns that of a file of so many bytes in an archive.
 func content(f *zip.File, size uint64) ([]byte, error) {
 	r, err := f.Open()
 	if err != nil {

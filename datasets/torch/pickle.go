@@ -55,7 +55,7 @@ var forms = func() (forms [256]int) {
 	return forms
 }()
 
-// argument is the size of an opcode's argument, of which rest is the beginning.
+// argument returns the size of an opcode's argument, of which rest is the beginning.
 func argument(op byte, rest []byte) (size int, err error) {
 	counted := func(bytes int) (int, error) {
 		var n [8]byte
@@ -345,7 +345,7 @@ func rebuildFromType(args []any) (any, error) {
 	return nil, errTensor
 }
 
-// ints are the elements of a tuple of integers.
+// ints returns the elements of a tuple of integers.
 func ints(object any) ([]int, bool) {
 	tuple, ok := object.(*types.Tuple)
 	if !ok {

@@ -194,7 +194,7 @@ func describe(value any) string {
 	return fmt.Sprintf("a dict of %d entries: %s", len(items), strings.Join(kinds, "; "))
 }
 
-// entries are those of a dict whose keys are strings, and their names in the order of the
+// entries returns those of a dict whose keys are strings, and their names in the order of the
 // file; items is nil if it is not a dict.
 func entries(value any) (names []string, items map[string]any) {
 	items = make(map[string]any)
@@ -223,11 +223,11 @@ func entries(value any) (names []string, items map[string]any) {
 	return names, items
 }
 
-// Names are the names of the tensors as the file has them, in its order. Those that a DataParallel saved begin with
+// Names returns the names of the tensors as the file has them, in its order. Those that a DataParallel saved begin with
 // "module.".
 func (d *StateDict) Names() []string { return slices.Clone(d.names) }
 
-// Float32 is the tensor of a name, row by row (the last dimension varies fastest). Numbers are rounded to the nearest
+// Float32 returns the tensor of a name, row by row (the last dimension varies fastest). Numbers are rounded to the nearest
 // float32: those of float64, and integers beyond ±2²⁴, may change. A bool is 0 or 1. The error says that there is no
 // such tensor, that its shape is not dims, that its numbers are complex, quantised or of another kind that is not read,
 // or that the file is damaged.

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ctnas/ctnas/ctnaslib/nn"
+	"github.com/ctnas/ctnas/ctnaslib/onceforall"
+	"github.com/ctnas/ctnas/ctnaslib/relaxation"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 	"github.com/ctnas/ctnas/ctnaslib/supernet"
 )
@@ -34,7 +37,7 @@ type network struct {
 	batch int
 	total float64 // images that the whole preset trains, counted once for each network that a step trains
 	note  string
-	open  func(w *worker, data *supernet.Data, batch int) (stepper, error)
+	open  func(w *worker, data *nn.Data, batch int) (stepper, error)
 	flops func(*worker, stepper) (float64, error) // of an image, forward; nil where they are not counted
 }
 
@@ -48,9 +51,9 @@ type stepper interface {
 func networks(s size) []network {
 	return []network{
 		sharedNetwork(s, supernet.SPOS), aloneNetwork(s),
-		elasticNetwork(s, 0, "MobileNetV3 supernet, largest network"), elasticNetwork(s, 1, "MobileNetV3 supernet, with a teacher"),
+		onceForAllNetwork(s, 0, "MobileNetV3 supernet, largest network"), onceForAllNetwork(s, 1, "MobileNetV3 supernet, with a teacher"),
 		sharedNetwork(s, supernet.DARTS), sharedNetwork(s, supernet.FairNAS), sharedNetwork(s, supernet.ENAS), sharedNetwork(s, supernet.FBNet),
-		mixedNetwork(s),
+		relaxedNetwork(s),
 	}
 }
 
@@ -64,28 +67,28 @@ func sharedNetwork(s size, method supernet.Method) network {
 	}
 	return network{
 		name: string(method), batch: c.BatchSize, total: total, note: "with reading the images",
-		open: func(w *worker, data *supernet.Data, batch int) (stepper, error) {
+		open: func(w *worker, data *nn.Data, batch int) (stepper, error) {
 			c := c
 			c.Classes, c.BatchSize = data.Classes, batch
-			return supernet.NewNet(w.backend, data, c)
+			return supernet.New(w.backend, data, c)
 		},
-		flops: func(w *worker, n stepper) (float64, error) { return n.(*supernet.Net).FLOPs(w.backend) },
+		flops: func(w *worker, n stepper) (float64, error) { return n.(*supernet.Supernet).FLOPs(w.backend) },
 	}
 }
 
 // aloneNetwork returns the network of one cell.
 func aloneNetwork(s size) network {
-	c := supernet.BenchmarkAlone()
+	c := supernet.BenchmarkScratch()
 	total := float64(c.Epochs * cifar10)
 	if s.small {
-		c = supernet.SmallAlone(c.Classes)
+		c = supernet.SmallScratch(c.Classes)
 	}
 	return network{
 		name: rowAlone, batch: c.BatchSize, total: total,
-		open: func(w *worker, data *supernet.Data, batch int) (stepper, error) {
+		open: func(w *worker, data *nn.Data, batch int) (stepper, error) {
 			c := c
 			c.Classes, c.BatchSize = data.Classes, batch
-			return supernet.NewAlone(w.backend, data, aloneCell, c)
+			return supernet.NewScratch(w.backend, data, aloneCell, c)
 		},
 		flops: func(w *worker, _ stepper) (float64, error) {
 			flops, err := c.FLOPs(w.backend, aloneCell)
@@ -96,19 +99,19 @@ func aloneNetwork(s size) network {
 
 // stage is a stage of training the MobileNetV3 supernet.
 type stage struct {
-	*supernet.Elastic
+	*onceforall.Supernet
 	stage, networks int
 }
 
 // StepTime returns the time for one of the networks that a step trains.
 func (s stage) StepTime(ctx context.Context, steps int) (time.Duration, error) {
-	step, err := s.Elastic.StepTime(ctx, s.stage, steps)
+	step, err := s.Supernet.StepTime(ctx, s.stage, steps)
 	return step / time.Duration(s.networks), err
 }
 
-// elasticNetwork returns the MobileNetV3 supernet: in its first stage, or in the others, which have a teacher.
-func elasticNetwork(s size, at int, name string) network {
-	c := supernet.PaperElastic()
+// onceForAllNetwork returns the MobileNetV3 supernet: in its first stage, or in the others, which have a teacher.
+func onceForAllNetwork(s size, at int, name string) network {
+	c := onceforall.Paper()
 	total := 0.0
 	for i, st := range c.Stages {
 		if min(i, 1) == at {
@@ -117,34 +120,34 @@ func elasticNetwork(s size, at int, name string) network {
 	}
 	c.BatchSize = 256 // a part of the preset's 2,048, which 32 GPUs share
 	if s.small {
-		c = supernet.SmallElastic(c.Classes)
+		c = onceforall.Small(c.Classes)
 	}
 	return network{
 		name: name, batch: c.BatchSize, total: total,
-		open: func(w *worker, data *supernet.Data, batch int) (stepper, error) {
+		open: func(w *worker, data *nn.Data, batch int) (stepper, error) {
 			c := c
 			c.Classes, c.BatchSize = data.Classes, batch
-			n, err := supernet.NewElastic(w.backend, data, c)
+			n, err := onceforall.New(w.backend, data, c)
 			return stage{n, at, c.Stages[at].Networks}, err
 		},
 		flops: func(*worker, stepper) (float64, error) { return c.FLOPs(at), nil },
 	}
 }
 
-// mixedNetwork returns DARTS's mixture of operations, in its own space.
-func mixedNetwork(s size) network {
-	c := supernet.DARTSSearch()
+// relaxedNetwork returns DARTS's continuous relaxation of its own space.
+func relaxedNetwork(s size) network {
+	c := relaxation.Paper()
 	total := float64(c.Steps * c.BatchSize)
 	if s.small {
-		c = supernet.SmallMixed(c.Classes)
+		c = relaxation.Small(c.Classes)
 	}
 	return network{
 		name: "DARTS in its own space", batch: c.BatchSize, total: total,
 		note: "its separable convolutions are sums of shifted images, whose operations are not counted, so there is no share of the peak",
-		open: func(w *worker, data *supernet.Data, batch int) (stepper, error) {
+		open: func(w *worker, data *nn.Data, batch int) (stepper, error) {
 			c := c
 			c.Classes, c.BatchSize = data.Classes, batch
-			return supernet.NewMixed(w.backend, data, c)
+			return relaxation.New(w.backend, data, c)
 		},
 	}
 }

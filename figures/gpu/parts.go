@@ -6,9 +6,9 @@ import (
 
 	"github.com/gomlx/compute/dtypes"
 
-	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/ctnaslib/ctnas"
+	"github.com/ctnas/ctnas/ctnaslib/nn"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
-	"github.com/ctnas/ctnas/ctnaslib/supernet"
 	"github.com/ctnas/ctnas/datasets/images"
 )
 
@@ -82,20 +82,20 @@ type size struct {
 	calls  int // that are timed
 	steps  int // of training that are timed
 	cells  int // to score
-	search search.Config
+	search ctnas.Config
 }
 
 func sizeOf(rehearse bool) size {
 	if !rehearse {
-		return size{side: 10, matrix: 8192, calls: 21, steps: 15, cells: nasbench101.NumCells, search: search.Released()}
+		return size{side: 10, matrix: 8192, calls: 21, steps: 15, cells: nasbench101.NumCells, search: ctnas.Released()}
 	}
-	s := search.Quick()
+	s := ctnas.Quick()
 	s.Labels, s.Iterations, s.NAC.Epochs, s.PolicySteps, s.PolicyBatch, s.Samples = 20, 2, 2, 2, 4, 20
 	return size{small: true, side: 2, matrix: 128, calls: 3, steps: 2, cells: 500, search: s}
 }
 
 // data opens the photographs, or the drawn shapes where there are none, and holds some out.
-func (w *worker) data(ctx context.Context, validation int) (*supernet.Data, error) {
+func (w *worker) data(ctx context.Context, validation int) (*nn.Data, error) {
 	set, err := images.Open(ctx, "")
 	if err != nil {
 		return nil, err
@@ -109,5 +109,5 @@ func (w *worker) data(ctx context.Context, validation int) (*supernet.Data, erro
 		}
 		set, validation = &some, 64
 	}
-	return supernet.NewData(set, validation)
+	return nn.NewData(set, validation)
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/gomlx/compute"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
-	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/ctnaslib/ctnas"
+	"github.com/ctnas/ctnas/ctnaslib/nn"
 	"github.com/ctnas/ctnas/ctnaslib/supernet"
 	"github.com/ctnas/ctnas/datasets/images"
 	"github.com/ctnas/ctnas/measure/steps"
@@ -34,7 +35,7 @@ func proofSteps() []steps.Step {
 		steps.Training("Paper", comparator.Paper()),
 		steps.Training("Released", comparator.Released()),
 		steps.Scoring(100),
-		steps.Policy(search.Quick().PolicyBatch),
+		steps.Policy(ctnas.Quick().PolicyBatch),
 		{Name: "training step of a cell that convolves", On: convolved},
 	}
 }
@@ -58,14 +59,14 @@ func numbers(backend compute.Backend, s steps.Step) ([][]float64, error) {
 // call returns the loss of one.
 func convolved(backend compute.Backend) (func() ([]float64, error), error) {
 	const held = 32
-	c := supernet.SmallAlone(10)
-	c.Epochs, c.Round = 1, 1
+	c := supernet.SmallScratch(10)
+	c.Epochs, c.CheckpointInterval = 1, 1
 	set := images.Shapes()
 	var err error
 	if _, set.Train, err = set.Train.HoldOut(steps.Compared*c.BatchSize+held, 0); err != nil {
 		return nil, err
 	}
-	data, err := supernet.NewData(set, held)
+	data, err := nn.NewData(set, held)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func convolved(backend compute.Backend) (func() ([]float64, error), error) {
 		return nil, err
 	}
 	defer os.RemoveAll(root)
-	trained, err := supernet.TrainAlone(context.Background(), root, supernet.AloneTraining{Backend: backend, Data: data, Cell: mustParse("100101:AM"), Config: c})
+	trained, err := supernet.TrainFromScratch(context.Background(), root, supernet.ScratchTraining{Backend: backend, Data: data, Cell: mustParse("100101:AM"), Config: c})
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/ctnas"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/search"
 	"github.com/ctnas/ctnas/datasets"
@@ -143,10 +144,10 @@ func comparatorSteps(_ context.Context, w *worker) error {
 	all := []steps.Step{
 		steps.Training("Quick", comparator.Quick()),
 		steps.Scoring(w.cells),
-		steps.Policy(search.Released().PolicyBatch),
+		steps.Policy(ctnas.Released().PolicyBatch),
 		steps.Training("Released", comparator.Released()),
 		steps.Training("Paper", comparator.Paper()),
-		steps.Policy(search.Quick().PolicyBatch),
+		steps.Policy(ctnas.Quick().PolicyBatch),
 	}
 	if w.small {
 		all = all[:3]
@@ -189,7 +190,7 @@ func (w *worker) searches(ctx context.Context, seeds int) error {
 		running.Go(func() error {
 			c := w.search
 			c.Seed = uint64(seed + 1)
-			found, err := search.CTNAS(ctx, root, search.Problem{Backend: w.backend, Benchmark: table.Benchmark()}, c)
+			found, err := ctnas.Search(ctx, root, search.Problem{Backend: w.backend, Benchmark: table.Benchmark()}, c)
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/metric"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/supernet"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 	"github.com/ctnas/ctnas/datasets"
 )
 
@@ -25,10 +26,10 @@ func trainAlone(ctx context.Context, w *worker) error {
 	if err != nil {
 		return err
 	}
-	c := supernet.BenchmarkAlone()
+	c := supernet.BenchmarkScratch()
 	c.Seed = 1
 	if w.small {
-		c = supernet.SmallAlone(data.Classes)
+		c = supernet.SmallScratch(data.Classes)
 	} else {
 		c.Epochs = budgets[0]
 		for _, epochs := range budgets {
@@ -36,11 +37,11 @@ func trainAlone(ctx context.Context, w *worker) error {
 				c.Epochs = epochs
 			}
 		}
-		c.Round = data.Train.Len() / c.BatchSize
+		c.CheckpointInterval = data.Train.Len() / c.BatchSize
 	}
 	c.Classes = data.Classes
 	t := w.training(rowAlone, float64(c.Epochs), fmt.Sprintf("%d epochs of %d images (%s), in batches of %d.", c.Epochs, data.Train.Len(), data.Source, c.BatchSize))
-	trained, err := supernet.TrainAlone(ctx, w.runs, supernet.AloneTraining{Backend: w.backend, Data: data, Cell: aloneCell, Config: c, Watch: t.watch})
+	trained, err := supernet.TrainFromScratch(ctx, w.runs, supernet.ScratchTraining{Backend: w.backend, Data: data, Cell: aloneCell, Config: c, Watch: t.watch})
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func trainShared(ctx context.Context, w *worker) error {
 		c.Stacks = 1
 	} else {
 		c.Steps = max(200, min(c.Steps, int(w.planned/float64(c.BatchSize))))
-		c.Round = max(50, c.Steps/20)
+		c.CheckpointInterval = max(50, c.Steps/20)
 	}
 	c.Classes, c.Seed = data.Classes, 1
 	t := w.training("SPOS", float64(c.Steps*c.BatchSize)/float64(data.Train.Len()),
@@ -114,7 +115,7 @@ func (w *worker) training(name string, epochs float64, note string) *training {
 }
 
 // watch tells of a round.
-func (t *training) watch(p rundir.Progress) {
+func (t *training) watch(p train.Progress) {
 	t.add(p.Values)
 	t.tell("epochs", t.epochs*float64(p.Done)/float64(p.Total))
 }

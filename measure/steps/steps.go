@@ -21,7 +21,7 @@ type Step struct {
 	On   func(compute.Backend) (func() ([]float64, error), error)
 }
 
-// Training is one step of Adam on a full batch of a comparator, whose configuration has this
+// Training returns one step of Adam on a full batch of a comparator, whose configuration has this
 // name; its number is the loss.
 func Training(name string, config comparator.Config) Step {
 	pairs := config.BatchSize
@@ -40,19 +40,19 @@ func Training(name string, config comparator.Config) Step {
 	}}
 }
 
-// Scoring is what ranking so many cells takes; its numbers are their utilities.
+// Scoring returns what ranking so many cells takes; its numbers are their utilities.
 func Scoring(n int) Step {
 	return Step{fmt.Sprintf("scores of %d cells, Quick", n), func(b compute.Backend) (func() ([]float64, error), error) {
 		archs := nasbench101.Space{}.All()
 		if n < len(archs) {
-			archs = comparator.Archs(cells(n))
+			archs = space.Archs(cells(n))
 		}
 		nac, err := comparator.New(b, nasbench101.Space{}, comparator.Quick())
 		return func() ([]float64, error) { return nac.Utilities(archs) }, err
 	}}
 }
 
-// Policy is one step of REINFORCE on a batch of so many cells; its numbers are the loss and the
+// Policy returns one step of REINFORCE on a batch of so many cells; its numbers are the loss and the
 // entropy.
 func Policy(batch int) Step {
 	return Step{fmt.Sprintf("controller step, %d cells", batch), func(b compute.Backend) (func() ([]float64, error), error) {
@@ -80,13 +80,13 @@ func Policy(batch int) Step {
 }
 
 // cells draws n cells, with labels that need no data.
-func cells(n int) []comparator.Labelled {
+func cells(n int) []space.Labelled {
 	const most = 50e6 // parameters of the largest cell, rounded up
 	rng := rand.New(rand.NewPCG(1, 0))
-	labelled := make([]comparator.Labelled, n)
+	labelled := make([]space.Labelled, n)
 	for i := range labelled {
 		cell := nasbench101.Space{}.Sample(rng).(nasbench101.Cell)
-		labelled[i] = comparator.Labelled{Arch: cell, Accuracy: float64(cell.Params()) / most}
+		labelled[i] = space.Labelled{Arch: cell, Accuracy: float64(cell.Params()) / most}
 	}
 	return labelled
 }

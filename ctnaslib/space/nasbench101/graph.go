@@ -20,7 +20,7 @@ func graphOf(code uint32, n int) (g graph) {
 	return g
 }
 
-// code is the inverse of [graphOf].
+// code returns the inverse of [graphOf].
 func (g graph) code(n int) (code uint32) {
 	for i := n - 1; i >= 0; i-- {
 		code = code<<(n-1-i) | uint32(g[i]>>(i+1))

@@ -43,7 +43,7 @@ func RoundTo(x float64, digits int) float64 {
 	return math.Round(x*scale) / scale
 }
 
-// Best are the indices of the n largest values, the largest first.
+// Best returns the indices of the n largest values, the largest first.
 func Best(values []float64, n int) []int {
 	order := make([]int, len(values))
 	for i := range order {

@@ -12,7 +12,7 @@ import (
 // scope is that of a model's parts in a store.
 const scope = "model"
 
-// Weight is the part of a name in the graph of other.
+// Weight returns the part of a name in the graph of other.
 func Weight(root *model.Scope, other *Node, name string) *Node {
 	return root.At(scope).GetVariable(name).NodeValue(other)
 }
@@ -26,17 +26,16 @@ func begin(parts []weights.Part, run *rundir.Run) (store *model.Store, epoch int
 			return nil, 0, err
 		}
 	}
-	if epoch > 0 {
-		store, err = engine.DecodeStore(state)
-		return store, epoch, err
-	}
 	store = model.NewStore()
 	for _, p := range parts {
 		if _, err := store.RootScope().At(scope).CreateVariable(p.Name, tensors.FromFlatDataAndDimensions(p.Values, p.Dims...)); err != nil {
 			return nil, 0, err
 		}
 	}
-	return store, 0, nil
+	if epoch > 0 {
+		err = engine.RestoreStore(store, state)
+	}
+	return store, epoch, err
 }
 
 // save saves the state after an epoch, and what was measured in it.

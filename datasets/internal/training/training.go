@@ -90,10 +90,10 @@ func (l Loop) Run(ctx context.Context, backend compute.Backend, parts []weights.
 	return fetch(store, parts)
 }
 
-// steps is the number of batches in an epoch.
+// steps returns the number of batches in an epoch.
 func (l Loop) steps() int { return l.Examples / l.Batch }
 
-// rate is the learning rate of a step, counted over all epochs.
+// rate returns the learning rate of a step, counted over all epochs.
 func (l Loop) rate(step int) float64 {
 	rising := 1.0
 	if l.Warmup > 0 {

@@ -32,7 +32,7 @@ func NewPart(name string, dims ...int) Part {
 	return Part{Name: name, Dims: dims, Values: make([]float32, size)}
 }
 
-// Count is the number of numbers in all parts.
+// Count returns the number of numbers in all parts.
 func Count(parts []Part) int {
 	count := 0
 	for _, p := range parts {
@@ -55,7 +55,7 @@ func Check(parts []Part) error {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// title is the first line of a file of the model with this name.
+// title returns the first line of a file of the model with this name.
 func title(name string) []byte { return fmt.Appendf(nil, "ctnas %s\n", name) }
 
 // Encode writes the parts of the model with this name to bytes: a line with the name, the
@@ -107,7 +107,7 @@ func Decode(name string, data []byte, parts []Part, rest *[]float32) error {
 	return nil
 }
 
-// bytes is the size of a number in a file.
+// bytes returns the size of a number in a file.
 func (p Part) bytes() int {
 	if p.Half {
 		return 2

@@ -16,10 +16,10 @@ type Field struct {
 	bits   uint64
 }
 
-// Int is the field's integer.
+// Int returns the field's integer.
 func (f Field) Int() int64 { return int64(f.bits) }
 
-// Float64 is the field's double.
+// Float64 returns the field's double.
 func (f Field) Float64() float64 { return math.Float64frombits(f.bits) }
 
 // AppendInts appends the field's integer, or its packed integers.

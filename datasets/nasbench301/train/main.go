@@ -1,4 +1,4 @@
-// Command train makes the surrogate of NAS-Bench-301 anew from the published model:
+// Command train makes the surrogate of NAS-Bench-301 again from the published model:
 //
 //	GOEXPERIMENT=simd go run ./datasets/nasbench301/train
 //

@@ -94,7 +94,7 @@ func compare(teacher *ofa.Predictor, model mlp.Net, archs []space.Arch) (measure
 	return m, nil
 }
 
-// meanOfBest is the mean accuracy, in percent, of the n networks of highest score.
+// meanOfBest returns the mean accuracy, in percent, of the n networks of highest score.
 func meanOfBest(scores, accuracies []float64, n int) float64 {
 	sum := 0.0
 	for _, i := range training.Best(scores, n) {

@@ -1,4 +1,4 @@
-// Command train makes the embedded model of Once-for-All's accuracy predictor anew:
+// Command train makes the embedded model of Once-for-All's accuracy predictor again:
 //
 //	GOEXPERIMENT=simd go run ./datasets/ofa/train
 //

@@ -1,4 +1,4 @@
-// Command train makes the surrogate of NAS-Bench-101 anew from the real table:
+// Command train makes the surrogate of NAS-Bench-101 again from the real table:
 //
 //	GOEXPERIMENT=simd go run ./datasets/surrogate/train
 //

@@ -161,7 +161,7 @@ func measureHeldOut(predicted, real []float64) (h heldOut, err error) {
 	return h, nil
 }
 
-// errorsIn are the errors of the cells whose real accuracy is in [from, to) percent.
+// errorsIn returns the errors of the cells whose real accuracy is in [from, to) percent.
 func errorsIn(predicted, real []float64, from, to float64) errorRange {
 	r := errorRange{From: from, To: to}
 	for i, t := range real {

@@ -52,17 +52,17 @@ func measureNAC(ctx context.Context, backend compute.Backend, m *model.Model, ro
 		}
 		var archs []space.Arch
 		var tests []float64
-		real, surrogate := make([]comparator.Labelled, n.Labels), make([]comparator.Labelled, n.Labels)
+		real, surrogate := make([]space.Labelled, n.Labels), make([]space.Labelled, n.Labels)
 		for k, i := range chosen {
 			row := rows[i]
 			if k < n.Labels {
-				real[k] = comparator.Labelled{Arch: row.Cell, Accuracy: row.Validation[last]}
-				surrogate[k] = comparator.Labelled{Arch: row.Cell, Accuracy: m.Noise.Validation(predicted[k], row.Hash, 0)}
+				real[k] = space.Labelled{Arch: row.Cell, Accuracy: row.Validation[last]}
+				surrogate[k] = space.Labelled{Arch: row.Cell, Accuracy: m.Noise.Validation(predicted[k], row.Hash, 0)}
 			} else {
 				archs, tests = append(archs, row.Cell), append(tests, row.Test)
 			}
 		}
-		tau := func(labelled []comparator.Labelled) (float64, error) {
+		tau := func(labelled []space.Labelled) (float64, error) {
 			nac, err := comparator.New(backend, nasbench101.Space{}, config)
 			if err != nil {
 				return 0, err

@@ -44,7 +44,7 @@ func New() *Net {
 	}}
 }
 
-// Parts are all numbers of the network.
+// Parts returns all numbers of the network.
 func (n *Net) Parts() []weights.Part { return n.parts }
 
 // Of returns the positions of the features that are 1: of each edge, in the order of

@@ -23,7 +23,7 @@ type layer struct {
 // Net is a perceptron, its first layer first. It is safe for concurrent use.
 type Net []layer
 
-// Parts are the numbers of a perceptron, all zero, with so many inputs and then so many
+// Parts returns the numbers of a perceptron, all zero, with so many inputs and then so many
 // outputs of each layer: of each layer the weights [outputs, inputs], which files have in
 // half precision, then the bias.
 func Parts(widths ...int) []weights.Part {
@@ -73,7 +73,7 @@ func Decode(data []byte) ([]weights.Part, error) {
 	return parts, nil
 }
 
-// Inputs is the number of inputs.
+// Inputs returns the number of inputs.
 func (n Net) Inputs() int { return n[0].weights.RawMatrix().Cols }
 
 // Apply computes the outputs [batch, outputs] of inputs [batch, inputs].
@@ -94,7 +94,7 @@ func (n Net) Apply(x mat.Matrix) *mat.Dense {
 	return y
 }
 
-// Digest is the beginning of the SHA-256 of all weights.
+// Digest returns the beginning of the SHA-256 of all weights.
 func (n Net) Digest() string {
 	h := sha256.New()
 	for _, l := range n {

@@ -75,12 +75,12 @@ func New(width int) *Net {
 	return n
 }
 
-// Parts are all weights of the network: of the forward and then of the backward direction
+// Parts returns all weights of the network: of the forward and then of the backward direction
 // the states of level 0, the layer of each operation, and the one that meetings read; then
 // the layers of the perceptron. Each layer is its weights [inputs, outputs] and its bias.
 func (n *Net) Parts() []weights.Part { return n.parts }
 
-// Width is the width of the states.
+// Width returns the width of the states.
 func (n *Net) Width() int { return n.width }
 
 // Init draws the weights of a new network, for rectified layers as He et al. (2015) do.

@@ -46,7 +46,7 @@ type meetings struct {
 // output, which share its channels, and whether the input does.
 const NumSinks = 2 * (nasbench101.MaxVertices - 1)
 
-// Sink is the kind of a cell's backward state of level 0.
+// Sink returns the kind of a cell's backward state of level 0.
 func Sink(c nasbench101.Cell) int {
 	n := c.N()
 	sink := 0
@@ -184,7 +184,7 @@ func (b *builder) state(level, kind int, children []int32) int32 {
 	return id
 }
 
-// mix is the finaliser of SplitMix64.
+// mix returns the finaliser of SplitMix64.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9

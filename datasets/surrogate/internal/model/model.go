@@ -33,10 +33,10 @@ const (
 	spread  = 0.4
 )
 
-// Score is the score of a mean test accuracy.
+// Score returns the score of a mean test accuracy.
 func Score(test float64) float64 { return (-math.Log(ceiling-test) - centre) / spread }
 
-// Accuracy is the mean test accuracy of a score. It is rounded so far that it is the
+// Accuracy returns the mean test accuracy of a score. It is rounded so far that it is the
 // same on machines whose math.Exp differ in the last bit.
 func Accuracy(score float64) float64 {
 	const digits = 1e7

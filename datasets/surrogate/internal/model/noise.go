@@ -120,13 +120,13 @@ func (n *Noise) Validation(test float64, hash [16]byte, run uint64) float64 {
 	return math.Round(images*min(max(accuracy, 0), 1)) / images
 }
 
-// Median is the median difference of Validation to the mean test accuracy.
+// Median returns the median difference of Validation to the mean test accuracy.
 func (n *Noise) Median(test float64) float64 {
 	quantiles := n.at(test)
 	return interpolate(quantiles[:], (noiseQuantiles-1)/2.)
 }
 
-// Spread is the standard deviation of Validation between runs.
+// Spread returns the standard deviation of Validation between runs.
 func (n *Noise) Spread(test float64) float64 {
 	quantiles := n.at(test)
 	// Between neighbouring quantiles a and b the distribution is uniform.

@@ -16,7 +16,7 @@ const (
 	tuningShare  = 4
 )
 
-// PartOf is the part of the cell with this module hash, whose last byte is as good
+// PartOf returns the part of the cell with this module hash, whose last byte is as good
 // as random.
 func PartOf(hash [16]byte) Part {
 	switch last := hash[len(hash)-1]; {

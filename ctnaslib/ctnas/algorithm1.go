@@ -1,0 +1,288 @@
+// Package ctnas is Contrastive Neural Architecture Search (CVPR 2021) from top to bottom: Alg. 1,
+// with its baseline curriculum (Alg. 2, [UpdateBaseline]) and data exploration (Alg. 3, [Explore]), a
+// file each.
+//
+//	found, err := ctnas.Search(ctx, "runs", search.Problem{Backend: backend, Benchmark: table.Benchmark()}, ctnas.Released())
+//	found.Best // an architecture; found.Queries labels were bought for it
+//
+// Its parts are the comparator (package comparator) and the policy (package controller). What it is
+// measured against is in package search.
+package ctnas
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/controller"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/train"
+)
+
+// Search runs Alg. 1 in a run directory under root; the comparator's first training is a run
+// of its own beside it, shared with [comparator.Train]. A search that was finished
+// before is loaded, one that was interrupted continues, and both give the result of
+// an uninterrupted one. The answer is the last baseline. The errors are those of the
+// configuration, the benchmark and the run directory, and ctx's.
+//
+// Its metrics are, of each iteration: "reward", the mean NAC(α, β) of its samples;
+// "entropy", of the policy in nats; "policy_loss"; "nac_loss", where NAC was trained;
+// "baseline_score", s of Eq. 5, where a new baseline was chosen.
+func Search(ctx context.Context, root string, p search.Problem, config Config) (*search.Found, error) {
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	config = config.withSeed()
+	labels, err := search.OpenLabels(root, p)
+	if err != nil {
+		return nil, err
+	}
+	labelled, err := labels.Random(ctx, config.Labels, config.Seed) // line 1
+	if err != nil {
+		return nil, err
+	}
+	a, err := initialise(ctx, root, p, config, labelled)
+	if err != nil {
+		return nil, err
+	}
+	defer a.policy.Release()
+	found, err := search.Run(ctx, root, p, "ctnas", config, config.Iterations, a, labels, &search.Found{
+		Labelled: labelled, Ranker: comparator.Ranker(a.nac),
+	})
+	if err != nil {
+		return nil, err
+	}
+	found.NAC, _ = a.nac.(*comparator.NAC)
+	found.Baselines = a.baselines
+	return found, nil
+}
+
+// policy is what Alg. 1 asks of π(α; θ): a [*controller.Controller].
+type policy interface {
+	Sample(rng *rand.Rand, n int) ([][]int, error)
+	Improve(ctx context.Context, rng *rand.Rand, s space.Space, steps, batch int, reward func([]space.Arch) ([]float64, error)) (controller.Learned, error)
+	Encode() ([]byte, error)
+	Restore(state []byte) error
+	Release()
+}
+
+// algorithm1 is the state of Alg. 1 between two iterations, as a [search.Algorithm].
+type algorithm1 struct {
+	config   Config
+	space    space.Space
+	labelled []space.Labelled // the labelled part 𝒜 of 𝒞
+
+	nac       comparator.Comparator
+	policy    policy
+	pseudo    []comparator.Pair // the pseudo-labelled part of 𝒞
+	baselines []space.Arch      // ℬ, with the best of Alg. 2 last
+	baseline  space.Arch        // β of the reward: with the curriculum, the last of ℬ
+}
+
+// initialise does lines 2 and 3, and the first, full training of NAC (line 7).
+func initialise(ctx context.Context, root string, p search.Problem, config Config, labelled []space.Labelled) (*algorithm1, error) {
+	s := p.Benchmark.Space()
+	trained, err := comparator.Train(ctx, root, comparator.Training{
+		Backend: p.Backend, Space: s, Labelled: labelled, Config: config.comparator(), Watch: p.Watch.Stage("comparator, epoch"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	policy, err := controller.New(p.Backend, s.Decisions(), config.Controller)
+	if err != nil {
+		return nil, err
+	}
+	return &algorithm1{config: config, space: s, labelled: labelled, nac: trained.Comparator, policy: policy}, nil
+}
+
+// Best returns the last of ℬ.
+func (a *algorithm1) Best() space.Arch { return a.baselines[len(a.baselines)-1] }
+
+// Step does lines 7 to 15 of iteration t, counted from 0.
+func (a *algorithm1) Step(ctx context.Context, t int) (map[string]float64, error) {
+	c := a.config
+	if t == 0 {
+		if err := a.begin(); err != nil {
+			return nil, err
+		}
+	}
+	rng := engine.Stream(c.Seed, "search: iteration", t)
+	values := make(map[string]float64)
+	if err := a.trainNAC(ctx, t, values); err != nil {
+		return nil, err
+	}
+	if err := a.improvePolicy(ctx, rng, values); err != nil {
+		return nil, err
+	}
+	samples, err := a.draw(rng, c.Samples) // line 12
+	if err != nil {
+		return nil, err
+	}
+	if err := a.explore(rng, samples); err != nil {
+		return nil, err
+	}
+	if t%c.BaselineEvery != 0 {
+		a.baselines = append(a.baselines, a.Best())
+		return values, nil
+	}
+	return values, a.updateBaseline(rng, samples, values)
+}
+
+// begin does lines 4 and 5: the first baseline is the policy's.
+func (a *algorithm1) begin() (err error) {
+	a.baselines, err = a.draw(engine.Stream(a.config.Seed, "search: first baseline", 0), 1)
+	if err == nil {
+		a.baseline = a.Best()
+	}
+	return err
+}
+
+// trainNAC does line 7 after the first iteration, before which NAC was trained in full.
+func (a *algorithm1) trainNAC(ctx context.Context, t int, values map[string]float64) error {
+	c := a.config
+	if t == 0 {
+		return nil
+	}
+	for e := range c.NACEpochs {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("stopped in iteration %d of %d; run it again to continue: %w", t+1, c.Iterations, err)
+		}
+		epoch := c.comparator().FirstEpochs() + (t-1)*c.NACEpochs + e
+		loss, err := a.nac.TrainEpoch(epoch, a.labelled, a.pseudo, c.PseudoRatio)
+		if err != nil {
+			return err
+		}
+		values["nac_loss"] = loss
+	}
+	return nil
+}
+
+// improvePolicy does lines 9 and 10: the reward of α is NAC(α, β).
+func (a *algorithm1) improvePolicy(ctx context.Context, rng *rand.Rand, values map[string]float64) error {
+	baseline, err := a.nac.Scores([]space.Arch{a.baseline})
+	if err != nil {
+		return err
+	}
+	reward := func(archs []space.Arch) ([]float64, error) {
+		scores, err := a.nac.Scores(archs)
+		rewards := make([]float64, len(scores))
+		for i, s := range scores {
+			rewards[i] = comparator.Probability(s, baseline[0])
+		}
+		return rewards, err
+	}
+	learned, err := a.policy.Improve(ctx, rng, a.space, a.config.PolicySteps, a.config.PolicyBatch, reward)
+	values["reward"], values["policy_loss"], values["entropy"] = learned.Reward, learned.Loss, learned.Entropy
+	return err
+}
+
+// explore does lines 13 and 14.
+func (a *algorithm1) explore(rng *rand.Rand, samples []space.Arch) error {
+	if a.config.PseudoRatio == 0 {
+		return nil
+	}
+	var pairs []comparator.Pair
+	var err error
+	if a.config.Exploration == Confident {
+		pairs, err = Explore(a.nac, samples, a.config.TopK)
+	} else {
+		pairs, err = ExploreReleased(a.nac, samples, a.config.TopK, rng)
+	}
+	a.pseudo = append(a.pseudo, pairs...)
+	return err
+}
+
+// updateBaseline does line 15.
+func (a *algorithm1) updateBaseline(rng *rand.Rand, samples []space.Arch, values map[string]float64) error {
+	candidates := a.baselines
+	if !a.config.AllBaselines {
+		candidates = a.baselines[len(a.baselines)-1:]
+	}
+	next, score, err := UpdateBaseline(a.nac, candidates, samples[:a.config.BaselineSamples])
+	if err != nil {
+		return err
+	}
+	values["baseline_score"] = score
+	a.baselines = append(a.baselines, next)
+	switch a.config.Baseline {
+	case CurriculumBaseline:
+		a.baseline = next
+	case RandomBaseline:
+		a.baseline = samples[rng.IntN(len(samples))]
+	}
+	return nil
+}
+
+// draw samples n architectures from the policy.
+func (a *algorithm1) draw(rng *rand.Rand, n int) ([]space.Arch, error) {
+	sequences, err := a.policy.Sample(rng, n)
+	if err != nil {
+		return nil, err
+	}
+	return controller.Decoded(a.space, sequences)
+}
+
+// saved is the state of Alg. 1 in a checkpoint.
+type saved struct {
+	NAC, Policy   []byte
+	Baselines     []string
+	Baseline      string
+	First, Second []string // of the pseudo-labelled pairs
+	Better        []bool
+}
+
+func (a *algorithm1) Encode() ([]byte, error) {
+	var s saved
+	var err error
+	if s.NAC, err = a.nac.Encode(); err != nil {
+		return nil, err
+	}
+	if s.Policy, err = a.policy.Encode(); err != nil {
+		return nil, err
+	}
+	for _, b := range a.baselines {
+		s.Baselines = append(s.Baselines, b.String())
+	}
+	s.Baseline = a.baseline.String()
+	for _, p := range a.pseudo {
+		s.First = append(s.First, p.First.String())
+		s.Second = append(s.Second, p.Second.String())
+		s.Better = append(s.Better, p.Better)
+	}
+	return train.EncodeState(s)
+}
+
+func (a *algorithm1) Restore(state []byte) error {
+	var s saved
+	err := train.DecodeState(state, &s)
+	if err != nil {
+		return err
+	}
+	if err = a.nac.Restore(s.NAC); err != nil {
+		return err
+	}
+	if err = a.policy.Restore(s.Policy); err != nil {
+		return err
+	}
+	archs := func(texts ...string) []space.Arch {
+		archs := make([]space.Arch, len(texts))
+		for i, text := range texts {
+			if err == nil {
+				archs[i], err = search.Parse(a.space, text)
+			}
+		}
+		return archs
+	}
+	a.baselines, a.baseline = archs(s.Baselines...), archs(s.Baseline)[0]
+	first, second := archs(s.First...), archs(s.Second...)
+	if err != nil {
+		return err
+	}
+	for i := range first {
+		a.pseudo = append(a.pseudo, comparator.Pair{First: first[i], Second: second[i], Better: s.Better[i]})
+	}
+	return nil
+}

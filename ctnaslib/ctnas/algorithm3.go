@@ -1,0 +1,64 @@
+package ctnas
+
+import (
+	"cmp"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+)
+
+// Explore is Alg. 3: all ordered pairs of different architectures of 𝒮, labelled by
+// the comparator itself, y' = 1{p ≥ 0.5} (Eq. 8); of these the k of the highest
+// confidence f = |p − 0.5| (Eq. 9), or all if there are fewer.
+func Explore(nac comparator.Scorer, s []space.Arch, k int) ([]comparator.Pair, error) {
+	s = distinct(s)
+	scores, err := nac.Scores(s)
+	if err != nil {
+		return nil, err
+	}
+	candidates := make([]candidate, 0, len(s)*len(s))
+	for i := range s {
+		for j := range s {
+			if i != j {
+				p := comparator.Probability(scores[i], scores[j])
+				candidates = append(candidates, candidate{i, j, p, math.Abs(p - 0.5)})
+			}
+		}
+	}
+	return topK(s, candidates, k), nil
+}
+
+// ExploreReleased is what the authors' published code does in place of Alg. 3: it
+// pairs 𝒮 with a shuffle of itself, |𝒮| pairs instead of |𝒮|(|𝒮|−1), and keeps the
+// k of the highest p, not of the highest confidence. So nearly all labels are 1.
+func ExploreReleased(nac comparator.Scorer, s []space.Arch, k int, rng *rand.Rand) ([]comparator.Pair, error) {
+	scores, err := nac.Scores(s)
+	if err != nil {
+		return nil, err
+	}
+	candidates := make([]candidate, len(s))
+	for i, j := range rng.Perm(len(s)) {
+		p := comparator.Probability(scores[i], scores[j])
+		candidates[i] = candidate{i, j, p, p}
+	}
+	return topK(s, candidates, k), nil
+}
+
+// candidate is a pair of positions in 𝒮 that may become a pseudo-labelled pair.
+type candidate struct {
+	first, second int
+	p             float64
+	rank          float64 // the larger the better
+}
+
+func topK(s []space.Arch, candidates []candidate, k int) []comparator.Pair {
+	slices.SortStableFunc(candidates, func(a, b candidate) int { return cmp.Compare(b.rank, a.rank) })
+	pairs := make([]comparator.Pair, 0, k)
+	for _, c := range candidates[:min(k, len(candidates))] {
+		pairs = append(pairs, comparator.Pair{First: s[c.first], Second: s[c.second], Better: c.p >= 0.5})
+	}
+	return pairs
+}

@@ -1,0 +1,182 @@
+package experiment
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/stat"
+
+	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	spacedarts "github.com/ctnas/ctnas/ctnaslib/space/darts"
+	"github.com/ctnas/ctnas/ctnaslib/space/mobilenetv3"
+	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/datasets/nasbench301"
+	"github.com/ctnas/ctnas/datasets/ofa"
+)
+
+// Data is what an experiment is measured on. Only the Benchmark is needed: a [space.Table] of labels of
+// one's own will do.
+type Data struct {
+	Benchmark space.Benchmark // what searches see
+
+	// Report returns what is reported of an architecture, in [0, 1], such as its test accuracy: no
+	// search sees it. Nil reports what searches see. ReportOf says what it is, for the keys of stored
+	// results. It has to be safe for concurrent use, as has all that follows.
+	Report   func(a space.Arch) (float64, error)
+	ReportOf string
+
+	// HeldOut draws n distinct architectures, none of them in exclude, with what is reported of them: what
+	// Kendall's tau is measured on. Nil draws from the benchmark, fewer where there are no more.
+	HeldOut func(rng *rand.Rand, n int, exclude []space.Arch) ([]space.Arch, []float64, error)
+
+	// At returns the benchmark of networks trained for so many epochs. Nil: there is none.
+	At func(epochs int) (space.Benchmark, error)
+
+	Metrics []Metric // of what was found, beside what is reported of it
+}
+
+// Metric is something that is measured of what a search found.
+type Metric struct {
+	Name    string // in the result; of a mean over the seeds with the ending _mean
+	Measure func(*search.Found) (float64, error)
+
+	// Reduce makes one number of those of all seeds, such as their minimum. Nil keeps them all, with
+	// their mean and their standard deviation.
+	Reduce func(perSeed []float64) float64
+}
+
+// accuracy returns what is reported of an architecture.
+func (d Data) accuracy(a space.Arch) (float64, error) {
+	if d.Report != nil {
+		return d.Report(a)
+	}
+	return d.Benchmark.Validation(a)
+}
+
+// heldOut returns architectures outside exclude with what is reported of them.
+func (d Data) heldOut(rng *rand.Rand, n int, exclude []space.Arch) ([]space.Arch, []float64, error) {
+	if d.HeldOut != nil {
+		return d.HeldOut(rng, n, exclude)
+	}
+	taken := make(map[string]bool, len(exclude))
+	for _, a := range exclude {
+		taken[a.ID()] = true
+	}
+	var others []space.Arch
+	for count := n + len(exclude); count > len(exclude) && others == nil; count = (count + len(exclude)) / 2 {
+		archs, err := d.Benchmark.Sample(rng, count)
+		if err != nil {
+			if count == len(exclude)+1 {
+				return nil, nil, err
+			}
+			continue // a small benchmark
+		}
+		for _, a := range archs {
+			if len(others) < n && !taken[a.ID()] {
+				others = append(others, a)
+			}
+		}
+	}
+	return d.reported(others)
+}
+
+// reported returns architectures with what is reported of them.
+func (d Data) reported(archs []space.Arch) ([]space.Arch, []float64, error) {
+	accuracies := make([]float64, len(archs))
+	for i, a := range archs {
+		var err error
+		if accuracies[i], err = d.accuracy(a); err != nil {
+			return nil, nil, err
+		}
+	}
+	return archs, accuracies, nil
+}
+
+// drawn returns a HeldOut that draws from the whole space.
+func (d Data) drawn() func(*rand.Rand, int, []space.Arch) ([]space.Arch, []float64, error) {
+	return func(rng *rand.Rand, n int, exclude []space.Arch) ([]space.Arch, []float64, error) {
+		archs, err := space.Draw(rng, d.Benchmark.Space(), n, exclude)
+		if err != nil {
+			return nil, nil, err
+		}
+		return d.reported(archs)
+	}
+}
+
+// NASBench101 returns a NAS-Bench-101 table as [Data]: searches see validation
+// accuracies, what is reported are test accuracies, and a further metric is the best rank by them.
+func NASBench101(table *datasets.NASBench101) Data {
+	truth := table.Report()
+	return Data{
+		Benchmark: table.Benchmark(), Report: truth.Test, ReportOf: table.Source().Description, HeldOut: truth.HeldOut,
+		At: func(epochs int) (space.Benchmark, error) { return table.BenchmarkAt(epochs) },
+		Metrics: []Metric{{
+			Name: "best_rank_percent", Reduce: floats.Min,
+			Measure: func(f *search.Found) (float64, error) { return truth.RankPercent(f.Best) },
+		}},
+	}
+}
+
+// OFA returns the MobileNetV3 space, up to a limit of multiply-adds, with the accuracies that
+// OFA's predictor gives, as [Data]. There are no others: what is reported of a
+// network is what a search may query. A further metric is its multiply-adds, in millions. The error says what
+// is wrong with the limit.
+func OFA(p *ofa.Predictor, limit int64) (Data, error) {
+	s, err := mobilenetv3.New(mobilenetv3.OFA(), limit)
+	if err != nil {
+		return Data{}, err
+	}
+	benchmark, err := p.Benchmark(s)
+	if err != nil {
+		return Data{}, err
+	}
+	d := Data{Benchmark: benchmark, ReportOf: p.Source().Description, Metrics: []Metric{multiplyAdds(func(a space.Arch) (int64, error) {
+		n, ok := a.(mobilenetv3.Net)
+		if !ok {
+			return 0, fmt.Errorf("experiment: %v is not a network of the MobileNetV3 space", a)
+		}
+		return s.MAdds(n), nil
+	})}}
+	d.HeldOut = d.drawn()
+	return d, nil
+}
+
+// NASBench301 returns the DARTS space with NAS-Bench-301's accuracies, as [Data]. It has
+// no test accuracies: what is reported of a genotype is the model's validation accuracy
+// after all epochs, which has no noise. A further metric is the multiply-adds of its network for
+// ImageNet, in millions.
+func NASBench301(p *nasbench301.Predictor) Data {
+	d := Data{
+		Benchmark: p.Benchmark(), ReportOf: p.Source().Description,
+		Report: func(a space.Arch) (float64, error) {
+			accuracies, err := p.Accuracies([]space.Arch{a}, nasbench301.Epochs)
+			if err != nil {
+				return 0, err
+			}
+			return accuracies[0], nil
+		},
+		At: func(epochs int) (space.Benchmark, error) { return p.BenchmarkAt(epochs) },
+		Metrics: []Metric{multiplyAdds(func(a space.Arch) (int64, error) {
+			g, ok := a.(spacedarts.Genotype)
+			if !ok {
+				return 0, fmt.Errorf("experiment: %v is not a genotype of the DARTS space", a)
+			}
+			return int64(g.ImageNetCost().MAdds), nil
+		})},
+	}
+	d.HeldOut = d.drawn()
+	return d
+}
+
+// multiplyAdds returns the metric of an architecture's multiply-adds for one image, in millions.
+func multiplyAdds(count func(a space.Arch) (int64, error)) Metric {
+	return Metric{
+		Name: "madds_m", Reduce: func(perSeed []float64) float64 { return stat.Mean(perSeed, nil) },
+		Measure: func(f *search.Found) (float64, error) {
+			n, err := count(f.Best)
+			return float64(n) / 1e6, err
+		},
+	}
+}

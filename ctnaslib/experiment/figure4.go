@@ -1,0 +1,60 @@
+package experiment
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ctnas/ctnas/ctnaslib/report"
+)
+
+// Figure4 returns the paper's Figure 4: accuracy against the number of queries, by OFA's
+// predictor as in [Table2].
+func Figure4(p Preset) Experiment {
+	e := Experiment{ID: "figure4", Seeds: p.seeds()}
+	for _, queries := range []int{100, 300, 1000} {
+		e.Methods = append(e.Methods, p.mobile(fmt.Sprintf("%s, %d queries", nameMobile, p.queriesOf(queries)), queries))
+	}
+	e.Methods = append(e.Methods, randomOf("Random search", p.queriesOf(10_000)), p.generations(10_000), p.regularised(10_000), p.activeMobile(1000))
+	return e
+}
+
+var figure4 = Entry{
+	compare: Figure4,
+	data:    onOFA,
+	Columns: []report.Column{byPredictor, report.Best, report.KTau, report.MAdds, report.Queries},
+	Figures: func(r report.Result) []report.Figure {
+		return []report.Figure{{Name: "accuracy", Chart: overQueries(r, nameMobile, "accuracy by the predictor (%)")}}
+	},
+}
+
+// overQueries draws the accuracy over the number of queries: the curves of searches that
+// could stop at any time, and one line through the rows of a method with several numbers
+// of queries, whose names begin with its name and a comma.
+func overQueries(r report.Result, method, label string) report.Chart {
+	var fixed report.Series
+	var curves []report.Series
+	for _, row := range r.Rows {
+		switch {
+		case strings.HasPrefix(row.Method, method+","):
+			fixed.Name = method
+			fixed.X = append(fixed.X, row.Metrics["queries"])
+			fixed.Y = append(fixed.Y, row.Metrics["accuracy_mean"])
+			fixed.Err = append(fixed.Err, row.Metrics["accuracy_std"])
+		case len(row.Curves[curveQueries]) > 0:
+			curves = append(curves, report.Series{Name: row.Method, X: row.Curves[curveQueries], Y: row.Curves[curveAccuracy], Err: row.Curves[curveSpread]})
+		}
+	}
+	return report.Chart{X: "queries", Y: label, LogX: true, Series: append([]report.Series{fixed}, curves...)}
+}
+
+// QueriesToReach returns the first point of a row's curve, in queries, at which its mean
+// accuracy is at least the given one, in percent; false if it never is, or if the row has
+// no curve.
+func QueriesToReach(row report.Row, accuracy float64) (queries int, reached bool) {
+	for i, y := range row.Curves[curveAccuracy] {
+		if y >= accuracy {
+			return int(row.Curves[curveQueries][i]), true
+		}
+	}
+	return 0, false
+}

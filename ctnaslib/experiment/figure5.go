@@ -1,0 +1,54 @@
+package experiment
+
+import (
+	"fmt"
+
+	"github.com/ctnas/ctnas/ctnaslib/ctnas"
+	"github.com/ctnas/ctnas/ctnaslib/report"
+)
+
+// Figure5 returns the paper's Figure 5: the number of labelled architectures. The search is
+// that of the authors' code.
+func Figure5(p Preset) Experiment {
+	labels := []int{20, 50, 100, 423, 2115, 4230}
+	if p == Small {
+		labels = []int{20, 50, 100}
+	}
+	e := Experiment{ID: "figure5", Seeds: p.seeds()}
+	for i, m := range labels {
+		c := ctnas.Released()
+		c.Labels = m
+		method := CTNAS(fmt.Sprintf("%d labels", m), p.sized(c), nil)
+		if m == 423 {
+			method.Paper = accuracy(93.92, 0.18)
+		}
+		e.Methods = append(e.Methods, method)
+		if i > 0 {
+			e.Compare = append(e.Compare, [2]string{method.Name, e.Methods[i-1].Name})
+		}
+	}
+	return e
+}
+
+var figure5 = Entry{
+	compare: Figure5,
+	data:    onNASBench101,
+	Columns: []report.Column{report.Accuracy, report.Best, report.KTau},
+	Figures: func(r report.Result) []report.Figure {
+		return []report.Figure{
+			{Name: "accuracy", Chart: overLabels(r, "accuracy", "test accuracy (%)")},
+			{Name: "ktau", Chart: overLabels(r, "ktau", "Kendall's tau")},
+		}
+	},
+}
+
+// overLabels draws a metric of Figure 5's rows over the number of labels.
+func overLabels(r report.Result, metric, label string) report.Chart {
+	s := report.Series{Name: "measured (" + r.Source + ")"}
+	for _, row := range r.Rows {
+		s.X = append(s.X, row.Metrics["queries"])
+		s.Y = append(s.Y, row.Metrics[metric+"_mean"])
+		s.Err = append(s.Err, row.Metrics[metric+"_std"])
+	}
+	return report.Chart{X: "labelled architectures", Y: label, LogX: true, Series: []report.Series{s}}
+}

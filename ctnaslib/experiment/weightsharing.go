@@ -1,0 +1,472 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/ctnas/ctnas/ctnaslib/ctnas"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/metric"
+	"github.com/ctnas/ctnas/ctnaslib/nn"
+	"github.com/ctnas/ctnas/ctnaslib/report"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/ctnas/ctnas/ctnaslib/supernet"
+	"github.com/ctnas/ctnas/ctnaslib/train"
+	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/datasets/images"
+)
+
+// Sharing is the rows of Table 1 that train shared weights on images instead of asking
+// the benchmark: each method ends in a cell, whose test accuracy is looked up. Beside
+// them stand CTNAS on labels of shared weights (Alg. 1 without any table), and one cell
+// trained alone.
+type Sharing struct {
+	Nets       []supernet.Config // the methods
+	CTNAS      ctnas.Config      // on the labels of the first method
+	Alone      supernet.ScratchConfig
+	Images     int // the most training images, and test images, to use; 0 is all
+	Validation int // training images held out
+	Seeds      int // each method is run with the seeds 1 to Seeds
+}
+
+// sharingMethods are the methods. SPOS stands first, as its labels serve CTNAS.
+var sharingMethods = []supernet.Method{supernet.SPOS, supernet.FairNAS, supernet.ENAS, supernet.DARTS, supernet.FBNet}
+
+// WeightSharing returns the experiment of [Sharing]: at the size Small in a minute or two, on images of 8
+// pixels, where nothing is learned; else at the size of [supernet.Proxy].
+func WeightSharing(p Preset, classes int) Sharing {
+	s := Sharing{CTNAS: p.sized(ctnas.Released()), Alone: supernet.ProxyScratch(), Validation: 2048, Seeds: 3}
+	if p == Small {
+		s.Alone, s.Images, s.Validation, s.Seeds = supernet.SmallScratch(classes), 640, 64, 1
+		s.CTNAS.Labels, s.CTNAS.Iterations = 20, 4
+	}
+	for _, m := range sharingMethods {
+		c := supernet.Proxy(m)
+		if p == Small {
+			c = supernet.Small(m, classes)
+		}
+		s.Nets = append(s.Nets, c)
+	}
+	return s
+}
+
+// aloneCell is trained alone: the cell of the official example of NAS-Bench-101
+// (google-research/nasbench, README).
+const aloneCell = "111010000010001100011:BAAAM"
+
+const (
+	nameSharedCTNAS = "CTNAS (labels of SPOS)"
+	nameAlone       = "one cell alone"
+)
+
+// sharingOutcome is what a method reached with one seed. It is stored in a run directory.
+type sharingOutcome struct {
+	Cell     string               `json:"cell"`
+	Accuracy float64              `json:"accuracy"`     // of the cell, looked up, in percent
+	Rank     float64              `json:"rank_percent"` // of the cell, looked up
+	KTau     *float64             `json:"ktau"`         // of shared and benchmark accuracy of other cells
+	Network  float64              `json:"network"`      // test accuracy of the network here, in percent
+	Curves   map[string][]float64 `json:"curves"`
+}
+
+// Run trains every network with every seed, one after another, in run directories under
+// root: a network on images keeps all processors busy, and two at a time get less done. What
+// was done before is not done again. How many images training takes in a second is measured
+// at the end. Watch, if set, is told of each outcome.
+func (s Sharing) Run(ctx context.Context, root string, table *datasets.NASBench101, set *images.Set, backend compute.Backend, watch train.Watch) (report.Result, error) {
+	data, err := someImages(set, s.Images, s.Validation)
+	if err != nil {
+		return report.Result{}, err
+	}
+	identity, err := data.Identity()
+	if err != nil {
+		return report.Result{}, err
+	}
+	r := &sharingRun{Sharing: s, root: root, table: table, data: data, images: identity, backend: backend}
+	r.runner = runner[sharingOutcome]{id: "weightsharing", root: root, parallel: 1, watch: watch, values: func(o sharingOutcome) map[string]float64 {
+		return map[string]float64{"accuracy": o.Accuracy, "network": o.Network}
+	}}
+	tasks := []task[sharingOutcome]{r.task(nameAlone, 1, s.Alone, r.alone)}
+	for seed := uint64(1); seed <= uint64(s.Seeds); seed++ {
+		for _, c := range s.Nets {
+			c.Seed = seed
+			tasks = append(tasks, r.task(string(c.Method), seed, c, func(ctx context.Context, watch train.Watch) (sharingOutcome, error) { return r.share(ctx, c, watch) }))
+		}
+		first := s.Nets[0]
+		first.Seed = seed
+		both := map[string]any{"supernet": first, "search": s.CTNAS}
+		tasks = append(tasks, r.task(nameSharedCTNAS, seed, both, func(ctx context.Context, watch train.Watch) (sharingOutcome, error) {
+			return r.ctnas(ctx, first, watch)
+		}))
+	}
+	if err := r.all(ctx, tasks); err != nil {
+		return report.Result{}, err
+	}
+	return r.result(ctx)
+}
+
+// someImages returns so many images of each part of a set, 0 for all, of which some are held
+// out to validate on.
+func someImages(set *images.Set, count, validation int) (*nn.Data, error) {
+	some := *set
+	for _, part := range []*images.Images{&some.Train, &some.Test} {
+		if count == 0 || part.Len() <= count {
+			continue
+		}
+		var err error
+		if _, *part, err = part.HoldOut(count, 0); err != nil {
+			return nil, err
+		}
+	}
+	return nn.NewData(&some, validation)
+}
+
+// sharingRun is a Sharing at work.
+type sharingRun struct {
+	Sharing
+	root    string
+	table   *datasets.NASBench101
+	data    *nn.Data
+	images  string // [nn.Data.Identity]
+	backend compute.Backend
+	runner[sharingOutcome]
+}
+
+// versions returns the versions of all that the experiment runs.
+func (r *sharingRun) versions() rundir.Versions {
+	return supernet.Versions().With(r.CTNAS.Versions(), search.Versions(), rundir.Versions{"sharing": 1})
+}
+
+// task returns a row with a seed.
+func (r *sharingRun) task(name string, seed uint64, config any, run func(context.Context, train.Watch) (sharingOutcome, error)) task[sharingOutcome] {
+	return task[sharingOutcome]{name, seed, rundir.Key{
+		Step: "sharing", Algorithms: r.versions(), Backend: engine.Fingerprint(r.backend),
+		Config: map[string]any{"name": name, "config": config, "seed": seed, "held_out": heldOut},
+		Data:   map[string]string{"images": r.images, "benchmark": space.Identity(r.table.Benchmark())},
+	}, run}
+}
+
+// pace is how fast a network trains.
+type pace struct {
+	PerSecond float64 `json:"images_per_s"`
+	FLOPs     float64 `json:"flops"` // forward, for one image
+}
+
+// measured returns the pace of a network, measured once and then stored. For a network and the
+// size of its batches it takes its FLOPs and the time of a step.
+func (r *sharingRun) measured(name string, config any, batchSize int, measure func() (flops float64, step time.Duration, err error)) (pace, error) {
+	return rundir.Once(r.root, rundir.Key{
+		Step: "pace", Algorithms: r.versions(), Backend: engine.Fingerprint(r.backend),
+		Config: map[string]any{"name": name, "config": config},
+		Data:   map[string]string{"images": r.images},
+	}, func(*rundir.Run) (pace, error) {
+		flops, step, err := measure()
+		return pace{float64(batchSize) / step.Seconds(), flops}, err
+	})
+}
+
+// pacedSteps are the steps of training whose time is taken.
+const pacedSteps = 50
+
+// sharedPace returns the pace of a network with shared weights.
+func (r *sharingRun) sharedPace(ctx context.Context, c supernet.Config) (pace, error) {
+	c.Seed = 1
+	return r.measured(string(c.Method), c, c.BatchSize, func() (float64, time.Duration, error) {
+		net, err := supernet.New(r.backend, r.data, c)
+		if err != nil {
+			return 0, 0, err
+		}
+		flops, err := net.FLOPs(r.backend)
+		if err != nil {
+			return 0, 0, err
+		}
+		step, err := net.StepTime(ctx, min(pacedSteps, c.Steps))
+		return flops, step, err
+	})
+}
+
+// alonePace returns the pace of the lone cell.
+func (r *sharingRun) alonePace(ctx context.Context) (pace, error) {
+	return r.measured(nameAlone, r.Alone, r.Alone.BatchSize, func() (float64, time.Duration, error) {
+		cell, err := nasbench101.Parse(aloneCell)
+		if err != nil {
+			return 0, 0, err
+		}
+		net, err := supernet.NewScratch(r.backend, r.data, cell, r.Alone)
+		if err != nil {
+			return 0, 0, err
+		}
+		flops, err := r.Alone.FLOPs(r.backend, cell)
+		if err != nil {
+			return 0, 0, err
+		}
+		step, err := net.StepTime(ctx, pacedSteps)
+		return float64(flops), step, err
+	})
+}
+
+func (r *sharingRun) train(ctx context.Context, c supernet.Config, watch train.Watch) (*supernet.Trained, error) {
+	return supernet.Train(ctx, r.root, supernet.Training{Backend: r.backend, Data: r.data, Config: c, Watch: watch.Stage("round")})
+}
+
+// share trains shared weights by a method, and looks up the cell that it ends in.
+func (r *sharingRun) share(ctx context.Context, c supernet.Config, watch train.Watch) (sharingOutcome, error) {
+	trained, err := r.train(ctx, c, watch)
+	if err != nil {
+		return sharingOutcome{}, err
+	}
+	cell, _, err := trained.Net.Best(ctx)
+	if err != nil {
+		return sharingOutcome{}, err
+	}
+	o := sharingOutcome{Curves: curves(trained.Metrics)}
+	if err := r.lookUp(&o, cell); err != nil {
+		return o, err
+	}
+	if o.Network, err = trained.Net.Test(ctx, cell); err != nil {
+		return o, err
+	}
+	o.Network *= 100
+	others, tests, err := r.table.Report().HeldOut(engine.Stream(c.Seed, heldOutStream, 0), heldOut, nil)
+	if err != nil {
+		return o, err
+	}
+	shared, err := trained.Net.Ranker(ctx).Utilities(others)
+	if err != nil {
+		return o, err
+	}
+	tau, err := metric.KendallTau(shared, tests)
+	if err != nil {
+		return o, err
+	}
+	o.KTau = &tau
+	for i := range tests {
+		o.Curves["cells_benchmark"] = append(o.Curves["cells_benchmark"], 100*tests[i])
+		o.Curves["cells_shared"] = append(o.Curves["cells_shared"], 100*shared[i])
+	}
+	return o, nil
+}
+
+// ctnas runs Alg. 1 on labels of shared weights.
+func (r *sharingRun) ctnas(ctx context.Context, c supernet.Config, watch train.Watch) (sharingOutcome, error) {
+	trained, err := r.train(ctx, c, watch)
+	if err != nil {
+		return sharingOutcome{}, err
+	}
+	config := r.CTNAS
+	config.Seed = c.Seed
+	found, err := ctnas.Search(ctx, trained.Dir, search.Problem{Backend: r.backend, Benchmark: trained.Benchmark(ctx), Watch: watch.Stage("search")}, config)
+	if err != nil {
+		return sharingOutcome{}, err
+	}
+	cell := found.Best.(nasbench101.Cell)
+	var o sharingOutcome
+	if err := r.lookUp(&o, cell); err != nil {
+		return o, err
+	}
+	o.Network, err = trained.Net.Test(ctx, cell)
+	o.Network *= 100
+	return o, err
+}
+
+// alone trains one cell from scratch.
+func (r *sharingRun) alone(ctx context.Context, watch train.Watch) (sharingOutcome, error) {
+	cell, err := nasbench101.Parse(aloneCell)
+	if err != nil {
+		return sharingOutcome{}, err
+	}
+	config := r.Alone
+	config.Seed = 1
+	trained, err := supernet.TrainFromScratch(ctx, r.root, supernet.ScratchTraining{Backend: r.backend, Data: r.data, Cell: cell, Config: config, Watch: watch.Stage("round")})
+	if err != nil {
+		return sharingOutcome{}, err
+	}
+	o := sharingOutcome{Curves: curves(trained.Metrics)}
+	if err := r.lookUp(&o, cell); err != nil {
+		return o, err
+	}
+	o.Network, err = trained.Net.Test(ctx)
+	o.Network *= 100
+	return o, err
+}
+
+// lookUp notes what the benchmark says of a cell.
+func (r *sharingRun) lookUp(o *sharingOutcome, c nasbench101.Cell) (err error) {
+	o.Cell = c.String()
+	truth := r.table.Report()
+	if o.Accuracy, err = truth.Test(c); err != nil {
+		return err
+	}
+	o.Accuracy *= 100
+	o.Rank, err = truth.RankPercent(c)
+	return err
+}
+
+// curves returns the metrics of a training by name, each over the rounds.
+func curves(metrics []rundir.Metrics) map[string][]float64 {
+	all := make(map[string][]float64)
+	for _, m := range metrics {
+		for name, v := range m.Values {
+			all[name] = append(all[name], v)
+		}
+	}
+	return all
+}
+
+// result puts the outcomes together. The curves of a row are those of the first seed.
+func (r *sharingRun) result(ctx context.Context) (report.Result, error) {
+	source := datasets.Proxy
+	if r.table.Source().Kind != datasets.Real {
+		source = r.table.Source().Kind // of the cells' accuracies
+	}
+	result := newResult("weightsharing", nasbench101.Space{}.Name(), string(source), r.images+"; "+space.Identity(r.table.Benchmark()), r.backend, r.Seeds,
+		map[string]any{"experiment": r.Sharing, "images": r.data.Source, "table": r.table.Source().Description}, r.versions())
+	result.Elapsed = r.seconds
+	peak, err := matrixFLOPs(r.backend)
+	if err != nil {
+		return result, err
+	}
+	paced := func(row report.Row, p pace) report.Row {
+		row.Metrics["images_per_s"], row.Metrics["peak_percent"] = p.PerSecond, 100*3*p.FLOPs*p.PerSecond/peak
+		return row
+	}
+	for _, c := range r.Nets {
+		p, err := r.sharedPace(ctx, c)
+		if err != nil {
+			return result, err
+		}
+		result.Rows = append(result.Rows, paced(r.row(string(c.Method)), p))
+	}
+	result.Rows = append(result.Rows, r.row(nameSharedCTNAS))
+	alone := r.row(nameAlone)
+	alone.Seeds, alone.Note = 1, "The cell of the benchmark's official example: not found by a search."
+	p, err := r.alonePace(ctx)
+	if err != nil {
+		return result, err
+	}
+	result.Rows = append(result.Rows, paced(alone, p))
+	return result, result.Check()
+}
+
+// row returns the row of a method.
+func (r *sharingRun) row(name string) report.Row {
+	perSeed, ranks := map[string][]float64{}, []float64{}
+	for _, o := range r.outcomes[name] {
+		perSeed["accuracy"] = append(perSeed["accuracy"], o.Accuracy)
+		perSeed["network"] = append(perSeed["network"], o.Network)
+		if o.KTau != nil {
+			perSeed["ktau"] = append(perSeed["ktau"], *o.KTau)
+		}
+		ranks = append(ranks, o.Rank)
+	}
+	row := report.NewRow(name, perSeed)
+	row.Curves, row.Metrics["best_rank_percent"] = r.outcomes[name][0].Curves, slices.Min(ranks)
+	for _, m := range Table1(Paper).Methods {
+		if m.Name == name {
+			row.Paper = m.Paper
+		}
+	}
+	return row
+}
+
+// matrixFLOPs returns the floating point operations per second of a product of two matrices
+// of 1,024 rows and columns, the best of some.
+func matrixFLOPs(backend compute.Backend) (float64, error) {
+	const side = 1024
+	exec, err := graph.NewExec(backend, func(a *graph.Node) *graph.Node { return graph.ReduceAllSum(graph.MatMul(a, a)) })
+	if err != nil {
+		return 0, fmt.Errorf("experiment: %w", err)
+	}
+	a := tensors.FromShape(shapes.Make(dtypes.Float32, side, side))
+	best := time.Hour
+	for range 10 {
+		start := time.Now()
+		out, err := exec.Call1(a)
+		if err != nil {
+			return 0, fmt.Errorf("experiment: %w", err)
+		}
+		tensors.ToScalar[float32](out)
+		best = min(best, time.Since(start))
+	}
+	return 2 * side * side * side / best.Seconds(), nil
+}
+
+// weightSharing shows the experiment: Small and, for all other presets, the proxy's size.
+var weightSharing = Entry{
+	run: func(ctx context.Context, root string, backend compute.Backend, p Preset, seeds int, watch train.Watch) (report.Result, error) {
+		table, err := datasets.OpenNASBench101(ctx, "")
+		if err != nil {
+			return report.Result{}, err
+		}
+		set, err := images.Open(ctx, "")
+		if err != nil {
+			return report.Result{}, err
+		}
+		s := WeightSharing(p, len(set.Classes))
+		if seeds > 0 {
+			s.Seeds = seeds
+		}
+		return s.Run(ctx, root, table, set, backend, watch)
+	},
+	settings: func(p Preset) (any, int) {
+		s := WeightSharing(p, cifar10Classes)
+		return s, s.Seeds
+	},
+	Columns: []report.Column{report.KTau, report.Accuracy, report.Best, report.Rank, report.Network, report.Images, report.Peak},
+	Figures: sharingFigures,
+}
+
+// sharingFigures returns the learning curves, and the accuracy of cells with shared weights
+// against the benchmark's.
+func sharingFigures(r report.Result) []report.Figure {
+	learning := report.Chart{X: "share of the training (%)", Y: "accuracy on training images (%)"}
+	var scatter []report.Figure
+	for _, row := range r.Rows {
+		if y := row.Curves["accuracy"]; len(y) > 0 {
+			s := report.Series{Name: row.Method}
+			for i := range y {
+				s.X, s.Y = append(s.X, 100*float64(i+1)/float64(len(y))), append(s.Y, 100*y[i])
+			}
+			learning.Series = append(learning.Series, s)
+		}
+		if x := row.Curves["cells_benchmark"]; len(x) > 0 && slices.Contains([]string{string(supernet.SPOS), string(supernet.FairNAS)}, row.Method) {
+			scatter = append(scatter, report.Figure{Name: "scatter-" + row.Method, Chart: report.Chart{
+				Title: row.Method, X: "benchmark: test accuracy (%)", Y: "shared weights: validation accuracy (%)",
+				Series: []report.Series{{Name: "cells", X: x, Y: row.Curves["cells_shared"], Points: true}},
+			}})
+		}
+	}
+	return append([]report.Figure{{Name: "learning", Chart: learning}}, scatter...)
+}
+
+// WithSharing is Table 1 with the rows of weight sharing filled in from a result of
+// [WeightSharing]: each says that its source is a proxy, and how many seeds it has.
+func WithSharing(table1, sharing report.Result) report.Result {
+	merged := table1
+	merged.Rows = slices.Clone(table1.Rows)
+	for _, row := range sharing.Rows {
+		i := slices.IndexFunc(merged.Rows, func(r report.Row) bool { return r.Method == row.Method })
+		if i < 0 && row.Method != nameSharedCTNAS {
+			continue
+		}
+		row.Source, row.Backend, row.Seeds = sharing.Source, sharing.Backend, sharing.Seeds
+		if i < 0 {
+			merged.Rows = append(merged.Rows, row)
+		} else {
+			row.Paper, row.Note = merged.Rows[i].Paper, merged.Rows[i].Note
+			merged.Rows[i] = row
+		}
+	}
+	return merged
+}
