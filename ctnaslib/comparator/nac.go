@@ -6,7 +6,7 @@
 // feature that a graph convolutional network extracts from α's graph (Eq. 7).
 //
 //	nac, err := comparator.New(backend, nasbench101.Space{}, comparator.Released())
-//	loss, err := nac.TrainEpoch(epoch, labelled, nil)
+//	loss, err := nac.TrainEpoch(epoch, labelled, nil, 0)
 //	p, err := nac.Compare(α, β)
 //
 // The head is linear before the sigmoid, so with W^FC = [u; v] and a bias b the

@@ -2,7 +2,7 @@
 // supernet's rounds and a search's iterations are all steps of a [Process], and [Run] does those that
 // no process has done before.
 //
-//	outcome, err := train.Run(ctx, "runs", key, p, train.Plan{Steps: 200, Every: 20, Watch: nb.NewProgress().Watch})
+//	outcome, err := train.Run(ctx, "runs", key, p, train.Plan{Steps: 200, Every: 20, Watch: nb.Progress("epoch")})
 //	outcome.Metrics // what was measured at each step
 //
 // What is on disk is package rundir's.
