@@ -129,14 +129,18 @@ func (n *NAC) Config() Config { return n.config }
 // scoreGraph builds u·Z and v·Z, each [batch], and the bias b, [1].
 func (n *NAC) scoreGraph(root *model.Scope, inputs []*Node) []*Node {
 	scope := root.At(scopeNAC)
-	z := n.encoder.Encode(scope, n.sizes, inputs) // [batch, dim]
+	return n.head(scope, n.encoder.Encode(scope, n.sizes, inputs))
+}
+
+// head builds u·Z and v·Z, each [batch], and the bias b, [1], of features [batch, dim].
+func (n *NAC) head(scope *model.Scope, z *Node) []*Node {
 	weights := scope.GetVariable(nameHead).NodeValue(z)
 	if n.config.Antisymmetric {
 		first := Squeeze(MatMul(z, weights), 1)
 		return []*Node{first, Neg(first), Zeros(z.Graph(), shapes.Make(dtypes.Float32, 1))}
 	}
 	head := Reshape(weights, 2, z.Shape().Dim(1)) // rows u and v
-	both := Einsum("bd,kd->kb", z, head)
+	both := Einsum("kd,bd->kb", head, z)
 	first := Squeeze(Slice(both, AxisElem(0)), 0)
 	second := Squeeze(Slice(both, AxisElem(1)), 0)
 	return []*Node{first, second, scope.GetVariable(nameHeadBias).NodeValue(z)}
@@ -147,13 +151,15 @@ func (n *NAC) scoreGraph(root *model.Scope, inputs []*Node) []*Node {
 // with label y[k] and weight[k]: all are [pairs]. The encoder's inputs come after them.
 func (n *NAC) stepGraph(root *model.Scope, inputs []*Node) []*Node {
 	left, right, y, weight := inputs[0], inputs[1], inputs[2], inputs[3]
-	scores := n.scoreGraph(root, inputs[4:])
+	scope := root.At(scopeNAC)
+	z, minimised := encoder.ForLoss(n.encoder, scope, n.sizes, inputs[4:])
+	scores := n.head(scope, z)
 	first, second, bias := scores[0], scores[1], scores[2]
 	logits := Add(Add(Gather(first, ExpandAxes(left, -1)), Gather(second, ExpandAxes(right, -1))), bias)
 	// −y·log σ(l) − (1−y)·log(1−σ(l)) = softplus(l) − y·l
 	loss := Div(ReduceAllSum(Mul(weight, Sub(Softplus(logits), Mul(y, logits)))), ReduceAllSum(weight))
 
-	n.config.adam().Minimize(root, scopeNAC, loss)
+	n.config.adam().Minimize(root, scopeNAC, minimised(loss))
 	return []*Node{loss}
 }
 

@@ -2,14 +2,16 @@ package encoder
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
-	"github.com/ctnas/ctnas/ctnaslib/space"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
 // Encoder is a network that turns architectures into features: a [GCN] or an [MLP].
@@ -30,6 +32,35 @@ type Encoder interface {
 
 	// Encode builds the features [batch, Dim] with the weights in scope.
 	Encode(scope *model.Scope, sizes Sizes, inputs []*Node) *Node
+}
+
+// Differentiated is an [Encoder] that builds the gradients of its weights itself, where that takes less time than
+// differentiating Encode.
+type Differentiated interface {
+	Encoder
+
+	// EncodeWithGradient builds what Encode builds, and returns what builds the gradients of a loss with respect
+	// to the weights, by their names in scope, from that with respect to the features, [batch, Dim].
+	EncodeWithGradient(scope *model.Scope, sizes Sizes, inputs []*Node) (z *Node, gradient func(dz *Node) map[string]*Node)
+}
+
+// ForLoss builds the features, [batch, Dim], for a loss, a scalar, and returns what has to be minimised in the
+// loss's place: it has the loss's gradients, but those of a [Differentiated] encoder's weights are the encoder's own.
+func ForLoss(e Encoder, scope *model.Scope, sizes Sizes, inputs []*Node) (z *Node, minimised func(loss *Node) *Node) {
+	d, ok := e.(Differentiated)
+	if !ok {
+		return e.Encode(scope, sizes, inputs), func(loss *Node) *Node { return loss }
+	}
+	z, gradient := d.EncodeWithGradient(scope, sizes, inputs)
+	z = Identity(StopGradient(z)) // whose own gradient is not stopped
+	return z, func(loss *Node) *Node {
+		gradients := gradient(Gradient(loss, z)[0])
+		for _, name := range slices.Sorted(maps.Keys(gradients)) {
+			g, w := gradients[name], scope.GetVariable(name).NodeValue(z)
+			loss = Add(loss, ReduceAllSum(Mul(StopGradient(g), w)))
+		}
+		return loss
+	}
 }
 
 // Sizes is what an encoder has to know of a search space.
@@ -54,7 +85,7 @@ func SizesOf(s space.Space) Sizes {
 
 // Versions returns the versions of the encoders, for the keys of stored results. The version is raised when
 // features change: by this package, or by what a space gives as graph, vector or decisions.
-func Versions() rundir.Versions { return rundir.Versions{"encoder": 1} }
+func Versions() rundir.Versions { return rundir.Versions{"encoder": 2} }
 
 // SpaceIdentity names a search space as encoders see it, for the keys of stored results.
 func SpaceIdentity(s space.Space) string { return fmt.Sprintf("%s %+v", s.Name(), SizesOf(s)) }

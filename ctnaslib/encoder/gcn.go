@@ -13,13 +13,16 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"github.com/ctnas/ctnas/ctnaslib/engine"
-	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
-	"github.com/gomlx/gomlx/ml/layers/activation"
 	"github.com/gomlx/gomlx/ml/model"
+	"github.com/gomlx/gomlx/ml/nn"
+
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
 // Direction says along which edges a node of the graph hears from others.
@@ -119,37 +122,180 @@ func (c GCN) Inputs(archs []space.Arch, sizes Sizes, batch int) ([]*tensors.Tens
 
 // Encode builds the features from what [GCN.Inputs] laid out.
 func (c GCN) Encode(scope *model.Scope, sizes Sizes, inputs []*Node) *Node {
-	adjacency, ops := inputs[0], inputs[1]
-	g := ops.Graph()
-	variable := func(format string, args ...any) *Node {
-		return scope.GetVariable(fmt.Sprintf(format, args...)).NodeValue(g)
-	}
-	self := ExpandAxes(DiagonalWithValue(ScalarOne(g, dtypes.Float32), ops.Shape().Dim(1)), 0)
-	forward := Add(Transpose(adjacency, 1, 2), self) // row j selects the predecessors of j, and j
-	backward := Add(adjacency, self)                 // row i selects the successors of i, and i
-	if c.Direction == Backward {
-		forward = backward
-	}
-	hear := func(from, x *Node, weight string, layer int) *Node {
-		return Einsum("bij,bjw->biw", from, MatMul(x, variable(weight, layer)))
-	}
-	x := Gather(variable(nameEmbedding), ExpandAxes(ops, -1)) // [batch, nodes, width]
+	z, _ := c.EncodeWithGradient(scope, sizes, inputs)
+	return z
+}
+
+// EncodeWithGradient builds the features, [batch, Dim], and returns what builds the gradients of a loss
+// with respect to the weights, by their names, from that with respect to the features. Differentiated
+// automatically, most of the time of a step would go into laying out matrices again: here every product
+// reads its operands as they are, but one for each weight.
+func (c GCN) EncodeWithGradient(scope *model.Scope, sizes Sizes, inputs []*Node) (z *Node, gradient func(dz *Node) map[string]*Node) {
+	n := c.network(scope, sizes, inputs)
+	var layers []gcnLayer
+	var x *Node // [batch·nodes, width]; nil for the embeddings, which n has
 	for l := range c.Layers {
-		h := hear(forward, x, nameWeight, l)
-		if c.Direction == Both {
-			h = Add(h, hear(backward, x, nameBackward, l))
-		}
-		if c.Residual {
-			h = Add(h, x)
-		}
-		if c.Bias {
-			h = Add(h, ExpandLeftToRank(variable(nameBias, l), 3))
-		}
-		if l < c.Layers-1 || c.FinalReLU {
-			h = activation.Relu(h)
-		}
-		x = h
+		layer := n.layer(l, x)
+		layers, x = append(layers, layer), layer.y
 	}
-	cells := Reshape(x, ops.Shape().Dim(0), sizes.Cells, sizes.Nodes/sizes.Cells, c.Width)
-	return Reshape(ReduceMean(cells, 2), ops.Shape().Dim(0), c.Dim(sizes))
+	batch, nodes := n.ops.Shape().Dim(0), n.ops.Shape().Dim(1)
+	perCell := nodes / sizes.Cells
+	mean := DivScalar(ones(x, batch*sizes.Cells, 1, perCell), perCell)
+	z = Reshape(messages(mean, Reshape(x, batch*sizes.Cells, perCell, c.Width)), batch, c.Dim(sizes))
+	return z, func(dz *Node) map[string]*Node {
+		gradients := make(map[string]*Node)
+		dy := Reshape(messages(Transpose(mean, 1, 2), Reshape(dz, batch*sizes.Cells, 1, c.Width)), batch*nodes, c.Width)
+		for l := c.Layers - 1; l >= 0; l-- {
+			dy = n.backward(l, layers[l], dy, gradients)
+		}
+		return gradients
+	}
+}
+
+// gcnNetwork is a GCN in a graph.
+type gcnNetwork struct {
+	GCN
+	scope     *model.Scope
+	ops       *Node   // [batch, nodes]
+	chosen    *Node   // the operations one-hot, [batch, nodes, ops]
+	embedding *Node   // [ops, width]
+	from      []*Node // Â of each direction, [batch, nodes, nodes]: row j selects what j hears from
+	to        []*Node // their transposes
+	weights   []string
+}
+
+// gcnLayer is what a layer has computed.
+type gcnLayer struct {
+	heard    []*Node // Â X of each direction, [batch·nodes, width]; of the first layer how often each operation is heard, [batch·nodes, ops]
+	positive *Node   // 1 where the output is, else 0, [batch·nodes, width]; nil for a linear layer
+	y        *Node   // the output, [batch·nodes, width]
+}
+
+func (c GCN) network(scope *model.Scope, sizes Sizes, inputs []*Node) *gcnNetwork {
+	adjacency, ops := inputs[0], inputs[1]
+	self := ExpandAxes(DiagonalWithValue(ScalarOne(ops.Graph(), dtypes.Float32), ops.Shape().Dim(1)), 0)
+	predecessors, successors := Add(Transpose(adjacency, 1, 2), self), Add(adjacency, self)
+	n := &gcnNetwork{GCN: c, scope: scope, ops: ops, chosen: OneHot(ops, sizes.Ops, dtypes.Float32)}
+	n.embedding = n.variable(nameEmbedding)
+	switch c.Direction {
+	case Forward:
+		n.from, n.to, n.weights = []*Node{predecessors}, []*Node{successors}, []string{nameWeight}
+	case Backward:
+		n.from, n.to, n.weights = []*Node{successors}, []*Node{predecessors}, []string{nameWeight}
+	case Both:
+		n.from, n.to, n.weights = []*Node{predecessors, successors}, []*Node{successors, predecessors}, []string{nameWeight, nameBackward}
+	}
+	return n
+}
+
+// variable returns the value of a weight.
+func (n *gcnNetwork) variable(format string, args ...any) *Node {
+	return n.scope.GetVariable(fmt.Sprintf(format, args...)).NodeValue(n.ops)
+}
+
+// layer builds layer l on x, [batch·nodes, width]. The first layer has the embeddings in place of x: as they
+// are few, it multiplies those, and counts how often each is heard.
+func (n *gcnNetwork) layer(l int, x *Node) gcnLayer {
+	batch, nodes := n.ops.Shape().Dim(0), n.ops.Shape().Dim(1)
+	var layer gcnLayer
+	var h *Node
+	add := func(term *Node) {
+		if h == nil {
+			h = term
+		} else {
+			h = Add(h, term)
+		}
+	}
+	in := n.chosen
+	if l > 0 {
+		in = Reshape(x, batch, nodes, n.Width)
+	}
+	for d, from := range n.from {
+		heard := Reshape(messages(from, in), batch*nodes, -1)
+		layer.heard = append(layer.heard, heard)
+		w := n.variable(n.weights[d], l)
+		if l == 0 {
+			w = MatMul(n.embedding, w)
+		}
+		var bias *Node
+		if n.Bias && d == 0 {
+			bias = n.variable(nameBias, l)
+		}
+		add(nn.Dense(heard, w, bias, compute.DenseLayoutInputOutputs))
+	}
+	if n.Residual && l == 0 {
+		add(MatMul(Reshape(n.chosen, batch*nodes, -1), n.embedding))
+	} else if n.Residual {
+		add(x)
+	}
+	layer.y = h
+	if l < n.Layers-1 || n.FinalReLU {
+		layer.y = Max(h, ScalarZero(h.Graph(), dtypes.Float32))
+		layer.positive = Sign(layer.y)
+	}
+	return layer
+}
+
+// ones builds a matrix of ones. Sums by products are several times as fast on the pure Go backend.
+func ones(like *Node, dims ...int) *Node {
+	return Ones(like.Graph(), shapes.Make(dtypes.Float32, dims...))
+}
+
+// transposedProduct builds Aᵀ B of [rows, n] and [rows, m]. The pure Go backend would lay both out again, number by
+// number, which takes several times as long as a product with the identity matrix.
+func transposedProduct(a, b *Node) *Node {
+	if engine.Describe(a.Graph().Backend()) != "go" {
+		return DotGeneral(a, []int{0}, nil, b, []int{0}, nil)
+	}
+	identity := DiagonalWithValue(ScalarOne(a.Graph(), dtypes.Float32), a.Shape().Dim(1))
+	return MatMul(DotGeneral(identity, []int{1}, nil, a, []int{1}, nil), b)
+}
+
+// messages builds Â X: from is [batch, nodes, nodes] and x [batch, nodes, width].
+func messages(from, x *Node) *Node { return Einsum("bij,bjw->biw", from, x) }
+
+// backward builds the gradients of the weights of layer l from that of its output, and returns that of its
+// input, nil for the first layer; all but the weights' are [batch·nodes, width].
+func (n *gcnNetwork) backward(l int, layer gcnLayer, dy *Node, gradients map[string]*Node) (dx *Node) {
+	batch, nodes := n.ops.Shape().Dim(0), n.ops.Shape().Dim(1)
+	if layer.positive != nil {
+		dy = Mul(dy, layer.positive)
+	}
+	if n.Bias {
+		gradients[fmt.Sprintf(nameBias, l)] = Reshape(MatMul(ones(dy, 1, batch*nodes), dy), n.Width)
+	}
+	if l == 0 {
+		n.backwardEmbedding(layer, dy, gradients)
+		return nil
+	}
+	if n.Residual {
+		dx = dy
+	}
+	for d, to := range n.to {
+		w := n.variable(n.weights[d], l)
+		gradients[fmt.Sprintf(n.weights[d], l)] = transposedProduct(layer.heard[d], dy)
+		dHeard := DotGeneral(dy, []int{1}, nil, w, []int{1}, nil)
+		term := Reshape(messages(to, Reshape(dHeard, batch, nodes, n.Width)), batch*nodes, n.Width)
+		if dx == nil {
+			dx = term
+		} else {
+			dx = Add(dx, term)
+		}
+	}
+	return dx
+}
+
+// backwardEmbedding builds the gradients of the embedding and of the first layer's weights.
+func (n *gcnNetwork) backwardEmbedding(layer gcnLayer, dy *Node, gradients map[string]*Node) {
+	batch, nodes := n.ops.Shape().Dim(0), n.ops.Shape().Dim(1)
+	dEmbedding := ZerosLike(n.embedding)
+	if n.Residual {
+		dEmbedding = transposedProduct(Reshape(n.chosen, batch*nodes, -1), dy)
+	}
+	for d, name := range n.weights {
+		heard := transposedProduct(layer.heard[d], dy) // of E W, [ops, width]
+		gradients[fmt.Sprintf(name, 0)] = transposedProduct(n.embedding, heard)
+		dEmbedding = Add(dEmbedding, DotGeneral(heard, []int{1}, nil, n.variable(name, 0), []int{1}, nil))
+	}
+	gradients[nameEmbedding] = dEmbedding
 }

@@ -145,7 +145,11 @@ func (r *RegressionPredictor) Config() RegressionPredictorConfig { return r.conf
 // [batch, nodes].
 func (r *RegressionPredictor) predictGraph(root *model.Scope, adjacency, ops *Node) *Node {
 	scope := root.At(scopeRegression)
-	z := r.config.GCN.Encode(scope, r.sizes, []*Node{adjacency, ops})
+	return r.head(scope, r.config.GCN.Encode(scope, r.sizes, []*Node{adjacency, ops}))
+}
+
+// head builds w·Z + b, [batch], of features [batch, dim].
+func (r *RegressionPredictor) head(scope *model.Scope, z *Node) *Node {
 	head, bias := scope.GetVariable(nameHead).NodeValue(z), scope.GetVariable(nameHeadBias).NodeValue(z)
 	return Add(Squeeze(MatMul(z, head), 1), bias)
 }
@@ -153,8 +157,10 @@ func (r *RegressionPredictor) predictGraph(root *model.Scope, adjacency, ops *No
 // stepGraph builds one step of Adam on the mean squared error against the
 // standardised labels [batch], and returns that loss.
 func (r *RegressionPredictor) stepGraph(root *model.Scope, adjacency, ops, labels *Node) *Node {
-	loss := ReduceAllMean(Square(Sub(r.predictGraph(root, adjacency, ops), labels)))
-	r.config.adam().Minimize(root, scopeRegression, loss)
+	scope := root.At(scopeRegression)
+	z, minimised := encoder.ForLoss(r.config.GCN, scope, r.sizes, []*Node{adjacency, ops})
+	loss := ReduceAllMean(Square(Sub(r.head(scope, z), labels)))
+	r.config.adam().Minimize(root, scopeRegression, minimised(loss))
 	return loss
 }
 
