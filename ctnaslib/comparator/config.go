@@ -128,7 +128,7 @@ func (c Config) New(backend compute.Backend, s space.Space) (Comparator, error) 
 // Versions returns the versions of the algorithms behind a training of this configuration, for the
 // keys of stored results.
 func (c Config) Versions() rundir.Versions {
-	return encoder.Versions().With(rundir.Versions{"comparator": 1})
+	return encoder.Versions().With(rundir.Versions{"comparator": 2})
 }
 
 func (c Config) adam() engine.Adam {

@@ -54,6 +54,7 @@ type key struct {
 	encoder       string
 	sizes         encoder.Sizes
 	antisymmetric bool
+	pairing       Pairing
 	adam          engine.Adam
 }
 
@@ -85,7 +86,7 @@ func New(backend compute.Backend, s space.Space, config Config) (*NAC, error) {
 	n := &NAC{config: config, encoder: config.encoder(), sizes: encoder.SizesOf(s)}
 	n.key = key{
 		backend: backend, encoder: fmt.Sprintf("%T %+v", n.encoder, n.encoder), sizes: n.sizes,
-		antisymmetric: config.Antisymmetric, adam: config.adam(),
+		antisymmetric: config.Antisymmetric, pairing: config.Pairing, adam: config.adam(),
 	}
 	if old, ok := spare.Take(n.key); ok && engine.Overwrite(old.store, store) == nil {
 		n.programs = old
@@ -146,21 +147,41 @@ func (n *NAC) head(scope *model.Scope, z *Node) []*Node {
 	return []*Node{first, second, scope.GetVariable(nameHeadBias).NodeValue(z)}
 }
 
-// stepGraph builds one step of Adam on the binary cross-entropy of a list of pairs,
-// and returns that loss. The pairs are left[k] and right[k], positions in the batch,
-// with label y[k] and weight[k]: all are [pairs]. The encoder's inputs come after them.
+// stepGraph builds one step of Adam on the binary cross-entropy of pairs, and returns that loss. The pairs
+// are left[k] and right[k], positions in the batch, with label y[k] and weight[k]: all are [pairs]. With [AllPairs]
+// they come beside all pairs of the batch's first architectures, of which there is in how many pairs the label is 1:
+// those where each comes first, and second, [labelled] both. The encoder's inputs come after them.
 func (n *NAC) stepGraph(root *model.Scope, inputs []*Node) []*Node {
-	left, right, y, weight := inputs[0], inputs[1], inputs[2], inputs[3]
+	left, right, y, weight, rest := inputs[0], inputs[1], inputs[2], inputs[3], inputs[4:]
+	if n.config.Pairing == AllPairs {
+		rest = inputs[6:]
+	}
 	scope := root.At(scopeNAC)
-	z, minimised := encoder.ForLoss(n.encoder, scope, n.sizes, inputs[4:])
+	z, minimised := encoder.ForLoss(n.encoder, scope, n.sizes, rest)
 	scores := n.head(scope, z)
 	first, second, bias := scores[0], scores[1], scores[2]
 	logits := Add(Add(Gather(first, ExpandAxes(left, -1)), Gather(second, ExpandAxes(right, -1))), bias)
 	// −y·log σ(l) − (1−y)·log(1−σ(l)) = softplus(l) − y·l
-	loss := Div(ReduceAllSum(Mul(weight, Sub(Softplus(logits), Mul(y, logits)))), ReduceAllSum(weight))
-
+	loss, total := ReduceAllSum(Mul(weight, Sub(Softplus(logits), Mul(y, logits)))), ReduceAllSum(weight)
+	if n.config.Pairing == AllPairs {
+		m := inputs[4].Shape().Dim(0)
+		all := allPairs(Slice(first, AxisRange(0, m)), Slice(second, AxisRange(0, m)), bias, inputs[4], inputs[5])
+		loss, total = Add(loss, all), AddScalar(total, m*(m-1))
+	}
+	loss = Div(loss, total)
 	n.config.adam().Minimize(root, scopeNAC, minimised(loss))
 	return []*Node{loss}
+}
+
+// allPairs builds the sum of the binary cross-entropy over all ordered pairs of different architectures, from their
+// scores first and second, [labelled] both, the bias, [1], and in how many pairs with each one first, and second, the
+// label is 1. As the logit of a pair is a sum, its part y·l of the loss needs no more than these counts.
+func allPairs(first, second, bias, firstOnes, secondOnes *Node) *Node {
+	logits := Add(Add(ExpandAxes(first, 1), ExpandAxes(second, 0)), ExpandAxes(bias, 0))
+	self := Add(Add(first, second), bias)
+	linear := Add(ReduceAllSum(Mul(first, firstOnes)), ReduceAllSum(Mul(second, secondOnes)))
+	linear = Add(linear, Mul(ReduceAllSum(firstOnes), ReduceAllSum(bias)))
+	return Sub(Sub(ReduceAllSum(Softplus(logits)), ReduceAllSum(Softplus(self))), linear)
 }
 
 // Scores runs the encoder once for each architecture. The error names the first architecture

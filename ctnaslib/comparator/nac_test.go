@@ -183,28 +183,42 @@ func TestLossIsCrossEntropy(t *testing.T) {
 
 		rng := rand.New(rand.NewPCG(5, 5))
 		batch := n.pairUp(labelled, rng.Perm(12), rng)
-		if want := map[Pairing]int{AllPairs: 12 * 11, Shuffled: 12}[pairing]; len(batch.y) != want {
-			t.Fatalf("%s: %d pairs, want %d", pairing, len(batch.y), want)
-		}
 		own := len(batch.y)
 		batch.addPseudo(pseudo, r, rng)
 		scores, err := n.Scores(batch.archs)
 		if err != nil {
 			t.Fatal(err)
 		}
-		mean := func(from, to int) float64 {
+		crossEntropy := func(i, j int, better bool) float64 {
+			p := Probability(scores[i], scores[j])
+			if better {
+				return -math.Log(p)
+			}
+			return -math.Log(1 - p)
+		}
+		listed := func(from, to int) float64 {
 			total := 0.0
 			for k := from; k < to; k++ {
-				p := Probability(scores[batch.left[k]], scores[batch.right[k]])
-				if batch.y[k] == 1 {
-					total -= math.Log(p)
-				} else {
-					total -= math.Log(1 - p)
-				}
+				total += crossEntropy(int(batch.left[k]), int(batch.right[k]), batch.y[k] == 1)
 			}
 			return total / float64(to-from)
 		}
-		want := (1-r)*mean(0, own) + r*mean(own, len(batch.y))
+		labels := 0.0
+		if pairing == Shuffled {
+			if own != 12 {
+				t.Fatalf("%d pairs, want 12", own)
+			}
+			labels = listed(0, own)
+		} else {
+			for i := range 12 {
+				for j := range 12 {
+					if i != j {
+						labels += crossEntropy(i, j, toy.Quality(batch.archs[i]) >= toy.Quality(batch.archs[j])) / (12 * 11)
+					}
+				}
+			}
+		}
+		want := (1-r)*labels + r*listed(own, len(batch.y))
 		got, err := n.trainStep(batch)
 		if err != nil {
 			t.Fatal(err)
@@ -226,6 +240,12 @@ func TestTies(t *testing.T) {
 		c := tiny(1)
 		c.Pairing = pairing
 		b := newNACOf(t, c).pairUp(labelled, []int{0, 1, 2, 3}, rand.New(rand.NewPCG(1, 1)))
+		if pairing == AllPairs {
+			if fmt.Sprint(b.first, b.second) != "[3 3 3 3] [3 3 3 3]" {
+				t.Errorf("%s: of ties %v come first, %v second with the label 1, want 3 each", pairing, b.first, b.second)
+			}
+			continue
+		}
 		for _, y := range b.y {
 			if y != want {
 				t.Errorf("%s: a tie has label %g, want %g", pairing, y, want)

@@ -61,7 +61,13 @@ func (n *NAC) TrainEpoch(epoch int, labelled []space.Labelled, pseudo []Pair, r 
 
 // pairs is a batch of architectures and the pairs of them to learn from.
 type pairs struct {
-	archs       []space.Arch
+	archs []space.Arch
+
+	// With [AllPairs], of each labelled architecture: in how many of the pairs where it comes first, and in how many
+	// where it comes second, the label is 1.
+	first, second []float32
+
+	// Further pairs, one by one.
 	left, right []int32   // positions in archs
 	y, weight   []float32 // label and weight in the loss
 }
@@ -89,14 +95,25 @@ func (n *NAC) pairUp(labelled []space.Labelled, chosen []int, rng *rand.Rand) *p
 		}
 		return b
 	}
+	b.first, b.second = make([]float32, len(chosen)), make([]float32, len(chosen))
 	for i := range chosen {
 		for j := range chosen {
-			if i != j {
-				b.add(i, j, accuracy(i) >= accuracy(j), 1)
+			if i != j && accuracy(i) >= accuracy(j) {
+				b.first[i]++
+				b.second[j]++
 			}
 		}
 	}
+	b.add(0, 0, true, 0) // counts for nothing: a list of no pairs has no graph
 	return b
+}
+
+// labelledPairs is the number of pairs of labelled architectures.
+func (p *pairs) labelledPairs() int {
+	if m := len(p.first); m > 0 {
+		return m * (m - 1)
+	}
+	return len(p.y)
 }
 
 // addPseudo adds pseudo-labelled pairs that make up the share r of the loss.
@@ -106,7 +123,7 @@ func (p *pairs) addPseudo(pseudo []Pair, r float64, rng *rand.Rand) {
 	if count == 0 {
 		return
 	}
-	weight := odds * float64(len(p.y)) / float64(count)
+	weight := odds * float64(p.labelledPairs()) / float64(count)
 	for _, k := range rng.Perm(len(pseudo))[:count] {
 		at := len(p.archs)
 		p.archs = append(p.archs, pseudo[k].First, pseudo[k].Second)
@@ -119,12 +136,16 @@ func (n *NAC) trainStep(p *pairs) (loss float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	out, err := n.step.Call1(engine.Args(append([]*tensors.Tensor{
+	list := []*tensors.Tensor{
 		tensors.FromFlatDataAndDimensions(p.left, len(p.left)),
 		tensors.FromFlatDataAndDimensions(p.right, len(p.right)),
 		tensors.FromFlatDataAndDimensions(p.y, len(p.y)),
 		tensors.FromFlatDataAndDimensions(p.weight, len(p.weight)),
-	}, inputs...))...)
+	}
+	if p.first != nil {
+		list = append(list, tensors.FromFlatDataAndDimensions(p.first, len(p.first)), tensors.FromFlatDataAndDimensions(p.second, len(p.second)))
+	}
+	out, err := n.step.Call1(engine.Args(append(list, inputs...))...)
 	if err != nil {
 		return 0, fmt.Errorf("comparator: cannot train: %w", err)
 	}
