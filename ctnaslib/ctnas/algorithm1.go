@@ -44,19 +44,17 @@ func Search(ctx context.Context, root string, p search.Problem, config Config) (
 	if err != nil {
 		return nil, err
 	}
-	a, err := initialise(ctx, root, p, config, labelled)
+	a, err := initialise(root, p, config, labelled)
 	if err != nil {
 		return nil, err
 	}
 	defer a.policy.Release()
-	found, err := search.Run(ctx, root, p, "ctnas", config, config.Iterations, a, labels, &search.Found{
-		Labelled: labelled, Ranker: comparator.Ranker(a.nac),
-	})
+	found, err := search.Run(ctx, root, p, "ctnas", config, config.Iterations, a, labels, &search.Found{Labelled: labelled})
 	if err != nil {
 		return nil, err
 	}
 	found.NAC, _ = a.nac.(*comparator.NAC)
-	found.Baselines = a.baselines
+	found.Ranker, found.Baselines = comparator.Ranker(a.nac), a.baselines
 	return found, nil
 }
 
@@ -71,31 +69,30 @@ type policy interface {
 
 // algorithm1 is the state of Alg. 1 between two iterations, as a [search.Algorithm].
 type algorithm1 struct {
+	root     string
+	problem  search.Problem
 	config   Config
 	space    space.Space
 	labelled []space.Labelled // the labelled part 𝒜 of 𝒞
 
-	nac       comparator.Comparator
+	nac       comparator.Comparator // nil before the first iteration
 	policy    policy
 	pseudo    []comparator.Pair // the pseudo-labelled part of 𝒞
 	baselines []space.Arch      // ℬ, with the best of Alg. 2 last
 	baseline  space.Arch        // β of the reward: with the curriculum, the last of ℬ
 }
 
-// initialise does lines 2 and 3, and the first, full training of NAC (line 7).
-func initialise(ctx context.Context, root string, p search.Problem, config Config, labelled []space.Labelled) (*algorithm1, error) {
-	s := p.Benchmark.Space()
-	trained, err := comparator.Train(ctx, root, comparator.Training{
-		Backend: p.Backend, Space: s, Labelled: labelled, Config: config.comparator(), Watch: p.Watch.Stage("comparator, epoch"),
-	})
-	if err != nil {
-		return nil, err
+// initialise does lines 2 and 3.
+func initialise(root string, p search.Problem, config Config, labelled []space.Labelled) (*algorithm1, error) {
+	if p.Backend == nil {
+		return nil, fmt.Errorf("ctnas: the problem has no Backend, as engine.Open gives it, to train on")
 	}
+	s := p.Benchmark.Space()
 	policy, err := controller.New(p.Backend, s.Decisions(), config.Controller)
 	if err != nil {
 		return nil, err
 	}
-	return &algorithm1{config: config, space: s, labelled: labelled, nac: trained.Comparator, policy: policy}, nil
+	return &algorithm1{root: root, problem: p, config: config, space: s, labelled: labelled, policy: policy}, nil
 }
 
 // Best returns the last of ℬ.
@@ -105,7 +102,7 @@ func (a *algorithm1) Best() space.Arch { return a.baselines[len(a.baselines)-1] 
 func (a *algorithm1) Step(ctx context.Context, t int) (map[string]float64, error) {
 	c := a.config
 	if t == 0 {
-		if err := a.begin(); err != nil {
+		if err := a.begin(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -131,8 +128,19 @@ func (a *algorithm1) Step(ctx context.Context, t int) (map[string]float64, error
 	return values, a.updateBaseline(rng, samples, values)
 }
 
-// begin does lines 4 and 5: the first baseline is the policy's.
-func (a *algorithm1) begin() (err error) {
+// begin does the first, full training of NAC (line 7), which depends on nothing that comes between, and lines 4
+// and 5: the first baseline is the policy's.
+func (a *algorithm1) begin(ctx context.Context) (err error) {
+	if a.nac == nil {
+		trained, err := comparator.Train(ctx, a.root, comparator.Training{
+			Backend: a.problem.Backend, Space: a.space, Labelled: a.labelled, Config: a.config.comparator(),
+			Watch: a.problem.Watch.Stage("comparator, epoch"),
+		})
+		if err != nil {
+			return err
+		}
+		a.nac = trained.Comparator
+	}
 	a.baselines, err = a.draw(engine.Stream(a.config.Seed, "search: first baseline", 0), 1)
 	if err == nil {
 		a.baseline = a.Best()
@@ -259,6 +267,9 @@ func (a *algorithm1) Restore(state []byte) error {
 	var s saved
 	err := train.DecodeState(state, &s)
 	if err != nil {
+		return err
+	}
+	if a.nac, err = a.config.comparator().New(a.problem.Backend, a.space); err != nil {
 		return err
 	}
 	if err = a.nac.Restore(s.NAC); err != nil {

@@ -8,7 +8,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,6 +24,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 	"github.com/ctnas/ctnas/ctnaslib/train"
+	"github.com/ctnas/ctnas/ctnaslib/train/traintest"
 )
 
 func toyProblem(t testing.TB) search.Problem {
@@ -101,7 +101,7 @@ func TestBaselineRules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := initialise(context.Background(), t.TempDir(), p, c.withSeed(), labelled)
+		a, err := initialise(t.TempDir(), p, c.withSeed(), labelled)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,14 +170,10 @@ func TestInterruptAndResume(t *testing.T) {
 	}
 }
 
-// killedRoot names, in the environment of a test process that is about to be
-// killed, the folder it is to search in.
-const killedRoot = "CTNAS_TEST_KILLED_ROOT"
-
 // A search in another process is killed at random moments until it is through, and
 // must end like one that nobody touched.
 func TestKillAndResume(t *testing.T) {
-	if root := os.Getenv(killedRoot); root != "" {
+	if root := traintest.Root(); root != "" {
 		mustSearch(t, root, small(6))
 		return
 	}
@@ -187,29 +183,10 @@ func TestKillAndResume(t *testing.T) {
 	want := summary(mustSearch(t, t.TempDir(), small(6)))
 	root := t.TempDir()
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
-	kills := 0
-	for {
-		command := exec.Command(os.Args[0], "-test.run=^TestKillAndResume$")
-		command.Env = append(os.Environ(), killedRoot+"="+root)
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
-		// Ever later, so that the search gets through in the end.
-		delay := time.Duration(kills)*60*time.Millisecond + time.Duration(rng.Int64N(int64(300*time.Millisecond)))
-		kill := time.AfterFunc(delay, func() { command.Process.Kill() })
-		err := command.Wait()
-		if kill.Stop() || err == nil {
-			if err != nil {
-				t.Fatalf("after %d kills: %v", kills, err)
-			}
-			break
-		}
-		kills++
-	}
-	t.Logf("killed %d times", kills)
-	if kills == 0 {
-		t.Error("the search was never killed")
-	}
+	// Ever later, so that the search gets through in the end.
+	kills := traintest.Kill(t, root, func(kills int) time.Duration {
+		return time.Duration(kills)*60*time.Millisecond + time.Duration(rng.Int64N(int64(300*time.Millisecond)))
+	})
 	if got := summary(mustSearch(t, root, small(6))); got != want {
 		t.Errorf("after %d kills:\n%s\nwant\n%s", kills, got, want)
 	}
@@ -421,5 +398,22 @@ func TestOwnComparator(t *testing.T) {
 	}
 	if got := mustSearch(t, root, c); got.Status != rundir.Resumed || summary(got) != summary(want) {
 		t.Errorf("%s, it led to\n%s\nwant\n%s", got.Status, summary(got), summary(want))
+	}
+}
+
+// A search that was finished needs the run directory of NAC's first training no more.
+func TestLoadedWithoutTheFirstTraining(t *testing.T) {
+	root := t.TempDir()
+	want := mustSearch(t, root, small(3))
+	first, err := filepath.Glob(filepath.Join(root, "nac-*"))
+	if err != nil || len(first) != 1 {
+		t.Fatalf("NAC's run directories are %v (%v), want one", first, err)
+	}
+	if err := os.RemoveAll(first[0]); err != nil {
+		t.Fatal(err)
+	}
+	got := mustSearch(t, root, small(3))
+	if _, err := os.Stat(first[0]); got.Status != rundir.Loaded || summary(got) != summary(want) || !os.IsNotExist(err) {
+		t.Errorf("%s, and NAC was trained again (%v):\n%s\nwant\n%s", got.Status, err == nil, summary(got), summary(want))
 	}
 }

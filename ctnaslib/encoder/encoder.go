@@ -14,8 +14,9 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
-// Encoder is a network that turns architectures into features: a [GCN] or an [MLP].
-// Encoders are plain values, which can be compared.
+// Encoder is a network that turns architectures into features: a [GCN], an [MLP], or one's own. An
+// encoder is a plain value, which is stored with every run: what its features depend on stands in its
+// exported fields, a version of its code among them, so that no stored result of another is taken.
 type Encoder interface {
 	// Check reports what is wrong with the description.
 	Check() error

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/internal/toy"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/ctnas/ctnas/ctnaslib/train/traintest"
 )
 
 // versioned is a trainedBenchmark with a version.
@@ -184,13 +184,9 @@ func TestFileOfLabels(t *testing.T) {
 	}
 }
 
-// killedLabels names, in the environment of a test process that is about to be killed, the folder
-// it is to buy labels in; it writes a line to the file "asked" there before each.
-const killedLabels = "CTNAS_TEST_KILLED_LABELS"
-
 // A process that is killed while it buys loses at most the label that it was asking for.
 func TestKilledWhileBuying(t *testing.T) {
-	if root := os.Getenv(killedLabels); root != "" {
+	if root := traintest.Root(); root != "" {
 		b := &toy.Trained{Takes: 15 * time.Millisecond, Of: func(a space.Arch) (float64, error) {
 			file, err := os.OpenFile(filepath.Join(root, "answered"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 			if err != nil {
@@ -206,22 +202,7 @@ func TestKilledWhileBuying(t *testing.T) {
 		return
 	}
 	root := t.TempDir()
-	kills := 0
-	for {
-		command := exec.Command(os.Args[0], "-test.run=^TestKilledWhileBuying$")
-		command.Env = append(os.Environ(), killedLabels+"="+root)
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
-		kill := time.AfterFunc(time.Duration(150+40*kills)*time.Millisecond, func() { command.Process.Kill() })
-		if err := command.Wait(); kill.Stop() || err == nil {
-			if err != nil {
-				t.Fatal(err)
-			}
-			break
-		}
-		kills++
-	}
+	kills := traintest.Kill(t, root, func(kills int) time.Duration { return time.Duration(150+40*kills) * time.Millisecond })
 	text, err := os.ReadFile(filepath.Join(root, "answered"))
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 )
 
 // Table is a [Benchmark] of labels of one's own. It is safe for concurrent use.
@@ -16,6 +17,7 @@ type Table struct {
 	source   string
 	labelled []Labelled
 	position map[string]int // by ID
+	version  func() string
 }
 
 var _ Versioned = (*Table)(nil)
@@ -24,13 +26,26 @@ var _ Versioned = (*Table)(nil)
 // The error names a label that is not in [0, 1], and an architecture that is there twice with different
 // labels.
 func NewTable(s Space, source string, labelled []Labelled) (*Table, error) {
-	t := &Table{space: s, source: source, position: make(map[string]int, len(labelled))}
+	t := newTable(s, source)
 	for _, l := range labelled {
 		if err := t.add(l); err != nil {
 			return nil, fmt.Errorf("space: %w", err)
 		}
 	}
 	return t, nil
+}
+
+// newTable makes a table without labels. Its version is worked out once, when all are there.
+func newTable(s Space, source string) *Table {
+	t := &Table{space: s, source: source, position: make(map[string]int)}
+	t.version = sync.OnceValue(func() string {
+		h := fnv.New64a()
+		for _, l := range t.labelled {
+			fmt.Fprintln(h, l.Arch, l.Accuracy)
+		}
+		return fmt.Sprintf("%d labels, digest %x", len(t.labelled), h.Sum64())
+	})
+	return t
 }
 
 func (t *Table) add(l Labelled) error {
@@ -67,7 +82,7 @@ func ReadTable(s Space, source string, r io.Reader) (*Table, error) {
 	if !ok || !both {
 		return nil, fmt.Errorf("space: the table needs columns called architecture and accuracy, not %q", header)
 	}
-	t := &Table{space: s, source: source, position: make(map[string]int)}
+	t := newTable(s, source)
 	for {
 		fields, err := lines.Read()
 		if errors.Is(err, io.EOF) {
@@ -109,13 +124,7 @@ func (t *Table) Space() Space { return t.space }
 func (t *Table) Source() string { return t.source }
 
 // Version returns a digest of all labels.
-func (t *Table) Version() string {
-	h := fnv.New64a()
-	for _, l := range t.labelled {
-		fmt.Fprintln(h, l.Arch, l.Accuracy)
-	}
-	return fmt.Sprintf("%d labels, digest %x", len(t.labelled), h.Sum64())
-}
+func (t *Table) Version() string { return t.version() }
 
 // Sample draws n distinct architectures of the table.
 func (t *Table) Sample(rng *rand.Rand, n int) ([]Arch, error) {

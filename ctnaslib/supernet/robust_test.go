@@ -33,7 +33,7 @@ func TestKillAndResume(t *testing.T) {
 		t.Skip("starts many processes")
 	}
 	want, root := train(t.TempDir()), t.TempDir()
-	traintest.Kill(t, root, 300*time.Millisecond)
+	traintest.Kill(t, root, func(kills int) time.Duration { return time.Duration(kills+1) * 300 * time.Millisecond })
 	if !sameVariables(want.Net, train(root).Net) {
 		t.Error("the weights differ after the kills")
 	}

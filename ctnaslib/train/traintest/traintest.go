@@ -1,4 +1,4 @@
-// Package traintest kills a training, as a machine that goes down does, for the tests that it leads to the same in the
+// Package traintest kills a training or a search, as a machine that goes down does, for the tests that it leads to the same in the
 // end.
 package traintest
 
@@ -9,25 +9,25 @@ import (
 	"time"
 )
 
-// rootVariable names, in the environment of a test process that is to be killed, the folder to train in.
+// rootVariable names, in the environment of a test process that is to be killed, the folder to work in.
 const rootVariable = "CTNAS_TEST_KILLED_ROOT"
 
-// Root returns the folder in which a test trains that was started by [Kill], and then returns at once; it is empty in
+// Root returns the folder in which a test works that was started by [Kill], and then returns at once; it is empty in
 // the test that calls Kill.
 func Root() string { return os.Getenv(rootVariable) }
 
 // Kill starts the calling test in processes of its own, one after the other, with [Root] as their folder, and kills
-// each, the first after a step, and every other a step later than the one before it, until one gets through. It fails
-// the test if that is the first one, or if a process ends with an error.
-func Kill(t *testing.T, root string, step time.Duration) {
+// each after a delay, which is to grow with the number of kills before it, until one gets through. It returns how many
+// were killed, and fails the test if none was, or if a process ends with an error.
+func Kill(t *testing.T, root string, delay func(kills int) time.Duration) (kills int) {
 	t.Helper()
-	for kills := 0; ; kills++ {
+	for ; ; kills++ {
 		child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
 		child.Env = append(os.Environ(), rootVariable+"="+root)
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		kill := time.AfterFunc(time.Duration(kills+1)*step, func() { child.Process.Kill() })
+		kill := time.AfterFunc(delay(kills), func() { child.Process.Kill() })
 		err := child.Wait()
 		if inTime := kill.Stop(); !inTime && err != nil {
 			continue // it was killed
@@ -36,8 +36,8 @@ func Kill(t *testing.T, root string, step time.Duration) {
 			t.Fatalf("after %d kills: %v", kills, err)
 		}
 		if t.Logf("killed %d times", kills); kills == 0 {
-			t.Error("the training was never killed")
+			t.Error("it was never killed")
 		}
-		return
+		return kills
 	}
 }
