@@ -60,23 +60,20 @@ func (d Data) heldOut(rng *rand.Rand, n int, exclude []space.Arch) ([]space.Arch
 	if d.HeldOut != nil {
 		return d.HeldOut(rng, n, exclude)
 	}
-	taken := make(map[string]bool, len(exclude))
+	const patience = 10_000 // draws in a row of what is taken
+	taken := make(map[string]bool, len(exclude)+n)
 	for _, a := range exclude {
 		taken[a.ID()] = true
 	}
 	var others []space.Arch
-	for count := n + len(exclude); count > len(exclude) && others == nil; count = (count + len(exclude)) / 2 {
-		archs, err := d.Benchmark.Sample(rng, count)
+	for repeats := 0; len(others) < n && repeats < patience; repeats++ {
+		one, err := d.Benchmark.Sample(rng, 1)
 		if err != nil {
-			if count == len(exclude)+1 {
-				return nil, nil, err
-			}
-			continue // a small benchmark
+			return nil, nil, err
 		}
-		for _, a := range archs {
-			if len(others) < n && !taken[a.ID()] {
-				others = append(others, a)
-			}
+		if id := one[0].ID(); !taken[id] {
+			taken[id] = true
+			others, repeats = append(others, one[0]), 0
 		}
 	}
 	return d.reported(others)

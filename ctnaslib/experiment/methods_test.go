@@ -175,3 +175,32 @@ func TestResultsSayWhatComputedThem(t *testing.T) {
 		t.Errorf("the algorithms are %s", got)
 	}
 }
+
+// Data that is a table of labels alone holds out what a search has not bought, as far as there is anything.
+func TestHeldOutOfASmallTable(t *testing.T) {
+	b := counted{nasbench101.Space{}}
+	archs, err := b.Sample(rand.New(rand.NewPCG(1, 1)), 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	labelled := make([]space.Labelled, len(archs))
+	for i, a := range archs {
+		labelled[i].Arch = a
+		labelled[i].Accuracy, _ = b.Validation(a)
+	}
+	table, err := space.NewTable(nasbench101.Space{}, "proxy", labelled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bought, want := range map[int]int{0: 20, 10: 20, 25: 5, 30: 0} {
+		others, accuracies, err := Data{Benchmark: table}.heldOut(rand.New(rand.NewPCG(2, 2)), 20, archs[:bought])
+		if err != nil || len(others) != want || len(accuracies) != want {
+			t.Errorf("of 30, of which %d were bought, %d are held out (%v), want %d", bought, len(others), err, want)
+		}
+		for i, a := range others {
+			if known, _ := b.Validation(a); known != accuracies[i] || slices.Contains(archs[:bought], a) {
+				t.Errorf("%v is held out with %g", a, accuracies[i])
+			}
+		}
+	}
+}
