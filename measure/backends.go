@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
-	"github.com/ctnas/ctnas/ctnaslib/ctnas"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/report"
 	"github.com/ctnas/ctnas/internal/install"
@@ -54,7 +53,6 @@ func measureBackends(ctx context.Context, out io.Writer) error {
 		steps.Training("Quick", comparator.Quick()),
 		steps.Training("Paper", comparator.Paper()),
 		steps.Scoring(1000),
-		steps.Policy(ctnas.Quick().PolicyBatch),
 	} {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -5,28 +5,15 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/gomlx/compute"
-	. "github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/core/tensors"
-	"github.com/gomlx/gomlx/ml/model"
-
-	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/space/darts"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
-
-func backend(t testing.TB) compute.Backend {
-	t.Helper()
-	b, err := engine.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // toy has sequences of one or two decisions: choice 1 of the first ends at once,
 // choice 0 leads to a pointer of which only 0 and 2 are open.
@@ -43,22 +30,39 @@ func toy() *space.Decisions {
 
 func newToy(t testing.TB, config Config) *Controller {
 	t.Helper()
-	c, err := New(backend(t), toy(), config)
+	c, err := New(toy(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func set(t testing.TB, c *Controller, name string, values ...float32) {
+// numbers returns the weights of a policy by their names.
+func numbers(c *Controller) map[string][]float64 {
+	all := make(map[string][]float64)
+	for _, w := range c.network.θ.all {
+		all[w.name] = w.values
+	}
+	return all
+}
+
+// set sets weights of a policy.
+func set(t testing.TB, c *Controller, name string, values ...float64) {
 	t.Helper()
-	v := c.store.GetVariable("/" + scopePolicy + "/" + name)
-	if v == nil {
-		t.Fatalf("no variable %s", name)
+	if copy(numbers(c)[name], values) != len(values) {
+		t.Fatalf("there are %d weights %s, not %d", len(numbers(c)[name]), name, len(values))
 	}
-	if err := v.SetValue(tensors.FromFlatDataAndDimensions(values, v.Shape().Dimensions...)); err != nil {
-		t.Fatal(err)
+	c.stale = true
+}
+
+// setAll sets all weights of a policy.
+func setAll(c *Controller, value float64) {
+	for _, values := range numbers(c) {
+		for i := range values {
+			values[i] = value
+		}
 	}
+	c.stale = true
 }
 
 // The LSTM with one hidden unit, worked out with scalars.
@@ -66,10 +70,11 @@ func TestLogProbByHand(t *testing.T) {
 	config := Default()
 	config.Hidden = 1
 	c := newToy(t, config)
-	set(t, c, nameEmbeddings, 0.5, -0.7, 0, 0.3, 0.9, -1.1) // of kind 0, then of kind 1
-	set(t, c, nameInput, 0.2, -0.4, 0.8, 0.6)               // gates: in, forget, out, update
-	set(t, c, nameRecurrent, -0.3, 0.5, -0.9, 0.7)
-	set(t, c, nameLSTMBias, 0.1, 0.2, 0.4, 0.3)
+	set(t, c, "embeddings_0", 0.5, -0.7, 0)
+	set(t, c, "embeddings_1", 0.3, 0.9, -1.1)
+	set(t, c, "lstm_input_0", 0.2, -0.4, 0.8, 0.6) // gates: in, forget, out, update
+	set(t, c, "lstm_recurrent_0", -0.3, 0.5, -0.9, 0.7)
+	set(t, c, "lstm_bias_0", 0.1, 0.2, 0.4, 0.3)
 	set(t, c, "head_0", 1.5, -2, 9) // the third choice does not exist
 	set(t, c, "head_bias_0", 0.25, -0.5, 9)
 	set(t, c, "point_keys_1", 0.8)
@@ -112,15 +117,11 @@ func TestLogProbByHand(t *testing.T) {
 // predecessors among 1, 2, 3 and 4 vertices; 3 operations three times; and 10 ends of
 // edges among 5 vertices.
 func TestUniformPolicyOnACell(t *testing.T) {
-	c, err := New(backend(t), nasbench101.Space{}.Decisions(), Default())
+	c, err := New(nasbench101.Space{}.Decisions(), Default())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for v := range c.store.IterVariables() {
-		if err := v.SetValue(tensors.FromScalarAndDimensions(float32(0), v.Shape().Dimensions...)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	setAll(c, 0)
 	logProb, entropy, err := c.LogProb([][]int{{2, 0, 0, 1, 2, 0, 1, 2, 3, 4, 2, 2, 1, 0, 1, 4, 3, 4}})
 	if err != nil {
 		t.Fatal(err)
@@ -131,61 +132,123 @@ func TestUniformPolicyOnACell(t *testing.T) {
 	}
 }
 
+// The gradient is that of the loss by differences, of each weight: in the toy space, in that of a space whose
+// parts have an LSTM each, and in a real one.
 func TestGradientIsFiniteDifference(t *testing.T) {
-	config := Default()
-	config.Hidden, config.InitRange, config.EntropyBonus = 3, 0.8, 0.1
-	c := newToy(t, config)
-	sequences, rewards := [][]int{{0, 2}, {1}, {0, 0}}, []float32{0.9, 0.2, 0.4}
-	choices, states, err := c.walk(sequences)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for v := range c.store.IterVariables() {
-		names = append(names, v.Path())
-	}
-	// The loss, and its gradient to every weight.
-	exec, err := model.NewExec(backend(t), c.store, func(root *model.Scope, inputs []*Node) []*Node {
-		out := c.evaluateGraph(root, inputs[:2])
-		loss := c.loss(out[0], out[1], inputs[2])
-		var weights []*Node
-		for _, name := range names {
-			weights = append(weights, c.store.GetVariable(name).NodeValue(loss))
-		}
-		return append([]*Node{loss}, Gradient(loss, weights...)...)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	evaluate := func() []*tensors.Tensor {
-		out, err := exec.Call(choices, states, tensors.FromFlatDataAndDimensions(slices.Clone(rewards), 3))
+	twoParts := toy()
+	twoParts.Kinds[1].Part = 1
+	for name, d := range map[string]*space.Decisions{"toy": toy(), "two parts": twoParts, "cells": nasbench101.Space{}.Decisions()} {
+		config := Default()
+		config.Hidden, config.InitRange, config.EntropyBonus = 3, 0.8, 0.1
+		c, err := New(d, config)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return out
-	}
-	loss := func() float64 { return float64(tensors.ToScalar[float32](evaluate()[0])) }
-	gradients := evaluate()[1:]
-	const step = 1e-2
-	for i, name := range names {
-		v := c.store.GetVariable(name)
-		weights := tensors.MustCopyFlatData[float32](v.MustValue())
-		gradient := tensors.MustCopyFlatData[float32](gradients[i])
-		for k := range weights {
-			shifted := func(by float32) float64 {
-				moved := slices.Clone(weights)
-				moved[k] += by
-				if err := v.SetValue(tensors.FromFlatDataAndDimensions(moved, v.Shape().Dimensions...)); err != nil {
+		rng := rand.New(rand.NewPCG(1, 2))
+		var sequences [][]int
+		var rewards []float64
+		for range 2*maxGroups + 3 {
+			sequences, rewards = append(sequences, d.Walk(rng)), append(rewards, rng.NormFloat64())
+		}
+		for range 2 { // the second time, room is used again
+			gradient, _, err := c.differentiate(sequences, rewards)
+			if err != nil {
+				t.Fatal(err)
+			}
+			loss := func() float64 {
+				logProb, entropy, err := c.LogProb(sequences)
+				if err != nil {
 					t.Fatal(err)
 				}
-				return loss()
+				loss := 0.0
+				for i, reward := range rewards {
+					loss -= (reward*logProb[i] + config.EntropyBonus*entropy[i]) / float64(len(rewards))
+				}
+				return loss
 			}
-			want := (shifted(step) - shifted(-step)) / (2 * step)
-			shifted(0)
-			if got := float64(gradient[k]); math.Abs(got-want) > 2e-4 {
-				t.Errorf("%s[%d]: gradient %.5f, finite difference %.5f", name, k, got, want)
+			const step = 1e-5
+			for k, w := range c.network.θ.all {
+				for i, value := range w.values {
+					shifted := func(by float64) float64 {
+						w.values[i], c.stale = value+by, true
+						return loss()
+					}
+					want := (shifted(step) - shifted(-step)) / (2 * step)
+					shifted(0)
+					if got := gradient.all[k].values[i]; math.Abs(got-want) > 1e-8 {
+						t.Errorf("%s: %s[%d]: gradient %.10f, finite difference %.10f", name, w.name, i, got, want)
+					}
+				}
 			}
 		}
+	}
+}
+
+// What a policy computes does not depend on how many sequences it is asked for at once, but for the order of sums, nor
+// on the number of processors.
+func TestGroups(t *testing.T) {
+	config := Default()
+	config.Hidden = 6
+	c := newCells(t, config)
+	all, err := c.Sample(rand.New(rand.NewPCG(1, 1)), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	together, _, err := c.LogProb(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, sequence := range all {
+		alone, _, err := c.LogProb([][]int{sequence})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if alone[0] != together[i] {
+			t.Errorf("sequence %d: %g alone, %g together", i, alone[0], together[i])
+		}
+	}
+	rewards := make([]float64, len(all))
+	for i := range rewards {
+		rewards[i] = float64(i%7) / 7
+	}
+	var want []byte
+	for _, processors := range []int{runtime.NumCPU(), 1} {
+		old := runtime.GOMAXPROCS(processors)
+		c := newCells(t, config)
+		_, err := c.Reinforce(all, rewards)
+		runtime.GOMAXPROCS(old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want != nil && !bytes.Equal(got, want) {
+			t.Error("it learned something else on one processor")
+		}
+		want = got
+	}
+}
+
+// Each part of a sequence is decided by a network of its own, which does not hear of the parts before.
+func TestParts(t *testing.T) {
+	config := Default()
+	config.Hidden, config.InitRange = 8, 1
+	d := darts.Space{}.Decisions()
+	c, err := New(d, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	a, b := d.Walk(rng), d.Walk(rng)
+	half := len(a) / 2
+	logProb, _, err := c.LogProb([][]int{a, b, slices.Concat(a[:half], b[half:]), slices.Concat(b[:half], a[half:])})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := logProb[2]+logProb[3], logProb[0]+logProb[1]; math.Abs(got-want) > 1e-9 {
+		t.Errorf("two genotypes have the log-probability %.6f, with their reduction cells exchanged %.6f", want, got)
 	}
 }
 
@@ -252,7 +315,7 @@ func TestReinforceFindsTheReward(t *testing.T) {
 
 func TestSamplesDecode(t *testing.T) {
 	d := nasbench101.Space{}.Decisions()
-	c, err := New(backend(t), d, Default())
+	c, err := New(d, Default())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,14 +382,14 @@ func TestErrors(t *testing.T) {
 	if _, err := c.Reinforce([][]int{{1}}, nil); err == nil {
 		t.Error("a step without rewards has no error")
 	}
-	if _, err := New(backend(t), toy(), Config{}); err == nil {
+	if _, err := New(toy(), Config{}); err == nil {
 		t.Error("an empty configuration has no error")
 	}
 }
 
 // One iteration of the authors' schedule: one sample, one step.
 func BenchmarkIteration(b *testing.B) {
-	c, err := New(backend(b), nasbench101.Space{}.Decisions(), Default())
+	c, err := New(nasbench101.Space{}.Decisions(), Default())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -339,49 +402,5 @@ func BenchmarkIteration(b *testing.B) {
 		if _, err := c.Reinforce(sequences, []float64{0.5}); err != nil {
 			b.Fatal(err)
 		}
-	}
-}
-
-// A policy with the graphs of one that was released is as new.
-func TestRelease(t *testing.T) {
-	d := nasbench101.Space{}.Decisions()
-	config := Default()
-	config.Hidden, config.Seed = 5, 1
-	train := func(c *Controller) []byte {
-		rng := rand.New(rand.NewPCG(1, 2))
-		for range 3 {
-			sequences, err := c.Sample(rng, 2)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := c.Reinforce(sequences, []float64{0.9, 0.1}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		state, err := c.Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return state
-	}
-	create := func(seed uint64) *Controller {
-		config.Seed = seed
-		c, err := New(backend(t), d, config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	want := train(create(1))
-	first := create(2)
-	train(first)
-	graphs := first.programs
-	first.Release()
-	again := create(1)
-	if again.programs != graphs {
-		t.Fatal("the graphs of the released policy were not used")
-	}
-	if got := train(again); !bytes.Equal(got, want) {
-		t.Error("a policy with the graphs of another learned something else")
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/ctnas/ctnas/ctnaslib/controller"
-	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
@@ -16,14 +15,9 @@ func Example() {
 	for state := range decisions.Steps {
 		decisions.States = append(decisions.States, space.State{Next: slices.Repeat([]int{state + 1}, 4)})
 	}
-	backend, err := engine.Open()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
 	config := controller.Default()
 	config.Hidden, config.LearningRate = 16, 2e-2
-	policy, err := controller.New(backend, decisions, config)
+	policy, err := controller.New(decisions, config)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -2,12 +2,11 @@ package controller
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
-
-	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
@@ -26,15 +25,6 @@ func TestDefaultIsTheAuthors(t *testing.T) {
 	}
 }
 
-// weights of a policy, by the names of its variables.
-func weights(c *Controller) map[string][]float64 {
-	all := make(map[string][]float64)
-	for v := range c.store.RootScope().At(scopePolicy).IterVariables() {
-		all[v.Name()] = float64s(v.MustValue())
-	}
-	return all
-}
-
 // The weights of a new policy are uniform in ±InitRange, and of Hidden units.
 func TestInitialWeights(t *testing.T) {
 	for _, scale := range []float64{0.1, 2} {
@@ -43,7 +33,7 @@ func TestInitialWeights(t *testing.T) {
 		c := newToy(t, config)
 		var squares, largest float64
 		n := 0
-		for _, values := range weights(c) {
+		for _, values := range numbers(c) {
 			for _, v := range values {
 				squares += v * v
 				largest = max(largest, math.Abs(v))
@@ -57,7 +47,7 @@ func TestInitialWeights(t *testing.T) {
 		if got := squares / float64(n) / scale / scale; math.Abs(got-1./3) > 0.02 {
 			t.Errorf("InitRange %g: the mean square is %.3f of the range's, want 1/3", scale, got)
 		}
-		if got := len(weights(c)[nameRecurrent]); got != 4*32*32 {
+		if got := len(numbers(c)["lstm_recurrent_0"]); got != 4*32*32 {
 			t.Errorf("the recurrent matrix has %d weights", got)
 		}
 	}
@@ -84,8 +74,8 @@ func times(x, matrix []float64, columns int) []float64 {
 // step is one step of the LSTM, its gates in, forget, out, update.
 func (b byHand) step(x, h, cell []float64) (newH, newCell []float64) {
 	n := b.config.Hidden
-	fromX, fromH := times(x, b.w[nameInput], 4*n), times(h, b.w[nameRecurrent], 4*n)
-	gate := func(k, i int) float64 { return fromX[k*n+i] + fromH[k*n+i] + b.w[nameLSTMBias][k*n+i] }
+	fromX, fromH := times(x, b.w["lstm_input_0"], 4*n), times(h, b.w["lstm_recurrent_0"], 4*n)
+	gate := func(k, i int) float64 { return fromX[k*n+i] + fromH[k*n+i] + b.w["lstm_bias_0"][k*n+i] }
 	σ := func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 	for i := range n {
 		c := σ(gate(1, i))*cell[i] + σ(gate(0, i))*math.Tanh(gate(3, i))
@@ -111,7 +101,7 @@ func decide(logits map[int]float64, taken int) (logProb, entropy float64) {
 // logProb is log π of a sequence of the toy space, and the entropy on its way.
 func (b byHand) logProb(sequence []int) (logProb, entropy float64) {
 	n := b.config.Hidden
-	embedding := func(kind, choice int) []float64 { return b.w[nameEmbeddings][(kind*3+choice)*n:][:n] }
+	embedding := func(kind, choice int) []float64 { return b.w[fmt.Sprintf("embeddings_%d", kind)][choice*n:][:n] }
 	zero := make([]float64, n)
 	h, cell := b.step(zero, zero, zero)
 	scores := times(h, b.w["head_0"], 3)
@@ -184,7 +174,10 @@ func TestReinforceByHand(t *testing.T) {
 		config := Config{Hidden: 2, InitRange: 0.8, EntropyBonus: 0.3, LearningRate: 0.01, Beta1: 0.6, Beta2: 0.9, WeightDecay: 0.05, Seed: 3}
 		change(&config)
 		c := newToy(t, config)
-		b := byHand{config, weights(c)}
+		b := byHand{config, make(map[string][]float64)}
+		for name, values := range numbers(c) {
+			b.w[name] = slices.Clone(values)
+		}
 		moment1, moment2 := make(map[string][]float64), make(map[string][]float64)
 		for name, values := range b.w {
 			moment1[name], moment2[name] = make([]float64, len(values)), make([]float64, len(values))
@@ -206,7 +199,7 @@ func TestReinforceByHand(t *testing.T) {
 				t.Errorf("%s, step %d: loss %.6f and entropy %.6f, want %.6f and %.6f", name, k+1, step.Loss, step.Entropy, loss, entropy)
 			}
 			gradient, n := b.gradient(batch.sequences, batch.rewards), float64(k+1)
-			got := weights(c)
+			got := numbers(c)
 			for name2, values := range b.w {
 				for i, g := range gradient[name2] {
 					if config.WeightDecay == 0 && math.Abs(g) < 1e-9 {
@@ -240,7 +233,7 @@ func convolutions(a space.Arch) float64 {
 
 func newCells(t testing.TB, config Config) *Controller {
 	t.Helper()
-	c, err := New(backend(t), nasbench101.Space{}.Decisions(), config)
+	c, err := New(nasbench101.Space{}.Decisions(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,12 +305,8 @@ func TestSamplesAreRandom(t *testing.T) {
 	config := Default()
 	config.Hidden = 1
 	c := newToy(t, config)
-	for v := range c.store.IterVariables() {
-		if err := v.SetValue(tensors.FromScalarAndDimensions(float32(0), v.Shape().Dimensions...)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	set(t, c, "head_bias_0", float32(math.Log(3)), 0, 0) // 3 of 4 go on to the pointer
+	setAll(c, 0)
+	set(t, c, "head_bias_0", math.Log(3), 0, 0) // 3 of 4 go on to the pointer
 	const n = 4000
 	sequences, err := c.Sample(rand.New(rand.NewPCG(5, 5)), n)
 	if err != nil {
@@ -381,6 +370,5 @@ func TestPolicyLearns(t *testing.T) {
 		if before > 0.5 || after < 0.8 || learned.Reward < before || learned.Reward > after {
 			t.Errorf("seed %d: from %.3f to %.3f, on the way %.3f; want from about 0.33 to more than 0.8", seed, before, after, learned.Reward)
 		}
-		c.Release()
 	}
 }

@@ -48,7 +48,6 @@ func Search(ctx context.Context, root string, p search.Problem, config Config) (
 	if err != nil {
 		return nil, err
 	}
-	defer a.policy.Release()
 	found, err := search.Run(ctx, root, p, "ctnas", config, config.Iterations, a, labels, &search.Found{Labelled: labelled})
 	if err != nil {
 		return nil, err
@@ -64,7 +63,6 @@ type policy interface {
 	Improve(ctx context.Context, rng *rand.Rand, s space.Space, steps, batch int, reward func([]space.Arch) ([]float64, error)) (controller.Learned, error)
 	Encode() ([]byte, error)
 	Restore(state []byte) error
-	Release()
 }
 
 // algorithm1 is the state of Alg. 1 between two iterations, as a [search.Algorithm].
@@ -88,7 +86,7 @@ func initialise(root string, p search.Problem, config Config, labelled []space.L
 		return nil, fmt.Errorf("ctnas: the problem has no Backend, as engine.Open gives it, to train on")
 	}
 	s := p.Benchmark.Space()
-	policy, err := controller.New(p.Backend, s.Decisions(), config.Controller)
+	policy, err := controller.New(s.Decisions(), config.Controller)
 	if err != nil {
 		return nil, err
 	}

@@ -103,10 +103,9 @@ func RegressionNAS(ctx context.Context, root string, p Problem, config Regressio
 		return nil, err
 	}
 	r := &regressionSearch{config: config, space: s, predictor: trained.Predictor}
-	if r.policy, err = controller.New(p.Backend, s.Decisions(), config.Controller); err != nil {
+	if r.policy, err = controller.New(s.Decisions(), config.Controller); err != nil {
 		return nil, err
 	}
-	defer r.policy.Release()
 	return Run(ctx, root, p, "regressionnas", config, config.Iterations, r, labels, &Found{Labelled: labelled, Ranker: trained.Predictor})
 }
 

@@ -17,6 +17,10 @@ type Kind struct {
 	// Pointer says that a choice is scored by attention over the choices'
 	// embeddings (as for "which earlier node?"), not by a linear layer.
 	Pointer bool
+
+	// Part numbers the parts of a sequence, from 0: a policy decides each by an LSTM of its own, which starts at the
+	// part's first decision. The decisions of a part are one after the other.
+	Part int
 }
 
 // State is a point in the sequence of decisions.
@@ -30,8 +34,7 @@ type State struct {
 
 // Decisions is a finite automaton that describes every sequence of decisions a
 // policy π(α; θ) may take to write down an architecture. Decisions start in
-// state 0 and stop on reaching the end. Because it is a table, a policy can
-// follow it inside a computation graph, for a whole batch at once.
+// state 0 and stop on reaching the end.
 type Decisions struct {
 	Kinds  []Kind
 	States []State

@@ -75,7 +75,7 @@ func TestNewSpace(t *testing.T) {
 		t.Errorf("Kendall's tau is %.3f, %v; want more than 0.6", tau, err)
 	}
 
-	policy, err := controller.New(backend, s.Decisions(), c.Controller)
+	policy, err := controller.New(s.Decisions(), c.Controller)
 	if err != nil {
 		t.Fatal(err)
 	}

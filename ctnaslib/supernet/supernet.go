@@ -86,7 +86,7 @@ func New(backend compute.Backend, data *nn.Data, config Config) (*Supernet, erro
 	if config.Method == ENAS {
 		policy := config.Policy
 		policy.Seed = config.Seed
-		if s.policy, err = controller.New(backend, nasbench101.Space{}.Decisions(), policy); err != nil {
+		if s.policy, err = controller.New(nasbench101.Space{}.Decisions(), policy); err != nil {
 			return nil, err
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/gomlx/compute"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
-	"github.com/ctnas/ctnas/ctnaslib/ctnas"
 	"github.com/ctnas/ctnas/ctnaslib/nn"
 	"github.com/ctnas/ctnas/ctnaslib/supernet"
 	"github.com/ctnas/ctnas/datasets/images"
@@ -35,7 +34,6 @@ func proofSteps() []steps.Step {
 		steps.Training("Paper", comparator.Paper()),
 		steps.Training("Released", comparator.Released()),
 		steps.Scoring(100),
-		steps.Policy(ctnas.Quick().PolicyBatch),
 		{Name: "training step of a cell that convolves", On: convolved},
 	}
 }

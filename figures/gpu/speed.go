@@ -144,10 +144,8 @@ func comparatorSteps(_ context.Context, w *worker) error {
 	all := []steps.Step{
 		steps.Training("Quick", comparator.Quick()),
 		steps.Scoring(w.cells),
-		steps.Policy(ctnas.Released().PolicyBatch),
 		steps.Training("Released", comparator.Released()),
 		steps.Training("Paper", comparator.Paper()),
-		steps.Policy(ctnas.Quick().PolicyBatch),
 	}
 	if w.small {
 		all = all[:3]

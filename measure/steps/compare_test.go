@@ -16,7 +16,7 @@ func TestCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []Step{Training("Quick", comparator.Quick()), Scoring(10), Policy(4)} {
+	for _, s := range []Step{Training("Quick", comparator.Quick()), Scoring(10)} {
 		if d, err := s.Compare(backend, backend); err != nil || d.Difference != 0 || d.First[0] <= 0 || d.First[1] <= 0 {
 			t.Errorf("%s differs from itself by %+v (%v)", s.Name, d, err)
 		}

@@ -9,7 +9,6 @@ import (
 	"github.com/gomlx/compute"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
-	"github.com/ctnas/ctnas/ctnaslib/controller"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
@@ -49,33 +48,6 @@ func Scoring(n int) Step {
 		}
 		nac, err := comparator.New(b, nasbench101.Space{}, comparator.Quick())
 		return func() ([]float64, error) { return nac.Utilities(archs) }, err
-	}}
-}
-
-// Policy returns one step of REINFORCE on a batch of so many cells; its numbers are the loss and the
-// entropy.
-func Policy(batch int) Step {
-	return Step{fmt.Sprintf("controller step, %d cells", batch), func(b compute.Backend) (func() ([]float64, error), error) {
-		decisions := nasbench101.Space{}.Decisions()
-		rng := rand.New(rand.NewPCG(1, 0))
-		sequences := make([][]int, batch)
-		rewards := make([]float64, len(sequences))
-		for i := range sequences {
-			for at := 0; at != decisions.End(); {
-				next := decisions.States[at].Next
-				choice := rng.IntN(len(next))
-				if next[choice] != space.Forbidden {
-					sequences[i] = append(sequences[i], choice)
-					at = next[choice]
-				}
-			}
-			rewards[i] = rng.Float64()
-		}
-		pi, err := controller.New(b, decisions, controller.Default())
-		return func() ([]float64, error) {
-			s, err := pi.Reinforce(sequences, rewards)
-			return []float64{s.Loss, s.Entropy}, err
-		}, err
 	}}
 }
 

@@ -86,7 +86,7 @@ const decisionsPerNode = 4
 
 // Decisions describes a genotype as 32 decisions: for each node of the normal cell, then of the reduction cell, a
 // predecessor and the operation on it, then another predecessor and the operation on it. The second predecessor
-// cannot be the first. Each cell has kinds of decisions of its own, as the authors' code has a controller for each. A
+// cannot be the first. Each cell is a part of its own, as the authors' code has a controller for each. A
 // policy that decides uniformly samples uniformly.
 func (Space) Decisions() *space.Decisions { return decisions }
 
@@ -94,10 +94,10 @@ var decisions = newDecisions()
 
 func newDecisions() *space.Decisions {
 	d := &space.Decisions{Steps: 2 * Nodes * decisionsPerNode}
-	for _, cell := range cellNames {
+	for c, cell := range cellNames {
 		d.Kinds = append(d.Kinds,
-			space.Kind{Name: cell + " predecessor", Choices: Inputs + Nodes - 1, Pointer: true},
-			space.Kind{Name: cell + " operation", Choices: int(numOps)})
+			space.Kind{Name: cell + " predecessor", Choices: Inputs + Nodes - 1, Pointer: true, Part: c},
+			space.Kind{Name: cell + " operation", Choices: int(numOps), Part: c})
 	}
 	for c := range cellNames {
 		from, op := kindsPerCell*c+kindFrom, kindsPerCell*c+kindOp
