@@ -45,6 +45,7 @@ type options struct {
 	rehearse        bool
 	python, authors string // both or none
 	seeds           int    // of Table 1; 0: the peers are measured
+	methods         string // of Table 1, a regular expression
 }
 
 func run(ctx context.Context, args []string) error {
@@ -55,6 +56,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.python, "python", "", "a Python with torch, to run the authors' code")
 	flags.StringVar(&o.authors, "authors", "", "a checkout of the authors' repository")
 	flags.IntVar(&o.seeds, "table1", 0, "measure Table 1 with so many seeds instead")
+	flags.StringVar(&o.methods, "methods", fiveMethods, "a regular expression: of Table 1 only methods whose names match")
 	table := flags.String("table", "", "only make table.md again from the result.json in this folder")
 	job := flags.String("job", "", "for the program itself: what to measure in this process")
 	if err := flags.Parse(args); err != nil {
@@ -120,7 +122,8 @@ type job struct {
 	Part     string `json:"part"`   // a name of partSpeed
 	Folder   string `json:"folder"` // for what the process writes; not there yet
 	Rehearse bool   `json:"rehearse"`
-	Seeds    int    `json:"seeds"` // of Table 1
+	Seeds    int    `json:"seeds"`   // of Table 1
+	Methods  string `json:"methods"` // of Table 1, a regular expression
 }
 
 // The parts that this program's own processes measure.

@@ -37,7 +37,7 @@ func (o options) own(name, part string, environ []string) peer {
 		if err != nil {
 			return nil, err
 		}
-		text, err := json.Marshal(job{Part: part, Folder: folder, Rehearse: o.rehearse, Seeds: o.seeds})
+		text, err := json.Marshal(job{Part: part, Folder: folder, Rehearse: o.rehearse, Seeds: o.seeds, Methods: o.methods})
 		if err != nil {
 			return nil, err
 		}

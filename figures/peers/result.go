@@ -115,12 +115,20 @@ func readResult(folder string) (*result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read a result: %w", err)
 	}
+	return parseResult(path, text)
+}
+
+// parseResult reads the result that a file holds.
+func parseResult(path string, text []byte) (*result, error) {
 	var r result
 	if err := json.Unmarshal(text, &r); err != nil {
 		return nil, fmt.Errorf("%s is not a result of this program, move it away: %w", path, err)
 	}
 	if r.ID != "peers" {
 		return nil, fmt.Errorf("%s is a result of %q, not of this program; move it away", path, r.ID)
+	}
+	if r.Speed != nil && (len(r.Speed.Peers) == 0 || slices.ContainsFunc(r.Speed.Peers, func(p peerMeasured) bool { return len(p.Rounds) == 0 })) {
+		return nil, fmt.Errorf("%s has a peer without a measurement; move it away", path)
 	}
 	return &r, nil
 }

@@ -112,42 +112,40 @@ func (s *speed) write(out *strings.Builder) {
 
 // times returns the table of the training and the search.
 func (s *speed) times() report.Table {
-	theirs := slices.IndexFunc(s.Peers, func(p peerMeasured) bool { return p.Name == nameAuthors })
 	t := report.Table{Header: []string{""}}
-	add := func(name string, cell func(p peerMeasured) string, ratio func(m measured) float64) {
-		row := []string{name}
-		for _, p := range s.Peers {
-			row = append(row, cell(p))
-		}
-		for i, p := range s.Peers {
-			if theirs >= 0 && i != theirs {
-				row = append(row, ratios(s.Peers[theirs], p, ratio))
-			}
-		}
-		t.Rows = append(t.Rows, row)
-	}
+	theirs := slices.IndexFunc(s.Peers, func(p peerMeasured) bool { return p.Name == nameAuthors })
 	for _, p := range s.Peers {
 		t.Header = append(t.Header, p.Name)
 	}
-	for i, p := range s.Peers {
-		if theirs >= 0 && i != theirs {
-			t.Header = append(t.Header, "authors / "+p.Name)
+	compared := s.Peers[:max(0, theirs)] // theirs are the last
+	for _, p := range compared {
+		t.Header = append(t.Header, "authors / "+p.Name)
+	}
+	add := func(name, format string, number func(p peerMeasured) float64) {
+		row := []string{name}
+		for _, p := range s.Peers {
+			text := ""
+			if v := number(p); v > 0 {
+				text = fmt.Sprintf(format, v)
+			}
+			row = append(row, text)
+		}
+		t.Rows = append(t.Rows, append(row, make([]string, len(compared))...))
+	}
+	timed := func(name string, seconds func(measured) float64) {
+		add(name, "%.1f", func(p peerMeasured) float64 { return p.median(seconds) })
+		row := t.Rows[len(t.Rows)-1]
+		for i, p := range compared {
+			row[1+len(s.Peers)+i] = ratios(s.Peers[theirs], p, seconds)
 		}
 	}
-	nac := func(m measured) float64 { return m.NAC }
-	whole := func(m measured) float64 { return m.Search }
-	add(fmt.Sprintf("NAC, %d epochs (s)", s.Epochs), func(p peerMeasured) string { return fmt.Sprintf("%.1f", p.median(nac)) }, nac)
-	add(fmt.Sprintf("the whole search, with NAC, %d steps (s)", s.Steps), func(p peerMeasured) string { return fmt.Sprintf("%.1f", p.median(whole)) }, whole)
-	rate := func(p peerMeasured) float64 { return p.Operations / p.median(nac) / 1e9 }
-	product := func(p peerMeasured) float64 {
-		return s.Product / p.median(func(m measured) float64 { return m.Operations[nameProduct] / 1000 }) / 1e9
-	}
-	add("NAC (GFLOP/s)", func(p peerMeasured) string { return fmt.Sprintf("%.1f", rate(p)) }, nil)
-	add("of X W alone (GFLOP/s)", func(p peerMeasured) string { return fmt.Sprintf("%.1f", product(p)) }, nil)
-	add("share of X W alone (%)", func(p peerMeasured) string { return fmt.Sprintf("%.0f", 100*rate(p)/product(p)) }, nil)
-	add("loss of NAC's last epoch", func(p peerMeasured) string {
-		return fmt.Sprintf("%.3f", p.median(func(m measured) float64 { return m.Loss }))
-	}, nil)
+	timed(fmt.Sprintf("NAC, %d epochs (s)", s.Epochs), func(m measured) float64 { return m.NAC })
+	timed(fmt.Sprintf("the whole search, NAC and %d steps (s)", s.Steps), func(m measured) float64 { return m.Search })
+	add("NAC (GFLOP/s)", "%.1f", peerMeasured.rate)
+	add("X W alone (GFLOP/s)", "%.1f", s.productRate)
+	add("NAC's share of that (%)", "%.0f", func(p peerMeasured) float64 { return 100 * p.rate() / s.productRate(p) })
+	add("peak memory (MB)", "%.0f", func(p peerMeasured) float64 { return p.median(func(m measured) float64 { return m.Memory }) })
+	add("loss of NAC's last epoch", "%.3f", func(p peerMeasured) float64 { return p.median(func(m measured) float64 { return m.Loss }) })
 	t.Notes = append(t.Notes,
 		"Ratios are medians of the rounds' ratios, with the lowest and the highest. Loading the data is left out, compiling is in.",
 		"GFLOP/s count the products of matrices that a training's definition asks for, by their shapes; the authors' code encodes both sides of each pair, so it has twice as many.")
@@ -157,6 +155,16 @@ func (s *speed) times() report.Table {
 			p.median(func(m measured) float64 { return m.EvaluatingNAC }), p.median(func(m measured) float64 { return m.Evaluating })))
 	}
 	return t
+}
+
+// rate returns the GFLOP/s of a peer's training.
+func (p peerMeasured) rate() float64 {
+	return p.Operations / p.median(func(m measured) float64 { return m.NAC }) / 1e9
+}
+
+// productRate returns the GFLOP/s of a peer's [nameProduct].
+func (s *speed) productRate(p peerMeasured) float64 {
+	return s.Product / p.median(func(m measured) float64 { return m.Operations[nameProduct] }) / 1e6
 }
 
 // operations returns the table of single operations.
@@ -193,11 +201,8 @@ func (p peerMeasured) median(number func(measured) float64) float64 {
 	return median(numbers)
 }
 
-// ratios returns how much longer than p another took, round by round; nothing if there is no number to compare.
+// ratios returns how much longer than p another took, of each round's numbers.
 func ratios(other, p peerMeasured, number func(measured) float64) string {
-	if number == nil {
-		return ""
-	}
 	var all []float64
 	for i := range min(len(other.Rounds), len(p.Rounds)) {
 		all = append(all, number(other.Rounds[i])/number(p.Rounds[i]))
