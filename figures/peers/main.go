@@ -95,11 +95,11 @@ func run(ctx context.Context, args []string) error {
 func (o *options) check() error {
 	switch {
 	case o.seeds < 0:
-		return fmt.Errorf("Table 1 cannot be run with %d seeds; give -table1 at least 1", o.seeds)
+		return fmt.Errorf("-table1 %d: a table cannot have so few seeds, give at least 1", o.seeds)
 	case (o.python == "") != (o.authors == ""):
 		return errors.New("the authors' code needs both -python, a Python with torch, and -authors, a checkout of their repository")
 	case o.seeds > 0 && o.python != "":
-		return errors.New("Table 1 is measured without the authors' code: leave -python and -authors out")
+		return errors.New("-table1 is measured without the authors' code: leave -python and -authors out")
 	case o.rehearse && o.out == "":
 		return errors.New("say with -o where the numbers of a rehearsal are to be written")
 	case !o.rehearse && !strings.Contains(runtime.Version(), "simd"):

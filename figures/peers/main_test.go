@@ -137,6 +137,23 @@ func TestRehearsal(t *testing.T) {
 	}
 }
 
+// The search goes on from the training that was measured before it: its time would count twice.
+func TestTheSearchTakesTheTrainingOver(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains and searches")
+	}
+	alone(t)
+	folder := t.TempDir()
+	if _, err := measureSpeed(t.Context(), job{Folder: folder, Rehearse: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []string{"nac", "ctnas"} {
+		if dirs, err := filepath.Glob(filepath.Join(folder, step+"-*")); err != nil || len(dirs) != 1 {
+			t.Errorf("the run directories of %s are %v (%v)", step, dirs, err)
+		}
+	}
+}
+
 // What the authors' code says when it fails is in the error; when we are stopped, so is it.
 func TestTheirs(t *testing.T) {
 	if testing.Short() {
@@ -188,7 +205,7 @@ func TestArguments(t *testing.T) {
 		{"x", "no arguments"},
 		{"-rehearse", "say with -o"},
 		{"-rehearse -o out -python python3", "both -python"},
-		{"-rehearse -o out -table1 -1", "-1 seeds"},
+		{"-rehearse -o out -table1 -1", "-table1 -1"},
 		{"-rehearse -o out -table1 1 -python p -authors a", "leave -python"},
 		{"-rehearse -o " + other, `a result of "gpu"`},
 		{"-table /nowhere", "/nowhere/result.json"},
