@@ -28,7 +28,6 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Setenv(again, "1")
 	os.Exit(m.Run())
 }
 
@@ -37,6 +36,7 @@ func TestMain(m *testing.M) {
 func alone(t *testing.T) {
 	t.Helper()
 	t.Setenv("GOMLX_BACKEND", "go")
+	t.Setenv(again, "1") // not for the workers of fuzz tests
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
 	t.Chdir(t.TempDir())
