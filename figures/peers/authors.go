@@ -40,13 +40,16 @@ type authorsJob struct {
 	Width  int      `json:"width"`
 }
 
-// driver returns the command that runs the authors' code as a job says.
-func (o options) driver(ctx context.Context, j authorsJob) (*exec.Cmd, error) {
+// driver returns the command that runs the authors' code as a job says. What Python and PyTorch keep for the next time
+// goes into the temporary folder, and nothing into the checkout.
+func (o options) driver(ctx context.Context, temp string, j authorsJob) (*exec.Cmd, error) {
 	text, err := json.Marshal(j)
 	if err != nil {
 		return nil, err
 	}
-	return exec.CommandContext(ctx, o.python, "-c", driverProgram, string(text)), nil
+	cmd := exec.CommandContext(ctx, o.python, "-c", driverProgram, string(text))
+	cmd.Env = append(os.Environ(), "TMPDIR="+temp, "PYTHONDONTWRITEBYTECODE=1")
+	return cmd, nil
 }
 
 // theirs returns the authors' code as a peer, with a table and labels of ours, in files in a folder. The error says
@@ -61,7 +64,7 @@ func (o options) theirs(ctx context.Context, folder string, s size, table *datas
 		return peer{}, fmt.Errorf("-authors %s is not a checkout of the authors' repository: %w", o.authors, err)
 	}
 	check := peer{name: "-python " + o.python, command: func(ctx context.Context, _ string) (*exec.Cmd, error) {
-		return o.driver(ctx, authorsJob{OnlyVersions: true})
+		return o.driver(ctx, folder, authorsJob{OnlyVersions: true})
 	}}
 	if _, err := check.measure(ctx, ""); err != nil {
 		return peer{}, fmt.Errorf("%w; name a Python with torch, numpy, scipy, networkx and tensorboard", err)
@@ -71,10 +74,10 @@ func (o options) theirs(ctx context.Context, folder string, s size, table *datas
 		return peer{}, err
 	}
 	j.Authors = root
-	command := func(ctx context.Context, folder string) (*exec.Cmd, error) {
+	command := func(ctx context.Context, output string) (*exec.Cmd, error) {
 		again := j
-		again.Folder = folder
-		return o.driver(ctx, again)
+		again.Folder = output
+		return o.driver(ctx, folder, again)
 	}
 	return peer{name: nameAuthors, encodings: 2, versions: map[string]string{"authors' code": "digest " + code}, command: command}, nil
 }
