@@ -66,10 +66,22 @@ func FuzzJSON(f *testing.F) {
 	f.Add(text[:strings.Index(text, ", {")] + "]")
 	f.Add("\ufeff" + strings.Replace(text, "0.", "NaN, \"x\": 0.", 1))
 	f.Add(`[{"matrix": [[0, 1], [0]], "ops": null}]`)
+	f.Add(strings.NewReplacer(`"validation_accuracy": 0.`, `"validation_accuracy": null, "x": 0.`, `"training_time": `, `"training_time": null, "y": `).Replace(text))
 	f.Fuzz(func(t *testing.T, text string) {
-		if rows, err := readJSON(context.Background(), strings.NewReader(text)); err == nil {
-			checkFuzzed(t, rows)
+		rows, err := readJSON(context.Background(), strings.NewReader(text))
+		if err != nil {
+			return
 		}
+		checkFuzzed(t, rows)
+		var written bytes.Buffer
+		if err := newNASBench101(rows, Source{}).WriteJSON(context.Background(), &written); err != nil {
+			t.Fatal(err)
+		}
+		again, err := readJSON(context.Background(), &written)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameRows(t, again, rows)
 	})
 }
 

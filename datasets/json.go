@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
@@ -19,7 +20,8 @@ func readJSONFile(ctx context.Context, files []string) (rows []Row, err error) {
 	return rows, err
 }
 
-// jsonRow is a cell in the authors' file. A nil field is one that is missing.
+// jsonRow is a cell in the authors' file. What was not measured is null in the file and nil here; where the file lacks it, it
+// stays NaN. Params and Test must be known, so nil says that one of them is missing.
 type jsonRow struct {
 	Matrix     [][]int  `json:"matrix"`
 	Ops        []string `json:"ops"`
@@ -57,7 +59,7 @@ func readJSON(ctx context.Context, r io.Reader) ([]Row, error) {
 		if err := polled(ctx, number, len(rows)); err != nil {
 			return nil, err
 		}
-		var object jsonRow
+		object := jsonRow{Seconds: new(math.NaN()), Validation: new(math.NaN())}
 		if err := list.Decode(&object); err != nil {
 			return nil, fmt.Errorf("cell %d: %w", number, notJSON(err))
 		}
@@ -100,7 +102,8 @@ func notJSON(err error) error {
 
 // row checks everything about the cell but its hash.
 func (o jsonRow) row() (Row, error) {
-	if o.Params == nil || o.Seconds == nil || o.Validation == nil || o.Test == nil {
+	missing := func(number *float64) bool { return number != nil && math.IsNaN(*number) }
+	if o.Params == nil || missing(o.Seconds) || missing(o.Validation) || o.Test == nil {
 		return Row{}, errors.New("one of n_params, training_time, validation_accuracy and test_accuracy is missing")
 	}
 	cell, err := nasbench101.New(o.Matrix, o.Ops)
@@ -114,6 +117,16 @@ func (o jsonRow) row() (Row, error) {
 	if err := checkParams(cell, *o.Params); err != nil {
 		return Row{}, err
 	}
-	row.Validation[last], row.Test, row.Seconds = exact(*o.Validation), exact(*o.Test), *o.Seconds
-	return row, checkMeasured(*o.Validation, *o.Test, *o.Seconds)
+	row.Test = *o.Test
+	if o.Validation != nil {
+		row.Validation[last] = *o.Validation
+	}
+	if o.Seconds != nil {
+		row.Seconds = *o.Seconds
+	}
+	if err := row.check(); err != nil {
+		return Row{}, err
+	}
+	row.Validation[last], row.Test = exact(row.Validation[last]), exact(row.Test)
+	return row, nil
 }

@@ -22,7 +22,7 @@ type options struct {
 func AllowDownload() Option { return func(o *options) { o.download = true } }
 
 // OnProgress calls f, never twice at once, about ten times a second while a
-// download, or the first opening of a table, takes its time.
+// download, the first opening of a table or an export takes its time.
 func OnProgress(f func(Progress)) Option { return func(o *options) { o.progress = f } }
 
 // collect applies the options to what the environment says.
@@ -56,6 +56,7 @@ const (
 	Downloading Step = "downloading"
 	Reading     Step = "reading"
 	Verifying   Step = "verifying"
+	Writing     Step = "writing"
 )
 
 // between is the shortest time from one report of a step to the next.

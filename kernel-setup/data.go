@@ -14,13 +14,17 @@ import (
 	"github.com/ctnas/ctnas/datasets"
 )
 
-// dataVerb lists the data that can be fetched, or fetches what args name.
+// dataVerb lists the data that can be fetched, fetches what args name, or exports a table.
 func dataVerb(ctx context.Context, args []string, out io.Writer) error {
 	flags := newFlags("data")
-	to := flags.String("to", "", "the folder to fetch to")
+	to := flags.String("to", "", "the folder to fetch or export to")
+	export := flags.String("export", "", "the file to make of the table that is here")
 	ids, err := parseAround(flags, args)
 	if err != nil {
 		return err
+	}
+	if *export != "" {
+		return exportData(ctx, out, *export, ids, *to)
 	}
 	if len(ids) == 0 {
 		if *to != "" {
@@ -52,6 +56,7 @@ func listData(out io.Writer, assets []datasets.Asset) {
 	}
 	listTable(out)
 	fmt.Fprintln(out, "To fetch one or several: go run ./kernel-setup data NAME... [-to FOLDER]")
+	fmt.Fprintf(out, "To write your NAS-Bench-101 table as the authors' file: go run ./kernel-setup data -export %s -to FOLDER\n", exportedTable)
 }
 
 // tableFiles are a table of NAS-Bench-101 that cannot be fetched, but may be here.
@@ -102,6 +107,11 @@ func fetchData(ctx context.Context, out io.Writer, assets []datasets.Asset, ids 
 	if to == "" {
 		return nil
 	}
+	return sayHowToUse(out, to)
+}
+
+// sayHowToUse says how a data folder is made the one that programs read, unless it is.
+func sayHowToUse(out io.Writer, to string) error {
 	folder, err := filepath.Abs(to)
 	if err != nil {
 		return err
@@ -110,6 +120,35 @@ func fetchData(ctx context.Context, out io.Writer, assets []datasets.Asset, ids 
 		fmt.Fprintf(out, "To use it, set CTNAS_DATA=%s\n", folder)
 	}
 	return nil
+}
+
+// exportedTable is the file that the table of NAS-Bench-101 can be exported as.
+const exportedTable = "nas_bench.json"
+
+// exportData writes the NAS-Bench-101 table that is here as the authors' file, into a data folder.
+func exportData(ctx context.Context, out io.Writer, name string, ids []string, to string) error {
+	switch {
+	case name != exportedTable:
+		return fmt.Errorf("%q cannot be exported, only %s", name, exportedTable)
+	case len(ids) > 0:
+		return fmt.Errorf("-export makes its file of the table that is here, and fetches nothing: leave %q out, or fetch it first", ids[0])
+	case to == "":
+		return fmt.Errorf("-export needs the folder to write %s to: add -to FOLDER", exportedTable)
+	}
+	bar := progressLine{out: out, live: isTerminal(out)}
+	defer bar.end()
+	progress := datasets.OnProgress(bar.show)
+	table, err := datasets.OpenNASBench101(ctx, "", progress)
+	if err != nil {
+		return err
+	}
+	path, err := table.ExportJSON(ctx, to, progress)
+	if err != nil {
+		return err
+	}
+	bar.end()
+	fmt.Fprintf(out, "%s is now in %s\nIts source: %s\n", exportedTable, path, table.Source())
+	return sayHowToUse(out, to)
 }
 
 // progressLine shows progress in one line of a terminal, or, where the output is
@@ -138,11 +177,12 @@ func (l *progressLine) show(p datasets.Progress) {
 	l.shown = now
 }
 
-// end leaves the line.
+// end leaves the line, if there is one.
 func (l *progressLine) end() {
 	if l.live && !l.shown.IsZero() {
 		fmt.Fprintln(l.out)
 	}
+	l.shown = time.Time{}
 }
 
 // describe says how far a step is that did so much in the time it took.

@@ -6,10 +6,12 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -185,12 +187,55 @@ func TestDataArguments(t *testing.T) {
 		{[]string{"data", "-to", "folder"}, "names of what to fetch"},
 		{[]string{"data", "-to"}, "needs an argument"},
 		{[]string{"data", "-all"}, "-all"},
+		{[]string{"data", "-export", "photo", "-to", "folder"}, `"photo" cannot be exported, only nas_bench.json`},
+		{[]string{"data", "-export", "nas_bench.json"}, "add -to FOLDER"},
+		{[]string{"data", "photo", "-export", "nas_bench.json", "-to", "folder"}, `"photo"`},
 	} {
 		installtest.WantError(t, dispatch(t.Context(), c.args, new(bytes.Buffer)), c.want)
 	}
 	out := new(bytes.Buffer)
 	if err := dispatch(t.Context(), []string{"data", "-h"}, out); err != nil || out.String() != usage {
 		t.Errorf("%v, %s", err, out)
+	}
+}
+
+// The real table, where there is one, comes back equal.
+func TestDataExport(t *testing.T) {
+	data := os.Getenv("CTNAS_DATA")
+	if data == "" || testing.Short() {
+		t.Skip("CTNAS_DATA is not set, or writing the table takes too long")
+	}
+	alone(t)
+	t.Setenv("CTNAS_DATA", data)
+	folder, out := t.TempDir(), new(bytes.Buffer)
+	if err := dispatch(t.Context(), []string{"data", "-export", "nas_bench.json", "-to", folder}, out); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "nasbench101", "nas_bench.json")
+	for _, part := range []string{"is now in " + path + "\n", "set CTNAS_DATA=" + folder} {
+		if !strings.Contains(out.String(), part) {
+			t.Errorf("output %q does not have %q", out, part)
+		}
+	}
+	first, err := datasets.OpenNASBench101(t.Context(), data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := datasets.OpenNASBench101(t.Context(), folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := slices.Collect(first.Report().Rows())
+	i := 0
+	for row := range second.Report().Rows() {
+		same := func(a, b float64) bool { return a == b || math.IsNaN(a) && math.IsNaN(b) }
+		if w := want[i]; row.Hash != w.Hash || row.Test != w.Test || !same(row.Validation[3], w.Validation[3]) || !same(row.Seconds, w.Seconds) {
+			t.Fatalf("row %d is %v, want %v", i, row, w)
+		}
+		i++
+	}
+	if i != len(want) || second.Benchmark().Len() != first.Benchmark().Len() {
+		t.Errorf("%d rows of %d, %d cells of %d that can be queried", i, len(want), second.Benchmark().Len(), first.Benchmark().Len())
 	}
 }
 

@@ -5,6 +5,7 @@
 //	go run ./kernel-setup install [-xla] [-cuda] [-dry-run]
 //	go run ./kernel-setup check
 //	go run ./kernel-setup data [NAME...] [-to FOLDER]
+//	go run ./kernel-setup data -export nas_bench.json -to FOLDER
 //	go run ./kernel-setup reset [-edits] [-yes] [-dry-run]
 //	go run ./kernel-setup uninstall [-yes] [-dry-run]
 //
@@ -62,6 +63,9 @@ Usage:
         Lists the data that can be had: what it is, its size and licence, whether it
         is here. Fetches what is named, into the user's cache or the folder after -to;
         an interrupted download continues. CTNAS_MIRROR may name a place to ask first.
+  go run ./kernel-setup data -export nas_bench.json -to FOLDER
+        Writes the NAS-Bench-101 table that is here, whatever its format, as the file
+        that the paper's authors' code reads.
   go run ./kernel-setup reset [-edits] [-yes] [-dry-run]
         Clears the notebooks' outputs and deletes their run directories, after asking.
         -edits also undoes every edit of the notebooks that came with the repository.

@@ -1,8 +1,10 @@
 package rundir
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -29,6 +31,36 @@ func WriteFile(path string, data []byte) error {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	return nil
+}
+
+// WriteStream writes a file whole or not at all, as [WriteFile] does, from what write writes piece by piece: for files too
+// large to be made in memory. If write returns an error, the old file stays. The error names the path.
+func WriteStream(path string, write func(io.Writer) error) error {
+	err := removeUnfinished(filepath.Dir(path), abandoned, filepath.Base(path))
+	if err == nil {
+		err = replaceStream(path, write)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return nil
+}
+
+// replaceStream does what [replace] does, for [WriteStream].
+func replaceStream(path string, write func(io.Writer) error) error {
+	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644), renameio.WithTempDir(filepath.Dir(path)))
+	if err != nil {
+		return err
+	}
+	defer f.Cleanup() // does nothing once the file has its name
+	buffered := bufio.NewWriterSize(f, 1<<20)
+	if err := write(buffered); err != nil {
+		return err
+	}
+	if err := buffered.Flush(); err != nil {
+		return err
+	}
+	return f.CloseAtomicallyReplace()
 }
 
 // replace writes a file as [WriteFile] does, and takes nothing away. Its temporary file is beside the

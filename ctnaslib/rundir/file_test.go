@@ -1,6 +1,8 @@
 package rundir
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,6 +66,36 @@ func TestWriteFileTakesAwayWhatAKilledProcessLeft(t *testing.T) {
 func TestWriteFileNamesTheFileThatItCannotWrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing", "table.md")
 	if err := WriteFile(path, nil); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestWriteStreamWritesAllOrNothing(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "table.json")
+	left := filepath.Join(dir, ".table.json17") // by a killed process
+	check(t, os.WriteFile(left, []byte("half"), 0o644))
+	check(t, os.Chtimes(left, time.Now(), time.Now().Add(-time.Hour)))
+	long := strings.Repeat("0123456789", 300_000)
+	check(t, WriteStream(path, func(w io.Writer) error {
+		_, err := io.WriteString(w, long)
+		return err
+	}))
+	stopped := errors.New("stopped")
+	err := WriteStream(path, func(w io.Writer) error {
+		_, err := io.WriteString(w, long[:len(long)/2])
+		return errors.Join(err, stopped)
+	})
+	if !errors.Is(err, stopped) || !strings.Contains(err.Error(), path) {
+		t.Errorf("error %v", err)
+	}
+	if got := names(t, dir); got != "table.json" {
+		t.Errorf("the folder holds %s", got)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != long {
+		t.Errorf("the file holds %d bytes, %v", len(text), err)
+	}
+	if err := WriteStream(filepath.Join(dir, "missing", "table.json"), func(io.Writer) error { return nil }); err == nil || !strings.Contains(err.Error(), "missing") {
 		t.Errorf("error %v", err)
 	}
 }
