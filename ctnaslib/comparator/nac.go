@@ -187,9 +187,9 @@ func allPairs(first, second, bias, firstOnes, secondOnes *Node) *Node {
 // Scores runs the encoder once for each architecture. The error names the first architecture
 // that does not fit, or that has no finite score because the training has diverged.
 func (n *NAC) Scores(archs []space.Arch) ([]Score, error) {
-	scores := make([]Score, 0, len(archs))
-	err := encoder.Chunks(archs, func(part []space.Arch, batch int) error {
-		inputs, err := n.encoder.Inputs(part, n.sizes, batch)
+	scores := make([]Score, len(archs))
+	err := encoder.Chunks(archs, func(at int, part []space.Arch, batch int) error {
+		inputs, err := encoder.Inputs(n.key.backend, n.encoder, part, n.sizes, batch)
 		if err != nil {
 			return err
 		}
@@ -203,7 +203,7 @@ func (n *NAC) Scores(archs []space.Arch) ([]Score, error) {
 			if sum := score.First + score.Second; math.IsNaN(sum) || math.IsInf(sum, 0) {
 				return fmt.Errorf("comparator: the score of %s is not a finite number, so the training of NAC has diverged; lower its learning rate", part[i])
 			}
-			scores = append(scores, score)
+			scores[at+i] = score
 		}
 		return nil
 	})

@@ -576,11 +576,15 @@ func BenchmarkEpoch(b *testing.B) {
 	n := newNACOf(b, Released())
 	labelled := sample(1, 423)
 	epoch := 0
-	for b.Loop() {
+	train := func() {
 		if _, err := n.TrainEpoch(epoch, labelled, nil, 0); err != nil {
 			b.Fatal(err)
 		}
 		epoch++
+	}
+	train() // compiles
+	for b.Loop() {
+		train()
 	}
 }
 
@@ -592,5 +596,20 @@ func BenchmarkScoresOfOne(b *testing.B) {
 		if _, err := n.Scores(archs); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A thousand architectures, as in every Kendall's tau.
+func BenchmarkScores(b *testing.B) {
+	n := newNACOf(b, Released())
+	archs, _ := split(sample(1, 1000))
+	score := func() {
+		if _, err := n.Scores(archs); err != nil {
+			b.Fatal(err)
+		}
+	}
+	score() // compiles
+	for b.Loop() {
+		score()
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"github.com/ctnas/ctnas/ctnaslib/encoder"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
@@ -132,7 +133,7 @@ func (p *pairs) addPseudo(pseudo []Pair, r float64, rng *rand.Rand) {
 }
 
 func (n *NAC) trainStep(p *pairs) (loss float64, err error) {
-	inputs, err := n.encoder.Inputs(p.archs, n.sizes, len(p.archs))
+	inputs, err := encoder.Inputs(n.key.backend, n.encoder, p.archs, n.sizes, len(p.archs))
 	if err != nil {
 		return 0, err
 	}

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
@@ -86,22 +88,36 @@ func SizesOf(s space.Space) Sizes {
 
 // Versions returns the versions of the encoders, for the keys of stored results. The version is raised when
 // features change: by this package, or by what a space gives as graph, vector or decisions.
-func Versions() rundir.Versions { return rundir.Versions{"encoder": 2} }
+func Versions() rundir.Versions { return rundir.Versions{"encoder": 3} }
 
 // SpaceIdentity names a search space as encoders see it, for the keys of stored results.
 func SpaceIdentity(s space.Space) string { return fmt.Sprintf("%s %+v", s.Name(), SizesOf(s)) }
 
-// Chunks calls f for one part of archs after another, with the size that its batch is
-// to be padded to, a power of two: so few sizes of a graph are ever compiled. What a
-// graph computes of the padding is to be left out.
-func Chunks(archs []space.Arch, f func(part []space.Arch, batch int) error) error {
+// Chunks calls f for all parts of archs, as many side by side as there are processors, with the position of
+// the part's first and the size that its batch is to be padded to, a power of two: so few sizes of a graph are
+// ever compiled. What a graph computes of the padding is to be left out. It returns the error of the first part
+// that has one.
+func Chunks(archs []space.Arch, f func(at int, part []space.Arch, batch int) error) error {
 	const largest = 1024
-	for part := range slices.Chunk(archs, largest) {
+	parts := (len(archs) + largest - 1) / largest
+	errs := make([]error, parts)
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for k := range parts {
+		at := k * largest
+		part := archs[at:min(at+largest, len(archs))]
 		batch := 1
 		for batch < len(part) {
 			batch *= 2
 		}
-		if err := f(part, batch); err != nil {
+		group.Go(func() error {
+			errs[k] = f(at, part, batch)
+			return errs[k]
+		})
+	}
+	group.Wait()
+	for _, err := range errs {
+		if err != nil {
 			return err
 		}
 	}

@@ -1,8 +1,10 @@
 package encoder
 
 import (
+	"errors"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gomlx/gomlx/core/tensors"
@@ -37,8 +39,8 @@ func TestChunks(t *testing.T) {
 		archs[i] = nasbench101.Space{}.Sample(rng)
 	}
 	sizes := SizesOf(nasbench101.Space{})
-	seen := 0
-	err := Chunks(archs, func(part []space.Arch, batch int) error {
+	var seen atomic.Int64
+	err := Chunks(archs, func(at int, part []space.Arch, batch int) error {
 		if want := map[int]int{1024: 1024, 5: 8}[len(part)]; batch != want {
 			t.Errorf("a part of %d has a batch of %d, want %d", len(part), batch, want)
 		}
@@ -51,8 +53,8 @@ func TestChunks(t *testing.T) {
 		}
 		flat := tensors.MustCopyFlatData[int32](inputs[1])
 		for i, a := range part {
-			if a.ID() != archs[seen+i].ID() || flat[7*i] != int32(a.Graph().Ops[0]) {
-				t.Fatalf("architecture %d is out of place", seen+i)
+			if a.ID() != archs[at+i].ID() || flat[7*i] != int32(a.Graph().Ops[0]) {
+				t.Errorf("architecture %d is out of place", at+i)
 			}
 		}
 		for _, op := range flat[7*len(part):] {
@@ -60,11 +62,20 @@ func TestChunks(t *testing.T) {
 				t.Errorf("the padding holds operation %d", op)
 			}
 		}
-		seen += len(part)
+		seen.Add(int64(len(part)))
 		return nil
 	})
-	if err != nil || seen != len(archs) {
-		t.Errorf("saw %d of %d architectures, error %v", seen, len(archs), err)
+	if err != nil || int(seen.Load()) != len(archs) {
+		t.Errorf("saw %d of %d architectures, error %v", seen.Load(), len(archs), err)
+	}
+	first, second := errors.New("the first part"), errors.New("the second part")
+	if err := Chunks(archs, func(at int, _ []space.Arch, _ int) error {
+		if at == 0 {
+			return first
+		}
+		return second
+	}); err != first {
+		t.Errorf("two parts with errors have the error %v", err)
 	}
 	if _, err := (GCN{}).Inputs(archs, Sizes{Nodes: 1}, len(archs)); err == nil || !strings.Contains(err.Error(), "nodes") {
 		t.Errorf("architectures that are too large: error %v", err)

@@ -120,7 +120,7 @@ func (c GCN) Inputs(archs []space.Arch, sizes Sizes, batch int) ([]*tensors.Tens
 	return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(b.Adjacency, batch, n, n), tensors.FromFlatDataAndDimensions(b.Ops, batch, n)}, nil
 }
 
-// Encode builds the features from what [GCN.Inputs] laid out.
+// Encode builds the features from what [GCN.Inputs], or [Inputs], laid out.
 func (c GCN) Encode(scope *model.Scope, sizes Sizes, inputs []*Node) *Node {
 	z, _ := c.EncodeWithGradient(scope, sizes, inputs)
 	return z
@@ -133,18 +133,15 @@ func (c GCN) Encode(scope *model.Scope, sizes Sizes, inputs []*Node) *Node {
 func (c GCN) EncodeWithGradient(scope *model.Scope, sizes Sizes, inputs []*Node) (z *Node, gradient func(dz *Node) map[string]*Node) {
 	n := c.network(scope, sizes, inputs)
 	var layers []gcnLayer
-	var x *Node // [batch·nodes, width]; nil for the embeddings, which n has
+	var x *Node // [rows, width]; nil for the embeddings, which n has
 	for l := range c.Layers {
 		layer := n.layer(l, x)
 		layers, x = append(layers, layer), layer.y
 	}
-	batch, nodes := n.ops.Shape().Dim(0), n.ops.Shape().Dim(1)
-	perCell := nodes / sizes.Cells
-	mean := DivScalar(ones(x, batch*sizes.Cells, 1, perCell), perCell)
-	z = Reshape(messages(mean, Reshape(x, batch*sizes.Cells, perCell, c.Width)), batch, c.Dim(sizes))
-	return z, func(dz *Node) map[string]*Node {
+	mean := n.rows.mean(x)
+	return Reshape(mean, -1, c.Dim(sizes)), func(dz *Node) map[string]*Node {
 		gradients := make(map[string]*Node)
-		dy := Reshape(messages(Transpose(mean, 1, 2), Reshape(dz, batch*sizes.Cells, 1, c.Width)), batch*nodes, c.Width)
+		dy := n.rows.spread(Reshape(dz, mean.Shape().Dimensions...))
 		for l := c.Layers - 1; l >= 0; l-- {
 			dy = n.backward(l, layers[l], dy, gradients)
 		}
@@ -152,51 +149,65 @@ func (c GCN) EncodeWithGradient(scope *model.Scope, sizes Sizes, inputs []*Node)
 	}
 }
 
+// rows is how the nodes of a batch of graphs are laid out as rows of matrices. What it builds reads a layer's
+// input of [rows, width] for its output, or the other way for gradients.
+type rows interface {
+	// chosen builds the operations of the first layer's rows, one-hot, and heard how often a row hears each
+	// operation, itself included, in a direction: [rows, ops].
+	chosen() *Node
+	heard(direction int) *Node
+
+	// hear builds Â X of layer l > 0, and tell Âᵀ G.
+	hear(l, direction int, x *Node) *Node
+	tell(l, direction int, g *Node) *Node
+
+	// keep builds the inputs of layer l > 0 at the rows of its outputs, and giveBack the gradient of the inputs.
+	keep(l int, x *Node) *Node
+	giveBack(l int, g *Node) *Node
+
+	// mean builds the mean over the nodes of each cell, [batch·cells, width], and spread the gradient of the rows.
+	mean(x *Node) *Node
+	spread(dz *Node) *Node
+}
+
 // gcnNetwork is a GCN in a graph.
 type gcnNetwork struct {
 	GCN
 	scope     *model.Scope
-	ops       *Node   // [batch, nodes]
-	chosen    *Node   // the operations one-hot, [batch, nodes, ops]
-	embedding *Node   // [ops, width]
-	from      []*Node // Â of each direction, [batch, nodes, nodes]: row j selects what j hears from
-	to        []*Node // their transposes
-	weights   []string
+	rows      rows
+	embedding *Node    // [ops, width]
+	weights   []string // of each direction
 }
 
 // gcnLayer is what a layer has computed.
 type gcnLayer struct {
-	heard    []*Node // Â X of each direction, [batch·nodes, width]; of the first layer how often each operation is heard, [batch·nodes, ops]
-	positive *Node   // 1 where the output is, else 0, [batch·nodes, width]; nil for a linear layer
-	y        *Node   // the output, [batch·nodes, width]
+	heard    []*Node // Â X of each direction, [rows, width]; of the first layer how often each operation is heard, [rows, ops]
+	positive *Node   // 1 where the output is, else 0, [rows, width]; nil for a linear layer
+	y        *Node   // the output, [rows, width]
 }
 
 func (c GCN) network(scope *model.Scope, sizes Sizes, inputs []*Node) *gcnNetwork {
-	adjacency, ops := inputs[0], inputs[1]
-	self := ExpandAxes(DiagonalWithValue(ScalarOne(ops.Graph(), dtypes.Float32), ops.Shape().Dim(1)), 0)
-	predecessors, successors := Add(Transpose(adjacency, 1, 2), self), Add(adjacency, self)
-	n := &gcnNetwork{GCN: c, scope: scope, ops: ops, chosen: OneHot(ops, sizes.Ops, dtypes.Float32)}
-	n.embedding = n.variable(nameEmbedding)
-	switch c.Direction {
-	case Forward:
-		n.from, n.to, n.weights = []*Node{predecessors}, []*Node{successors}, []string{nameWeight}
-	case Backward:
-		n.from, n.to, n.weights = []*Node{successors}, []*Node{predecessors}, []string{nameWeight}
-	case Both:
-		n.from, n.to, n.weights = []*Node{predecessors, successors}, []*Node{successors, predecessors}, []string{nameWeight, nameBackward}
+	n := &gcnNetwork{GCN: c, scope: scope, weights: []string{nameWeight}}
+	if c.Direction == Both {
+		n.weights = append(n.weights, nameBackward)
+	}
+	n.embedding = scope.GetVariable(nameEmbedding).NodeValue(inputs[0])
+	if len(inputs) == sharedInputs {
+		n.rows = newSharedRows(sizes, inputs)
+	} else {
+		n.rows = newCellRows(c.Direction, sizes, inputs)
 	}
 	return n
 }
 
 // variable returns the value of a weight.
 func (n *gcnNetwork) variable(format string, args ...any) *Node {
-	return n.scope.GetVariable(fmt.Sprintf(format, args...)).NodeValue(n.ops)
+	return n.scope.GetVariable(fmt.Sprintf(format, args...)).NodeValue(n.embedding)
 }
 
-// layer builds layer l on x, [batch·nodes, width]. The first layer has the embeddings in place of x: as they
+// layer builds layer l on x, [rows, width]. The first layer has the embeddings in place of x: as they
 // are few, it multiplies those, and counts how often each is heard.
 func (n *gcnNetwork) layer(l int, x *Node) gcnLayer {
-	batch, nodes := n.ops.Shape().Dim(0), n.ops.Shape().Dim(1)
 	var layer gcnLayer
 	var h *Node
 	add := func(term *Node) {
@@ -206,17 +217,15 @@ func (n *gcnNetwork) layer(l int, x *Node) gcnLayer {
 			h = Add(h, term)
 		}
 	}
-	in := n.chosen
-	if l > 0 {
-		in = Reshape(x, batch, nodes, n.Width)
-	}
-	for d, from := range n.from {
-		heard := Reshape(messages(from, in), batch*nodes, -1)
-		layer.heard = append(layer.heard, heard)
-		w := n.variable(n.weights[d], l)
+	for d, name := range n.weights {
+		w := n.variable(name, l)
+		var heard *Node
 		if l == 0 {
-			w = MatMul(n.embedding, w)
+			heard, w = n.rows.heard(d), MatMul(n.embedding, w)
+		} else {
+			heard = n.rows.hear(l, d, x)
 		}
+		layer.heard = append(layer.heard, heard)
 		var bias *Node
 		if n.Bias && d == 0 {
 			bias = n.variable(nameBias, l)
@@ -224,9 +233,9 @@ func (n *gcnNetwork) layer(l int, x *Node) gcnLayer {
 		add(nn.Dense(heard, w, bias, compute.DenseLayoutInputOutputs))
 	}
 	if n.Residual && l == 0 {
-		add(MatMul(Reshape(n.chosen, batch*nodes, -1), n.embedding))
+		add(MatMul(n.rows.chosen(), n.embedding))
 	} else if n.Residual {
-		add(x)
+		add(n.rows.keep(l, x))
 	}
 	layer.y = h
 	if l < n.Layers-1 || n.FinalReLU {
@@ -251,31 +260,25 @@ func transposedProduct(a, b *Node) *Node {
 	return MatMul(DotGeneral(identity, []int{1}, nil, a, []int{1}, nil), b)
 }
 
-// messages builds Â X: from is [batch, nodes, nodes] and x [batch, nodes, width].
-func messages(from, x *Node) *Node { return Einsum("bij,bjw->biw", from, x) }
-
 // backward builds the gradients of the weights of layer l from that of its output, and returns that of its
-// input, nil for the first layer; all but the weights' are [batch·nodes, width].
+// input, nil for the first layer; all but the weights' are [rows, width].
 func (n *gcnNetwork) backward(l int, layer gcnLayer, dy *Node, gradients map[string]*Node) (dx *Node) {
-	batch, nodes := n.ops.Shape().Dim(0), n.ops.Shape().Dim(1)
 	if layer.positive != nil {
 		dy = Mul(dy, layer.positive)
 	}
 	if n.Bias {
-		gradients[fmt.Sprintf(nameBias, l)] = Reshape(MatMul(ones(dy, 1, batch*nodes), dy), n.Width)
+		gradients[fmt.Sprintf(nameBias, l)] = Reshape(MatMul(ones(dy, 1, dy.Shape().Dim(0)), dy), n.Width)
 	}
 	if l == 0 {
 		n.backwardEmbedding(layer, dy, gradients)
 		return nil
 	}
 	if n.Residual {
-		dx = dy
+		dx = n.rows.giveBack(l, dy)
 	}
-	for d, to := range n.to {
-		w := n.variable(n.weights[d], l)
-		gradients[fmt.Sprintf(n.weights[d], l)] = transposedProduct(layer.heard[d], dy)
-		dHeard := DotGeneral(dy, []int{1}, nil, w, []int{1}, nil)
-		term := Reshape(messages(to, Reshape(dHeard, batch, nodes, n.Width)), batch*nodes, n.Width)
+	for d, name := range n.weights {
+		gradients[fmt.Sprintf(name, l)] = transposedProduct(layer.heard[d], dy)
+		term := n.rows.tell(l, d, DotGeneral(dy, []int{1}, nil, n.variable(name, l), []int{1}, nil))
 		if dx == nil {
 			dx = term
 		} else {
@@ -287,10 +290,9 @@ func (n *gcnNetwork) backward(l int, layer gcnLayer, dy *Node, gradients map[str
 
 // backwardEmbedding builds the gradients of the embedding and of the first layer's weights.
 func (n *gcnNetwork) backwardEmbedding(layer gcnLayer, dy *Node, gradients map[string]*Node) {
-	batch, nodes := n.ops.Shape().Dim(0), n.ops.Shape().Dim(1)
 	dEmbedding := ZerosLike(n.embedding)
 	if n.Residual {
-		dEmbedding = transposedProduct(Reshape(n.chosen, batch*nodes, -1), dy)
+		dEmbedding = transposedProduct(n.rows.chosen(), dy)
 	}
 	for d, name := range n.weights {
 		heard := transposedProduct(layer.heard[d], dy) // of E W, [ops, width]
@@ -298,4 +300,58 @@ func (n *gcnNetwork) backwardEmbedding(layer gcnLayer, dy *Node, gradients map[s
 		dEmbedding = Add(dEmbedding, DotGeneral(heard, []int{1}, nil, n.variable(name, 0), []int{1}, nil))
 	}
 	gradients[nameEmbedding] = dEmbedding
+}
+
+// cellRows has a row for each node of each cell, padding included: [batch·nodes, width]. It multiplies by the
+// adjacency matrices.
+type cellRows struct {
+	sizes  Sizes
+	batch  int
+	onehot *Node   // the operations, [batch, nodes, ops]
+	from   []*Node // Â of each direction, [batch, nodes, nodes]: row j selects what j hears from
+	to     []*Node // their transposes
+}
+
+// newCellRows takes what [GCN.Inputs] lays out.
+func newCellRows(direction Direction, sizes Sizes, inputs []*Node) *cellRows {
+	adjacency, ops := inputs[0], inputs[1]
+	self := ExpandAxes(DiagonalWithValue(ScalarOne(ops.Graph(), dtypes.Float32), ops.Shape().Dim(1)), 0)
+	predecessors, successors := Add(Transpose(adjacency, 1, 2), self), Add(adjacency, self)
+	r := &cellRows{sizes: sizes, batch: ops.Shape().Dim(0), onehot: OneHot(ops, sizes.Ops, dtypes.Float32)}
+	if direction != Backward {
+		r.from, r.to = append(r.from, predecessors), append(r.to, successors)
+	}
+	if direction != Forward {
+		r.from, r.to = append(r.from, successors), append(r.to, predecessors)
+	}
+	return r
+}
+
+// messages builds Â X, [batch·nodes, width], from Â, [batch, nodes, nodes], and X, [batch·nodes, width].
+func (r *cellRows) messages(from, x *Node) *Node {
+	return Reshape(Einsum("bij,bjw->biw", from, Reshape(x, r.batch, r.sizes.Nodes, -1)), r.batch*r.sizes.Nodes, -1)
+}
+
+func (r *cellRows) chosen() *Node { return Reshape(r.onehot, r.batch*r.sizes.Nodes, -1) }
+
+func (r *cellRows) heard(direction int) *Node { return r.messages(r.from[direction], r.onehot) }
+
+func (r *cellRows) hear(_, direction int, x *Node) *Node { return r.messages(r.from[direction], x) }
+
+func (r *cellRows) tell(_, direction int, g *Node) *Node { return r.messages(r.to[direction], g) }
+
+func (r *cellRows) keep(_ int, x *Node) *Node { return x }
+
+func (r *cellRows) giveBack(_ int, g *Node) *Node { return g }
+
+func (r *cellRows) mean(x *Node) *Node {
+	cells, nodes := r.batch*r.sizes.Cells, r.sizes.Nodes/r.sizes.Cells
+	mean := DivScalar(ones(x, cells, 1, nodes), nodes)
+	return Reshape(Einsum("bij,bjw->biw", mean, Reshape(x, cells, nodes, -1)), cells, -1)
+}
+
+func (r *cellRows) spread(dz *Node) *Node {
+	cells, nodes := r.batch*r.sizes.Cells, r.sizes.Nodes/r.sizes.Cells
+	mean := DivScalar(ones(dz, cells, nodes, 1), nodes)
+	return Reshape(Einsum("bij,bjw->biw", mean, Reshape(dz, cells, 1, -1)), cells*nodes, -1)
 }

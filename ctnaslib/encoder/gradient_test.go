@@ -67,12 +67,15 @@ func TestGradients(t *testing.T) {
 			if bits%8 == 7 {
 				c.Layers = 1
 			}
-			testGradients(t, backend, s, c)
+			testGradients(t, backend, s, c, c.Inputs)
+			if c.Direction != Both {
+				testGradients(t, backend, s, c, c.shareRows)
+			}
 		}
 	}
 }
 
-func testGradients(t *testing.T, backend compute.Backend, s space.Space, c GCN) {
+func testGradients(t *testing.T, backend compute.Backend, s space.Space, c GCN, layOut func([]space.Arch, Sizes, int) ([]*tensors.Tensor, error)) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(7, 7))
 	sizes, store := SizesOf(s), model.NewStore()
@@ -88,23 +91,29 @@ func testGradients(t *testing.T, backend compute.Backend, s space.Space, c GCN) 
 	if err != nil {
 		t.Fatal(err)
 	}
+	laidOut, err := layOut(archs, sizes, 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inputs = append(inputs, laidOut...)
 	var names []string
 	for v := range scope.IterVariables() {
 		names = append(names, v.Name())
 	}
 	// The loss is a sum of squares of the features, each with a weight of its own.
 	loss := func(z *Node) *Node {
+		z = Slice(z, AxisRange(0, len(archs)))
 		return ReduceAllSum(Mul(Square(z), Sin(IotaFull(z.Graph(), z.Shape()))))
 	}
 	program, err := engine.NewProgram(backend, store, func(root *model.Scope, inputs []*Node) []*Node {
 		scope := root.At("gcn")
 		wanted := plain(c, scope, sizes, inputs)
-		z, minimised := ForLoss(c, scope, sizes, inputs)
+		z, minimised := ForLoss(c, scope, sizes, inputs[2:])
 		var weights []*Node
 		for _, name := range names {
 			weights = append(weights, scope.GetVariable(name).NodeValue(z))
 		}
-		out := append([]*Node{z, wanted}, Gradient(minimised(loss(z)), weights...)...)
+		out := append([]*Node{Slice(z, AxisRange(0, len(archs))), Slice(wanted, AxisRange(0, len(archs)))}, Gradient(minimised(loss(z)), weights...)...)
 		return append(out, Gradient(loss(wanted), weights...)...)
 	})
 	if err != nil {

@@ -203,8 +203,8 @@ func (r *RegressionPredictor) TrainEpoch(epoch int, labelled []space.Labelled) (
 // Utilities returns the predicted accuracies R̂ of each architecture, on the scale of the
 // labels: the predictor as a [space.Ranker]. They are not held within [0, 1].
 func (r *RegressionPredictor) Utilities(archs []space.Arch) ([]float64, error) {
-	predicted := make([]float64, 0, len(archs))
-	err := encoder.Chunks(archs, func(part []space.Arch, batch int) error {
+	predicted := make([]float64, len(archs))
+	err := encoder.Chunks(archs, func(at int, part []space.Arch, batch int) error {
 		inputs, err := r.config.GCN.Inputs(part, r.sizes, batch)
 		if err != nil {
 			return err
@@ -218,7 +218,7 @@ func (r *RegressionPredictor) Utilities(archs []space.Arch) ([]float64, error) {
 			if err := finite(accuracy, part[i]); err != nil {
 				return err
 			}
-			predicted = append(predicted, accuracy)
+			predicted[at+i] = accuracy
 		}
 		return nil
 	})

@@ -408,8 +408,8 @@ func (r *ReNASPredictor) features(archs []space.Arch, size int) (*tensors.Tensor
 
 // Utilities returns the scores of each architecture: the predictor as a [space.Ranker].
 func (r *ReNASPredictor) Utilities(archs []space.Arch) ([]float64, error) {
-	scores := make([]float64, 0, len(archs))
-	err := encoder.Chunks(archs, func(part []space.Arch, batch int) error {
+	scores := make([]float64, len(archs))
+	err := encoder.Chunks(archs, func(at int, part []space.Arch, batch int) error {
 		features, err := r.features(part, batch)
 		if err != nil {
 			return err
@@ -422,7 +422,7 @@ func (r *ReNASPredictor) Utilities(archs []space.Arch) ([]float64, error) {
 			if err := finite(float64(s), part[i]); err != nil {
 				return err
 			}
-			scores = append(scores, float64(s))
+			scores[at+i] = float64(s)
 		}
 		return nil
 	})
