@@ -127,6 +127,14 @@ func asOurs[T any](w weight, theirs []T) []T {
 	return values
 }
 
+// layout is how the authors' comparator of a space lies in ours.
+type layout struct {
+	space      space.Space
+	rows       []int // the authors' row of each of our operations' embeddings; nil for an MLP
+	embeddings int   // the authors' rows
+	full       int   // the authors' width
+}
+
 // The authors' comparators with given weights, and ours: features, logits, and the losses and all weights of three steps
 // of Adam. For NAS-Bench-101 and DARTS they are graph networks, for MobileNetV3 an MLP. The rows of the embeddings are
 // in another order; the authors' have one for "none" too, which our DARTS space lacks.
@@ -137,86 +145,85 @@ func TestReleasedIsTheAuthors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, test := range []struct {
-		space      space.Space
-		name       string
-		rows       []int
-		embeddings int
-		full       int // width
-	}{
-		{nasbench101.Space{}, "nasbench101", []int{0, 1, 3, 2, 4, 5}, 6, 128},
-		{darts.Space{}, "darts", []int{10, 0, 1, 6, 7, 3, 4, 5, 8, 9}, 11, 128},
-		{nets, "mobilenetv3", nil, 0, 512},
+	for name, l := range map[string]layout{
+		"nasbench101": {nasbench101.Space{}, []int{0, 1, 3, 2, 4, 5}, 6, 128},
+		"darts":       {darts.Space{}, []int{10, 0, 1, 6, 7, 3, 4, 5, 8, 9}, 11, 128},
+		"mobilenetv3": {nets, nil, 0, 512},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			golden := all[test.name]
+		t.Run(name, func(t *testing.T) {
+			golden := all[name]
 			archs := make([]space.Arch, len(golden.Archs))
 			for i, g := range golden.Archs {
 				if archs[i], err = g.arch(); err != nil {
 					t.Fatal(err)
 				}
 			}
-			sizes := encoder.SizesOf(test.space)
-			mlp := test.rows == nil
-			make := func(width int) (*NAC, []weight) {
-				c := Released()
-				c.Width = width
-				cells := sizes.Cells
-				if mlp {
-					c.Encoder, cells = encoder.MLP{Layers: 3, Width: width}, 1
-				}
-				n, err := New(backend(t), test.space, c)
-				if err != nil {
-					t.Fatal(err)
-				}
-				list := authorsWeights(mlp, width, sizes.Features, cells, test.rows, test.embeddings)
-				count := 0
-				for range n.store.IterVariables() {
-					count++
-				}
-				if count != len(list) {
-					t.Fatalf("ours has %d weights, the authors' %d", count, len(list))
-				}
-				for _, w := range list {
-					v := n.store.GetVariable("/" + scopeNAC + "/" + w.ours)
-					values := asOurs(w, authors.Weights(w.theirs, w.dims...))
-					if err := v.SetValue(tensors.FromFlatDataAndDimensions(values, v.Shape().Dimensions...)); err != nil {
-						t.Fatal(err)
-					}
-				}
-				return n, list
-			}
-			full, _ := make(test.full)
+			full, _ := l.comparator(t, l.full)
 			compareLogits(t, full, archs, golden.Full.Logits)
-			small, list := make(8)
+			small, weights := l.comparator(t, 8)
 			compareLogits(t, small, archs, golden.Small.Logits)
 			compareFeatures(t, small, archs, golden.Small.Features)
-
-			for k, step := range golden.Small.Steps {
-				b := &pairs{archs: archs}
-				for i, first := range step.First {
-					second := step.Second[i]
-					if i < len(step.First)*2/3 { // of a batch's pairs a third is pseudo-labelled
-						if better := golden.Small.Accuracies[first] > golden.Small.Accuracies[second]; better != (step.Labels[i] == 1) {
-							t.Errorf("step %d: the label of pair %d is %g", k, i, step.Labels[i])
-						}
-					}
-					b.add(int(first), int(second), step.Labels[i] == 1, 1)
-				}
-				loss, err := small.trainStep(b)
-				if err != nil {
-					t.Fatal(err)
-				}
-				near(t, fmt.Sprintf("the loss of step %d", k), loss, step.Loss)
-			}
-			for _, w := range list {
-				got := tensors.MustCopyFlatData[float32](small.store.GetVariable("/" + scopeNAC + "/" + w.ours).MustValue())
-				want := asOurs(w, authors.Flat(t, golden.Small.Weights[w.theirs]))
-				for i := range want {
-					near(t, fmt.Sprintf("%s[%d] after the steps", w.ours, i), float64(got[i]), want[i])
-				}
-			}
+			compareSteps(t, small, archs, golden, weights)
 		})
+	}
+}
+
+// comparator makes ours of that width with the authors' given weights, which it lists.
+func (l layout) comparator(t *testing.T, width int) (*NAC, []weight) {
+	t.Helper()
+	c, sizes := Released(), encoder.SizesOf(l.space)
+	c.Width = width
+	if l.rows == nil {
+		c.Encoder, sizes.Cells = encoder.MLP{Layers: 3, Width: width}, 1
+	}
+	n, err := New(backend(t), l.space, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := authorsWeights(l.rows == nil, width, sizes.Features, sizes.Cells, l.rows, l.embeddings)
+	count := 0
+	for range n.store.IterVariables() {
+		count++
+	}
+	if count != len(list) {
+		t.Fatalf("ours has %d weights, the authors' %d", count, len(list))
+	}
+	for _, w := range list {
+		v := n.store.GetVariable("/" + scopeNAC + "/" + w.ours)
+		values := asOurs(w, authors.Weights(w.theirs, w.dims...))
+		if err := v.SetValue(tensors.FromFlatDataAndDimensions(values, v.Shape().Dimensions...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n, list
+}
+
+// compareSteps trains on the authors' batches.
+func compareSteps(t *testing.T, n *NAC, archs []space.Arch, golden golden, list []weight) {
+	t.Helper()
+	for k, step := range golden.Small.Steps {
+		b := &pairs{archs: archs}
+		for i, first := range step.First {
+			second := step.Second[i]
+			if i < len(step.First)*2/3 { // of a batch's pairs a third is pseudo-labelled
+				if better := golden.Small.Accuracies[first] > golden.Small.Accuracies[second]; better != (step.Labels[i] == 1) {
+					t.Errorf("step %d: the label of pair %d is %g", k, i, step.Labels[i])
+				}
+			}
+			b.add(int(first), int(second), step.Labels[i] == 1, 1)
+		}
+		loss, err := n.trainStep(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		near(t, fmt.Sprintf("the loss of step %d", k), loss, step.Loss)
+	}
+	for _, w := range list {
+		got := tensors.MustCopyFlatData[float32](n.store.GetVariable("/" + scopeNAC + "/" + w.ours).MustValue())
+		want := asOurs(w, authors.Flat(t, golden.Small.Weights[w.theirs]))
+		for i := range want {
+			near(t, fmt.Sprintf("%s[%d] after the steps", w.ours, i), float64(got[i]), want[i])
+		}
 	}
 }
 

@@ -25,12 +25,12 @@ import (
 // Search runs Alg. 1 in a run directory under root; the comparator's first training is a run
 // of its own beside it, shared with [comparator.Train]. A search that was finished
 // before is loaded, one that was interrupted continues, and both give the result of
-// an uninterrupted one. The answer is the last baseline. The errors are those of the
+// an uninterrupted one. The answer is the last of its baselines. The errors are those of the
 // configuration, the benchmark and the run directory, and ctx's.
 //
 // Its metrics are, of each iteration: "reward", the mean NAC(α, β) of its samples;
 // "entropy", of the policy in nats; "policy_loss"; "nac_loss", where NAC was trained;
-// "baseline_score", s of Eq. 5, where a new baseline was chosen.
+// "baseline_score", s of Eq. 5, where a new β of the reward was chosen.
 func Search(ctx context.Context, root string, p search.Problem, config Config) (*search.Found, error) {
 	if err := config.check(); err != nil {
 		return nil, err
