@@ -3,6 +3,7 @@ package comparator
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"testing"
@@ -267,5 +268,46 @@ func near(t *testing.T, what string, got, want float64) {
 	t.Helper()
 	if !(math.Abs(got-want) <= 1e-5*(1+math.Abs(want))) {
 		t.Errorf("%s is %.7g, the authors' %.7g", what, got, want)
+	}
+}
+
+// A batch of m gets int(m·ratio) pseudo-labelled pairs in the authors' code, each of which counts as much as one of
+// labelled architectures; the last batch of 423 has 167. Beside all pairs they make up the share r.
+func TestPseudoLabelledPairsOfABatch(t *testing.T) {
+	labelled := sample(8, 167)
+	pseudo := make([]Pair, 1000)
+	for i := range pseudo {
+		pseudo[i] = Pair{labelled[i%7].Arch, labelled[i%11].Arch, i%2 == 0}
+	}
+	chosen := make([]int, len(labelled))
+	for i := range chosen {
+		chosen[i] = i
+	}
+	for _, test := range []struct {
+		r    float64
+		want int
+	}{{0.3, 71}, {0.5, 167}, {0.8, 668}} { // 0.3/0.7·167 is 71.6
+		for _, pairing := range []Pairing{Shuffled, AllPairs} {
+			c := tiny(1)
+			c.Pairing = pairing
+			rng := rand.New(rand.NewPCG(8, 8))
+			b := newNACOf(t, c).pairUp(labelled, chosen, rng)
+			own := len(b.y)
+			b.addPseudo(pseudo, test.r, rng)
+			if got := len(b.y) - own; got != test.want {
+				t.Errorf("%s, r = %g: %d pseudo-labelled pairs, want %d", pairing, test.r, got, test.want)
+			}
+			total := 0.0
+			for _, w := range b.weight[own:] {
+				total += float64(w)
+			}
+			want := float64(test.want)
+			if pairing == AllPairs {
+				want = test.r / (1 - test.r) * 167 * 166
+			}
+			if math.Abs(total-want) > 1e-3*want {
+				t.Errorf("%s, r = %g: they weigh %g, want %g", pairing, test.r, total, want)
+			}
+		}
 	}
 }
