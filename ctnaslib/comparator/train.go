@@ -23,10 +23,10 @@ type Pair struct {
 // the mean loss. An epoch is a function of the weights, the seed and its number.
 //
 // If there are pseudo-labelled pairs (Sec. 4.2), a batch of m labelled
-// architectures also gets r/(1−r)·m of them at random, or all if there are fewer,
-// and they make up the share r of its loss: the paper's r = |U|/(|U|+|M|)
-// (Sec. 6.3). With [Shuffled] pairs, and enough of them, every pair counts the
-// same, as in the authors' code.
+// architectures also gets ⌊r/(1−r)·m⌋ of them at random, or all if there are fewer:
+// the paper's r = |U|/(|U|+|M|) (Sec. 6.3). With [AllPairs], they make up the share r
+// of its loss; with [Shuffled] pairs every pair counts the same, as in the authors'
+// code.
 func (n *NAC) TrainEpoch(epoch int, labelled []space.Labelled, pseudo []Pair, r float64) (loss float64, err error) {
 	if len(labelled) < 2 {
 		return 0, fmt.Errorf("comparator: training needs at least 2 labelled architectures, got %d", len(labelled))
@@ -109,22 +109,17 @@ func (n *NAC) pairUp(labelled []space.Labelled, chosen []int, rng *rand.Rand) *p
 	return b
 }
 
-// labelledPairs is the number of pairs of labelled architectures.
-func (p *pairs) labelledPairs() int {
-	if m := len(p.first); m > 0 {
-		return m * (m - 1)
-	}
-	return len(p.y)
-}
-
-// addPseudo adds pseudo-labelled pairs that make up the share r of the loss.
+// addPseudo adds pseudo-labelled pairs: beside all pairs, with the share r of the loss.
 func (p *pairs) addPseudo(pseudo []Pair, r float64, rng *rand.Rand) {
 	odds := r / (1 - r)
-	count := min(int(odds*float64(len(p.archs))+0.5), len(pseudo))
+	count := min(int(odds*float64(len(p.archs))), len(pseudo))
 	if count == 0 {
 		return
 	}
-	weight := odds * float64(p.labelledPairs()) / float64(count)
+	weight := 1.0
+	if m := len(p.first); m > 0 {
+		weight = odds * float64(m*(m-1)) / float64(count)
+	}
 	for _, k := range rng.Perm(len(pseudo))[:count] {
 		at := len(p.archs)
 		p.archs = append(p.archs, pseudo[k].First, pseudo[k].Second)

@@ -174,7 +174,7 @@ func TestDiverged(t *testing.T) {
 			if _, err := c.Reinforce(sequences, rewards); err != nil {
 				t.Fatal(err)
 			}
-			for _, variable := range []string{"lstm_input_0", "lstm_recurrent_0", "lstm_bias_0"} {
+			for _, variable := range []string{"lstm_input_0", "lstm_recurrent_0", "lstm_input_bias_0"} {
 				n := len(numbers(c)[variable])
 				values := make([]float64, n)
 				for i := range values {

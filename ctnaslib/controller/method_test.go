@@ -75,7 +75,9 @@ func times(x, matrix []float64, columns int) []float64 {
 func (b byHand) step(x, h, cell []float64) (newH, newCell []float64) {
 	n := b.config.Hidden
 	fromX, fromH := times(x, b.w["lstm_input_0"], 4*n), times(h, b.w["lstm_recurrent_0"], 4*n)
-	gate := func(k, i int) float64 { return fromX[k*n+i] + fromH[k*n+i] + b.w["lstm_bias_0"][k*n+i] }
+	gate := func(k, i int) float64 {
+		return fromX[k*n+i] + fromH[k*n+i] + b.w["lstm_input_bias_0"][k*n+i] + b.w["lstm_recurrent_bias_0"][k*n+i]
+	}
 	σ := func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 	for i := range n {
 		c := σ(gate(1, i))*cell[i] + σ(gate(0, i))*math.Tanh(gate(3, i))

@@ -30,7 +30,7 @@ type weights struct {
 type lstm struct {
 	input     blas64.General // [hidden, 4·hidden]
 	recurrent blas64.General // [hidden, 4·hidden]
-	bias      []float64      // [4·hidden]
+	biases    [2][]float64   // of the input and of the recurrent product, as PyTorch has them: each learns at Adam's pace, [4·hidden]
 }
 
 // head makes logits of h, [hidden]: h·weight + bias, or for a pointer to one of the choices' embeddings e,
@@ -59,7 +59,7 @@ func newParameters(d *space.Decisions, hidden int) *parameters {
 		p.lstms = append(p.lstms, lstm{
 			create(hidden, 4*hidden, "lstm_input", part),
 			create(hidden, 4*hidden, "lstm_recurrent", part),
-			create(1, 4*hidden, "lstm_bias", part).Data,
+			[2][]float64{create(1, 4*hidden, "lstm_input_bias", part).Data, create(1, 4*hidden, "lstm_recurrent_bias", part).Data},
 		})
 	}
 	for k, kind := range d.Kinds {
@@ -110,11 +110,12 @@ func newProducts(d *space.Decisions, hidden int) *products {
 // multiply sets the products of the weights.
 func (p *products) multiply(d *space.Decisions, θ *parameters) {
 	for part, start := range p.starts {
-		copy(start, θ.lstms[part].bias)
+		biases := θ.lstms[part].biases
+		floats.AddTo(start, biases[0], biases[1])
 	}
 	for k, kind := range d.Kinds {
 		for choice := range p.inputs[k].Rows {
-			copy(row(p.inputs[k], choice), θ.lstms[kind.Part].bias)
+			copy(row(p.inputs[k], choice), p.starts[kind.Part])
 		}
 		blas64.Gemm(blas.NoTrans, blas.NoTrans, 1, θ.embeddings[k], θ.lstms[kind.Part].input, 1, p.inputs[k])
 		if kind.Pointer {
@@ -126,12 +127,16 @@ func (p *products) multiply(d *space.Decisions, θ *parameters) {
 // backward adds to the gradient of the weights what comes from that of the products.
 func (p *products) backward(d *space.Decisions, θ, gradient *parameters) {
 	for part, start := range p.starts {
-		floats.Add(gradient.lstms[part].bias, start)
+		for _, bias := range gradient.lstms[part].biases {
+			floats.Add(bias, start)
+		}
 	}
 	for k, kind := range d.Kinds {
 		weights, to := θ.lstms[kind.Part], gradient.lstms[kind.Part]
 		for choice := range p.inputs[k].Rows {
-			floats.Add(to.bias, row(p.inputs[k], choice))
+			for _, bias := range to.biases {
+				floats.Add(bias, row(p.inputs[k], choice))
+			}
 		}
 		blas64.Gemm(blas.Trans, blas.NoTrans, 1, θ.embeddings[k], p.inputs[k], 1, to.input)
 		blas64.Gemm(blas.NoTrans, blas.Trans, 1, p.inputs[k], weights.input, 1, gradient.embeddings[k])

@@ -1,6 +1,6 @@
 // Package ctnas is Contrastive Neural Architecture Search (CVPR 2021) from top to bottom: Alg. 1,
 // with its baseline curriculum (Alg. 2, [UpdateBaseline]) and data exploration (Alg. 3, [Explore]), a
-// file each.
+// file each; and, in one more, what the authors' published code does in their place ([Released]).
 //
 //	found, err := ctnas.Search(ctx, "runs", search.Problem{Backend: backend, Benchmark: table.Benchmark()}, ctnas.Released())
 //	found.Best // an architecture; found.Queries labels were bought for it
@@ -25,12 +25,12 @@ import (
 // Search runs Alg. 1 in a run directory under root; the comparator's first training is a run
 // of its own beside it, shared with [comparator.Train]. A search that was finished
 // before is loaded, one that was interrupted continues, and both give the result of
-// an uninterrupted one. The answer is the last baseline. The errors are those of the
+// an uninterrupted one. The answer is the last of its baselines. The errors are those of the
 // configuration, the benchmark and the run directory, and ctx's.
 //
 // Its metrics are, of each iteration: "reward", the mean NAC(α, β) of its samples;
 // "entropy", of the policy in nats; "policy_loss"; "nac_loss", where NAC was trained;
-// "baseline_score", s of Eq. 5, where a new baseline was chosen.
+// "baseline_score", s of Eq. 5, where a new β of the reward was chosen.
 func Search(ctx context.Context, root string, p search.Problem, config Config) (*search.Found, error) {
 	if err := config.check(); err != nil {
 		return nil, err
@@ -76,8 +76,8 @@ type algorithm1 struct {
 	nac       comparator.Comparator // nil before the first iteration
 	policy    policy
 	pseudo    []comparator.Pair // the pseudo-labelled part of 𝒞
-	baselines []space.Arch      // ℬ, with the best of Alg. 2 last
-	baseline  space.Arch        // β of the reward: with the curriculum, the last of ℬ
+	baselines []space.Arch      // ℬ, with the best of Alg. 2 last; [AsReleased], the best so far after each iteration
+	baseline  space.Arch        // β of the reward: with the curriculum, the last of ℬ; [AsReleased], of the fresh samples
 }
 
 // initialise does lines 2 and 3.
@@ -96,39 +96,59 @@ func initialise(root string, p search.Problem, config Config, labelled []space.L
 // Best returns the last of ℬ.
 func (a *algorithm1) Best() space.Arch { return a.baselines[len(a.baselines)-1] }
 
-// Step does lines 7 to 15 of iteration t, counted from 0.
+// Step does iteration t, counted from 0.
 func (a *algorithm1) Step(ctx context.Context, t int) (map[string]float64, error) {
-	c := a.config
 	if t == 0 {
 		if err := a.begin(ctx); err != nil {
 			return nil, err
 		}
 	}
-	rng := engine.Stream(c.Seed, "search: iteration", t)
-	values := make(map[string]float64)
-	if err := a.trainNAC(ctx, t, values); err != nil {
-		return nil, err
+	rng, values := engine.Stream(a.config.Seed, "search: iteration", t), make(map[string]float64)
+	if a.config.Schedule == AsReleased {
+		return values, a.released(ctx, t, rng, values)
 	}
-	if err := a.improvePolicy(ctx, rng, values); err != nil {
-		return nil, err
+	return values, a.iterate(ctx, t, rng, values)
+}
+
+// iterate does lines 7 to 15 of iteration t.
+func (a *algorithm1) iterate(ctx context.Context, t int, rng *rand.Rand, values map[string]float64) error {
+	c := a.config
+	if t > 0 { // before the first iteration NAC was trained in full
+		if err := a.trainNAC(ctx, t-1, values); err != nil { // line 7
+			return err
+		}
+	}
+	if err := a.improvePolicy(ctx, rng, c.PolicySteps, values); err != nil { // lines 8 to 10
+		return err
 	}
 	samples, err := a.draw(rng, c.Samples) // line 12
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := a.explore(rng, samples); err != nil {
-		return nil, err
+	if c.PseudoRatio > 0 {
+		pairs, err := Explore(a.nac, samples, c.TopK) // line 13
+		if err != nil {
+			return err
+		}
+		a.pseudo = append(a.pseudo, pairs...) // line 14
 	}
 	if t%c.BaselineEvery != 0 {
 		a.baselines = append(a.baselines, a.Best())
-		return values, nil
+		return nil
 	}
-	return values, a.updateBaseline(rng, samples, values)
+	next, score, err := UpdateBaseline(a.nac, a.baselines, samples[:c.BaselineSamples]) // line 15
+	if err != nil {
+		return err
+	}
+	values["baseline_score"] = score
+	a.baselines = append(a.baselines, next)
+	a.reward(next, samples, rng)
+	return nil
 }
 
 // begin does the first, full training of NAC (line 7), which depends on nothing that comes between, and lines 4
-// and 5: the first baseline is the policy's.
-func (a *algorithm1) begin(ctx context.Context) (err error) {
+// and 5: the first baseline is the policy's. In the authors' code it decides uniformly, whatever its weights.
+func (a *algorithm1) begin(ctx context.Context) error {
 	if a.nac == nil {
 		trained, err := comparator.Train(ctx, a.root, comparator.Training{
 			Backend: a.problem.Backend, Space: a.space, Labelled: a.labelled, Config: a.config.comparator(),
@@ -139,24 +159,33 @@ func (a *algorithm1) begin(ctx context.Context) (err error) {
 		}
 		a.nac = trained.Comparator
 	}
-	a.baselines, err = a.draw(engine.Stream(a.config.Seed, "search: first baseline", 0), 1)
-	if err == nil {
-		a.baseline = a.Best()
+	rng := engine.Stream(a.config.Seed, "search: first baseline", 0)
+	var first space.Arch
+	if a.config.Schedule == AsReleased {
+		arch, err := a.space.Decode(a.space.Decisions().Walk(rng))
+		if err != nil {
+			return fmt.Errorf("ctnas: the space %s cannot decode a walk through its own decisions: %w", a.space.Name(), err)
+		}
+		first = arch
+	} else {
+		drawn, err := a.draw(rng, 1)
+		if err != nil {
+			return err
+		}
+		first = drawn[0]
 	}
-	return err
+	a.baselines, a.baseline = []space.Arch{first}, first
+	return nil
 }
 
-// trainNAC does line 7 after the first iteration, before which NAC was trained in full.
-func (a *algorithm1) trainNAC(ctx context.Context, t int, values map[string]float64) error {
+// trainNAC trains NAC further, after so many times before (line 7).
+func (a *algorithm1) trainNAC(ctx context.Context, times int, values map[string]float64) error {
 	c := a.config
-	if t == 0 {
-		return nil
-	}
 	for e := range c.NACEpochs {
+		epoch := c.comparator().FirstEpochs() + times*c.NACEpochs + e
 		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("stopped in iteration %d of %d; run it again to continue: %w", t+1, c.Iterations, err)
+			return fmt.Errorf("stopped before epoch %d of NAC; run it again to continue: %w", epoch+1, err)
 		}
-		epoch := c.comparator().FirstEpochs() + (t-1)*c.NACEpochs + e
 		loss, err := a.nac.TrainEpoch(epoch, a.labelled, a.pseudo, c.PseudoRatio)
 		if err != nil {
 			return err
@@ -166,8 +195,9 @@ func (a *algorithm1) trainNAC(ctx context.Context, t int, values map[string]floa
 	return nil
 }
 
-// improvePolicy does lines 9 and 10: the reward of α is NAC(α, β).
-func (a *algorithm1) improvePolicy(ctx context.Context, rng *rand.Rand, values map[string]float64) error {
+// improvePolicy does some of an iteration's steps of policy gradient (lines 8 to 10) and adds up the
+// means over all of them: the reward of α is NAC(α, β).
+func (a *algorithm1) improvePolicy(ctx context.Context, rng *rand.Rand, steps int, values map[string]float64) error {
 	baseline, err := a.nac.Scores([]space.Arch{a.baseline})
 	if err != nil {
 		return err
@@ -180,46 +210,22 @@ func (a *algorithm1) improvePolicy(ctx context.Context, rng *rand.Rand, values m
 		}
 		return rewards, err
 	}
-	learned, err := a.policy.Improve(ctx, rng, a.space, a.config.PolicySteps, a.config.PolicyBatch, reward)
-	values["reward"], values["policy_loss"], values["entropy"] = learned.Reward, learned.Loss, learned.Entropy
+	learned, err := a.policy.Improve(ctx, rng, a.space, steps, a.config.PolicyBatch, reward)
+	share := float64(steps) / float64(a.config.PolicySteps)
+	values["reward"] += share * learned.Reward
+	values["policy_loss"] += share * learned.Loss
+	values["entropy"] += share * learned.Entropy
 	return err
 }
 
-// explore does lines 13 and 14.
-func (a *algorithm1) explore(rng *rand.Rand, samples []space.Arch) error {
-	if a.config.PseudoRatio == 0 {
-		return nil
-	}
-	var pairs []comparator.Pair
-	var err error
-	if a.config.Exploration == Confident {
-		pairs, err = Explore(a.nac, samples, a.config.TopK)
-	} else {
-		pairs, err = ExploreReleased(a.nac, samples, a.config.TopK, rng)
-	}
-	a.pseudo = append(a.pseudo, pairs...)
-	return err
-}
-
-// updateBaseline does line 15.
-func (a *algorithm1) updateBaseline(rng *rand.Rand, samples []space.Arch, values map[string]float64) error {
-	candidates := a.baselines
-	if !a.config.AllBaselines {
-		candidates = a.baselines[len(a.baselines)-1:]
-	}
-	next, score, err := UpdateBaseline(a.nac, candidates, samples[:a.config.BaselineSamples])
-	if err != nil {
-		return err
-	}
-	values["baseline_score"] = score
-	a.baselines = append(a.baselines, next)
+// reward sets the β of the reward, from the best of Alg. 2 and the samples that it was chosen from.
+func (a *algorithm1) reward(best space.Arch, samples []space.Arch, rng *rand.Rand) {
 	switch a.config.Baseline {
 	case CurriculumBaseline:
-		a.baseline = next
+		a.baseline = best
 	case RandomBaseline:
 		a.baseline = samples[rng.IntN(len(samples))]
 	}
-	return nil
 }
 
 // draw samples n architectures from the policy.

@@ -20,14 +20,29 @@ func UpdateBaseline(nac comparator.Scorer, b, s []space.Arch) (space.Arch, float
 	if len(h) == 0 {
 		return nil, 0, fmt.Errorf("ctnas: there is no architecture to choose a baseline from")
 	}
-	if len(h) == 1 {
-		return h[0], 0, nil
-	}
-	scores, err := nac.Scores(h)
+	averages, err := averageWins(nac, h)
 	if err != nil {
 		return nil, 0, err
 	}
-	best, bestScore := h[0], 0.0
+	best := 0
+	for i, average := range averages {
+		if average >= averages[best] {
+			best = i
+		}
+	}
+	return h[best], averages[best], nil
+}
+
+// averageWins returns s_i of Eq. 5 of each architecture, 0 if there is but one.
+func averageWins(nac comparator.Scorer, h []space.Arch) ([]float64, error) {
+	averages := make([]float64, len(h))
+	if len(h) == 1 {
+		return averages, nil
+	}
+	scores, err := nac.Scores(h)
+	if err != nil {
+		return nil, err
+	}
 	for i := range h {
 		wins := 0.0
 		for j := range h {
@@ -35,11 +50,9 @@ func UpdateBaseline(nac comparator.Scorer, b, s []space.Arch) (space.Arch, float
 				wins += comparator.Probability(scores[i], scores[j])
 			}
 		}
-		if average := wins / float64(len(h)-1); average >= bestScore {
-			best, bestScore = h[i], average
-		}
+		averages[i] = wins / float64(len(h)-1)
 	}
-	return best, bestScore, nil
+	return averages, nil
 }
 
 // distinct keeps the first of each architecture, by ID.

@@ -3,7 +3,6 @@ package ctnas
 import (
 	"cmp"
 	"math"
-	"math/rand/v2"
 	"slices"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
@@ -24,25 +23,9 @@ func Explore(nac comparator.Scorer, s []space.Arch, k int) ([]comparator.Pair, e
 		for j := range s {
 			if i != j {
 				p := comparator.Probability(scores[i], scores[j])
-				candidates = append(candidates, candidate{i, j, p, math.Abs(p - 0.5)})
+				candidates = append(candidates, candidate{i, j, p >= 0.5, math.Abs(p - 0.5)})
 			}
 		}
-	}
-	return topK(s, candidates, k), nil
-}
-
-// ExploreReleased is what the authors' published code does in place of Alg. 3: it
-// pairs 𝒮 with a shuffle of itself, |𝒮| pairs instead of |𝒮|(|𝒮|−1), and keeps the
-// k of the highest p, not of the highest confidence. So nearly all labels are 1.
-func ExploreReleased(nac comparator.Scorer, s []space.Arch, k int, rng *rand.Rand) ([]comparator.Pair, error) {
-	scores, err := nac.Scores(s)
-	if err != nil {
-		return nil, err
-	}
-	candidates := make([]candidate, len(s))
-	for i, j := range rng.Perm(len(s)) {
-		p := comparator.Probability(scores[i], scores[j])
-		candidates[i] = candidate{i, j, p, p}
 	}
 	return topK(s, candidates, k), nil
 }
@@ -50,15 +33,16 @@ func ExploreReleased(nac comparator.Scorer, s []space.Arch, k int, rng *rand.Ran
 // candidate is a pair of positions in 𝒮 that may become a pseudo-labelled pair.
 type candidate struct {
 	first, second int
-	p             float64
+	better        bool    // the label
 	rank          float64 // the larger the better
 }
 
+// topK returns the k candidates of the highest rank, or all if there are fewer.
 func topK(s []space.Arch, candidates []candidate, k int) []comparator.Pair {
 	slices.SortStableFunc(candidates, func(a, b candidate) int { return cmp.Compare(b.rank, a.rank) })
 	pairs := make([]comparator.Pair, 0, k)
 	for _, c := range candidates[:min(k, len(candidates))] {
-		pairs = append(pairs, comparator.Pair{First: s[c.first], Second: s[c.second], Better: c.p >= 0.5})
+		pairs = append(pairs, comparator.Pair{First: s[c.first], Second: s[c.second], Better: c.better})
 	}
 	return pairs
 }

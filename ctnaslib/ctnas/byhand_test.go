@@ -29,6 +29,15 @@ func (letters) Decode(sequence []int) (space.Arch, error) {
 	return letter(rune('a' + sequence[0])), nil
 }
 
+// Decisions are uniform over d alone.
+func (letters) Decisions() *space.Decisions {
+	const d = 3
+	return &space.Decisions{
+		Kinds: []space.Kind{{Name: "letter", Choices: d + 1}}, Steps: 1,
+		States: []space.State{{Next: []int{space.Forbidden, space.Forbidden, space.Forbidden, 1}}},
+	}
+}
+
 // recorder is a comparator and a policy that write down what they are asked.
 type recorder struct {
 	log     []string
@@ -108,7 +117,9 @@ func byHand(r *recorder, change func(*Config)) *algorithm1 {
 	c.PolicySteps, c.PolicyBatch, c.Samples, c.BaselineSamples, c.TopK, c.NACEpochs = 2, 3, 4, 3, 2, 2
 	c.NAC.Epochs, c.PseudoRatio = 100, 0.4
 	change(&c)
-	r.sampled = append([]string{"d"}, r.sampled...)
+	if c.Schedule == AsPaper {
+		r.sampled = append([]string{"d"}, r.sampled...)
+	}
 	return &algorithm1{
 		config: c, space: letters{}, nac: r, policy: r,
 		labelled: []space.Labelled{{Arch: letter("a"), Accuracy: 0.1}, {Arch: letter("b"), Accuracy: 0.2}},
@@ -194,20 +205,19 @@ func TestAlgorithm1ByHand(t *testing.T) {
 	}
 }
 
-// Where the configuration departs: only the last baseline is a candidate, and only every second
-// iteration chooses one; a fixed baseline stays the reward's, a random one is any of 𝒮; without
-// pseudo-labels nothing is explored.
+// Where the configuration departs: only every second iteration chooses a baseline; a fixed baseline stays the reward's,
+// a random one is any of 𝒮; without pseudo-labels nothing is explored.
 func TestAlgorithm1ByHandOtherRules(t *testing.T) {
 	two := func() *recorder {
 		return &recorder{sampled: []string{"gbbb", "cccc", "aaaf"}, met: []string{"c", "c", "c"}}
 	}
 	r := two()
-	a := byHand(r, func(c *Config) { c.AllBaselines = false; c.BaselineEvery = 2; c.PseudoRatio = 0; c.NACEpochs = 1 })
+	a := byHand(r, func(c *Config) { c.BaselineEvery = 2; c.PseudoRatio = 0; c.NACEpochs = 1 })
 	steps(t, a, 3)
-	same(t, "the last baseline alone", r.log, []string{
+	same(t, "a baseline in every second iteration", r.log, []string{
 		"sample 1", "scores d", "improve 2 × 3", "scores c", "sample 4", "scores dgb",
 		"train 100 on a0.1b0.2 and, r = 0", "scores g", "improve 2 × 3", "scores c", "sample 4",
-		"train 101 on a0.1b0.2 and, r = 0", "scores g", "improve 2 × 3", "scores c", "sample 4", "scores ga",
+		"train 101 on a0.1b0.2 and, r = 0", "scores g", "improve 2 × 3", "scores c", "sample 4", "scores dga",
 	})
 	if got := fmt.Sprint(a.baselines); got != "[d g g g]" {
 		t.Errorf("the baselines are %s, want [d g g g]", got)
@@ -233,21 +243,82 @@ func TestAlgorithm1ByHandOtherRules(t *testing.T) {
 	}
 }
 
-// Exploration as in the authors' code: 𝒮 with a shuffle of itself, the highest p.
-func TestAlgorithm1ByHandReleased(t *testing.T) {
-	r := &recorder{sampled: []string{"cefg", "aaaa"}, met: []string{"c", "c"}}
-	a := byHand(r, func(c *Config) { c.Exploration = Probable; c.NACEpochs = 1 })
-	steps(t, a, 2)
-	if len(a.pseudo) != 4 {
-		t.Fatalf("%d pseudo-labelled pairs, want 2 of each iteration", len(a.pseudo))
+// Three iterations as in the authors' code (core/engine/policy_learning.py), each event worked out by hand from it.
+func TestReleasedByHand(t *testing.T) {
+	r := &recorder{
+		sampled: []string{"aaaaaaaaee", "hff", "bbbk", "aceg", "ccb"},
+		met:     []string{"c", "ee", "g", "ha", "d", "bb"},
 	}
-	for _, p := range a.pseudo[:2] {
-		if better := p.First.String() >= p.Second.String(); p.Better != better {
-			t.Errorf("the pair %s, %s has the label %v", p.First, p.Second, p.Better)
+	a := byHand(r, func(c *Config) {
+		c.Schedule, c.BaselineEvery, c.NACEpochs, c.PolicySteps, c.NAC.BatchSize = AsReleased, 2, 1, 3, 8
+	})
+	values := steps(t, a, 3)
+	first, second, third := a.pseudo[:5], a.pseudo[5:7], a.pseudo[7:]
+	trained := func(epoch int, pairs ...[]comparator.Pair) string {
+		return fmt.Sprintf("train %d on a0.1b0.2 and %s, r = 0.4", epoch, pairsText(slices.Concat(pairs...)))
+	}
+	same(t, "events", r.log, []string{
+		// Steps 0 to 2; β = d, drawn uniformly. At first r/(1−r) = 2/3 of the batch of 8, 5 pairs, are kept of 10.
+		"sample 10", "scores aaaaaaaaee", trained(100, first),
+		"scores d", "improve 1 × 3", "scores c",
+		"sample 3", "scores hff", "scores hffd", // derive: h is the best of h f f, and of these and d
+		"scores h", "improve 2 × 3", "scores ee",
+		// Steps 3 to 5: no baseline.
+		"sample 4", "scores bbbk", trained(101, first, second),
+		"scores h", "improve 1 × 3", "scores g",
+		"scores h", "improve 2 × 3", "scores ha",
+		// Steps 6 to 8: the best of c c b is c, though h is better; h stays the answer.
+		"sample 4", "scores aceg", trained(102, first, second, third),
+		"scores h", "improve 1 × 3", "scores d",
+		"sample 3", "scores ccb", "scores ccbh",
+		"scores c", "improve 2 × 3", "scores bb",
+	})
+	if got := fmt.Sprintf("%v %v %v", a.baselines, a.baseline, a.Best()); got != "[d h h h] c h" {
+		t.Errorf("the baselines, β and the answer are %s, want [d h h h] c h", got)
+	}
+	σ := func(α, β byte) float64 { return 1 / (1 + math.Exp(-logit(α, β))) }
+	if got, want := values[2]["baseline_score"], (0.5+σ('c', 'b'))/2; math.Abs(got-want) > 1e-12 {
+		t.Errorf("the score of c in c c b is %.6f, want %.6f", got, want)
+	}
+	// The means over both parts of an iteration are those over all of its steps.
+	for i, v := range values {
+		if math.Abs(v["reward"]-0.5) > 1e-12 || math.Abs(v["policy_loss"]-2) > 1e-12 || math.Abs(v["entropy"]-3) > 1e-12 || v["nac_loss"] != 0.25 {
+			t.Errorf("iteration %d measured %v", i, v)
 		}
 	}
-	if !slices.Contains(r.log, fmt.Sprintf("train 100 on a0.1b0.2 and %s, r = 0.4", pairsText(a.pseudo[:2]))) {
-		t.Errorf("NAC was not trained on the pairs of the first iteration:\n%s", strings.Join(r.log, "\n"))
+	for _, pairs := range [][]comparator.Pair{first, second, third} {
+		last := 8.0
+		for _, p := range pairs {
+			value := logit(p.First.String()[0], p.Second.String()[0])
+			if p.Better != (value > 0) || value > last {
+				t.Errorf("the pair %s, of the logit %g after one of %g, has the label %v", pairsText([]comparator.Pair{p}), value, last, p.Better)
+			}
+			last = value
+		}
+	}
+}
+
+// Without pseudo-labels the authors' code trains NAC no further; a fixed baseline stays that of the reward, a random one
+// is any of the fresh samples; and an iteration may be a single step.
+func TestReleasedByHandOtherRules(t *testing.T) {
+	run := func(rule BaselineRule) (*recorder, *algorithm1) {
+		r := &recorder{sampled: []string{"fff", "bbb"}, met: []string{"c", "c"}}
+		a := byHand(r, func(c *Config) {
+			c.Schedule, c.PseudoRatio, c.PolicySteps, c.Baseline = AsReleased, 0, 1, rule
+		})
+		steps(t, a, 2)
+		return r, a
+	}
+	r, a := run(FixedBaseline)
+	same(t, "events", r.log, []string{
+		"scores d", "improve 1 × 3", "scores c", "sample 3", "scores fff", "scores fffd",
+		"scores d", "improve 1 × 3", "scores c", "sample 3", "scores bbb", "scores bbbf",
+	})
+	if a.baseline != letter("d") || a.Best() != letter("f") {
+		t.Errorf("with a fixed baseline β is %v and the answer %v, want d and f", a.baseline, a.Best())
+	}
+	if _, a := run(RandomBaseline); a.baseline != letter("b") || a.Best() != letter("f") {
+		t.Errorf("with a random baseline of b b b β is %v and the answer %v, want b and f", a.baseline, a.Best())
 	}
 }
 

@@ -8,12 +8,12 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 )
 
-// Exploration says how pseudo-labelled pairs are chosen (Alg. 1, line 13).
-type Exploration string
+// Schedule says what an iteration does, and in which order.
+type Schedule string
 
 const (
-	Confident Exploration = "alg. 3"   // [Explore]
-	Probable  Exploration = "released" // [ExploreReleased]
+	AsPaper    Schedule = "paper"    // Alg. 1 with Algorithms 2 and 3, [UpdateBaseline] and [Explore]
+	AsReleased Schedule = "released" // the authors' code, [DeriveReleased] and [ExploreReleased]
 )
 
 // BaselineRule says with what the reward compares an architecture (Sec. 6.2).
@@ -21,8 +21,8 @@ type BaselineRule string
 
 const (
 	CurriculumBaseline BaselineRule = "curriculum" // the baseline of Alg. 2
-	FixedBaseline      BaselineRule = "fixed"      // the architecture that the search began with
-	RandomBaseline     BaselineRule = "random"     // a random one of 𝒮, drawn at every update
+	FixedBaseline      BaselineRule = "fixed"      // the baseline that the search began with
+	RandomBaseline     BaselineRule = "random"     // one of 𝒮, or of the fresh samples, drawn at every update
 )
 
 // Config is the configuration of Alg. 1, a plain value that is stored with every run. One iteration trains NAC, takes
@@ -34,20 +34,32 @@ const (
 // The paper says both "N samples" (Alg. 1) and "10k iterations with a batch size of
 // 1" (Sec. 5.1). [Paper] reads them together: each of T = 100 iterations draws N = 100
 // architectures one at a time, a step of policy gradient after each, then another
-// N = 100 for 𝒮. [Released] is the schedule of the authors' code, which is the same
-// 10,000 steps but departs from Algorithms 2 and 3:
+// N = 100 for 𝒮. [Released] is the authors' code (train.py with the batches of 256 of its README), the same
+// 10,000 steps, in T = 100 iterations of 100 too, but not the same algorithm:
 //
-//	                      Paper                     Released
-//	comparator            comparator.Paper          comparator.Released
-//	pseudo-labelled pairs Alg. 3: the K = 100 most  of 200 samples, each paired with
-//	                      confident of all pairs    one other, the 100 of highest p
-//	new baseline          every iteration           every 5th (500 steps)
-//	chosen from           all baselines before,     the last baseline and 10
-//	                      and the whole of 𝒮        samples
+//	                       Paper                      Released
+//	comparator             comparator.Paper           comparator.Released
+//	order in an iteration  NAC, policy, exploration,  exploration, NAC, one step of
+//	                       baseline                   the policy, baseline, 99 steps
+//	NAC's epochs           in all iterations but the  in every iteration, at steps
+//	                       first                      0, 100, 200, …
+//	pseudo-labelled pairs  Alg. 3: of 100 samples     of 200 samples, each paired with
+//	of an iteration        the K = 100 most confident one other, the 100 of highest p;
+//	                       of all pairs               at first of 512 samples 256
+//	label of a pair        1{p ≥ 0.5}                 1{p > 0.5}
+//	without them, r = 0    NAC is trained further     NAC stays as it is
+//	first baseline         a sample of the policy     drawn uniformly
+//	new baseline           after every iteration      after the first step of every 5th
+//	                                                  iteration, steps 0, 500, …, 9,500
+//	β of the reward        the best (Eq. 5) of all    the best of 10 fresh samples, worse
+//	                       baselines and 𝒮, a set     or better than the one before
+//	answer                 the last β                 the best of the 10 and of the
+//	                                                  answer before, as a list
+//	of equally good ones   the last                   the first
 //
-// (The authors' code also starts with one exploration of the untrained policy, and
-// takes the reward's baseline from the 10 samples alone, keeping the best so far
-// only for the answer. The paper does not give K.)
+// So in the authors' code the last 499 steps of the policy change nothing of the answer. (The 512 and 256 are 2·256 and
+// 256, by the batches of NAC's training and r = 0.5; their random_baseline is never switched on, and [RandomBaseline]
+// takes one of the 10, as it would. The paper does not give K.)
 type Config struct {
 	Labels     int // M: architectures whose accuracy is queried
 	Iterations int // T
@@ -55,16 +67,15 @@ type Config struct {
 	PolicySteps int // steps of policy gradient in an iteration
 	PolicyBatch int // architectures sampled for each step; N = PolicySteps·PolicyBatch
 
-	Samples     int         // size of 𝒮
-	Exploration Exploration // how 𝒮 becomes pseudo-labelled pairs
-	TopK        int         // K: pseudo-labelled pairs that join 𝒞 in an iteration
-	PseudoRatio float64     // r: their share of NAC's training (Sec. 6.3)
-	NACEpochs   int         // epochs that train NAC further in every iteration but the first
+	Schedule    Schedule
+	Samples     int     // size of 𝒮
+	TopK        int     // K: pseudo-labelled pairs that join 𝒞 in an iteration
+	PseudoRatio float64 // r: their share of NAC's training (Sec. 6.3)
+	NACEpochs   int     // epochs that train NAC further in an iteration
 
 	Baseline        BaselineRule
-	BaselineEvery   int  // iterations from one baseline to the next
-	BaselineSamples int  // architectures of 𝒮 that may become the baseline
-	AllBaselines    bool // ℬ holds every baseline so far, else only the last
+	BaselineEvery   int // iterations from one baseline to the next
+	BaselineSamples int // architectures that may become the baseline: of 𝒮, or fresh ones, as the schedule has it
 
 	NAC        comparator.Config
 	Controller controller.Config
@@ -79,17 +90,17 @@ type Config struct {
 func Paper() Config {
 	return Config{
 		Labels: 423, Iterations: 100, PolicySteps: 100, PolicyBatch: 1,
-		Samples: 100, Exploration: Confident, TopK: 100, PseudoRatio: 0.5, NACEpochs: 1,
-		Baseline: CurriculumBaseline, BaselineEvery: 1, BaselineSamples: 100, AllBaselines: true,
+		Schedule: AsPaper, Samples: 100, TopK: 100, PseudoRatio: 0.5, NACEpochs: 1,
+		Baseline: CurriculumBaseline, BaselineEvery: 1, BaselineSamples: 100,
 		NAC: comparator.Paper(), Controller: controller.Default(),
 	}
 }
 
-// Released returns the schedule and the comparator of the authors' published code.
+// Released returns the authors' published code: its algorithm, comparator and settings.
 func Released() Config {
 	c := Paper()
-	c.Samples, c.Exploration, c.TopK = 200, Probable, 100
-	c.BaselineEvery, c.BaselineSamples, c.AllBaselines = 5, 10, false
+	c.Schedule, c.Samples, c.TopK = AsReleased, 200, 100
+	c.BaselineEvery, c.BaselineSamples = 5, 10
 	c.NAC = comparator.Released()
 	return c
 }
@@ -111,7 +122,7 @@ func Quick() Config {
 // Versions returns the versions of the algorithms behind a search of this configuration, for the keys of
 // stored results.
 func (c Config) Versions() rundir.Versions {
-	return c.comparator().Versions().With(controller.Versions(), rundir.Versions{"ctnas": 1})
+	return c.comparator().Versions().With(controller.Versions(), rundir.Versions{"ctnas": 2})
 }
 
 // comparator returns the design of the comparator.
@@ -147,10 +158,10 @@ func (c Config) check() error {
 		return fmt.Errorf("ctnas: unknown baseline rule %q; use ctnas.CurriculumBaseline, FixedBaseline or RandomBaseline", c.Baseline)
 	case c.TopK < 0 || c.NACEpochs < 0:
 		return fmt.Errorf("ctnas: TopK and NACEpochs must not be negative, they are %d and %d", c.TopK, c.NACEpochs)
-	case c.BaselineSamples > c.Samples:
+	case c.Schedule == AsPaper && c.BaselineSamples > c.Samples:
 		return fmt.Errorf("ctnas: BaselineSamples (%d) is more than Samples (%d)", c.BaselineSamples, c.Samples)
-	case c.Exploration != Confident && c.Exploration != Probable:
-		return fmt.Errorf("ctnas: unknown exploration %q; use ctnas.Confident or ctnas.Probable", c.Exploration)
+	case c.Schedule != AsPaper && c.Schedule != AsReleased:
+		return fmt.Errorf("ctnas: unknown schedule %q; use ctnas.AsPaper or ctnas.AsReleased", c.Schedule)
 	case !(c.PseudoRatio >= 0 && c.PseudoRatio < 1):
 		return fmt.Errorf("ctnas: PseudoRatio must be in [0, 1), not %g", c.PseudoRatio)
 	}

@@ -82,7 +82,7 @@ func TestCTNASImproves(t *testing.T) {
 
 func TestReleasedScheduleRuns(t *testing.T) {
 	c := small(2)
-	c.Exploration, c.AllBaselines, c.BaselineEvery, c.BaselineSamples = Probable, false, 3, 10
+	c.Schedule, c.BaselineEvery, c.BaselineSamples = AsReleased, 3, 10
 	found := mustSearch(t, t.TempDir(), c)
 	for i, m := range found.Metrics {
 		if _, chosen := m.Values["baseline_score"]; chosen != (i%3 == 0) {
@@ -335,7 +335,7 @@ func TestConfigErrors(t *testing.T) {
 		"TopK":            func(c *Config) { c.TopK = -1 },
 		"PseudoRatio":     func(c *Config) { c.PseudoRatio = 1 },
 		"BaselineSamples": func(c *Config) { c.BaselineSamples = c.Samples + 1 },
-		"exploration":     func(c *Config) { c.Exploration = "bold" },
+		"schedule":        func(c *Config) { c.Schedule = "bold" },
 		"baseline rule":   func(c *Config) { c.Baseline = "rising" },
 	} {
 		c := small(1)

@@ -38,6 +38,10 @@ func DARTS(p Preset) Experiment {
 		regression = p.sizedRegression(regression)
 		regression.Labels = labels
 		add(methodRegression, regressionNAS("", regression))
+		like := p.mobileNAC()
+		regression.Predictor.GCN, regression.Predictor.Encoder = like.GCN, like.Encoder
+		regression.Predictor.Epochs, regression.Predictor.LearningRate = like.Epochs, like.LearningRate
+		add(methodRegressionOneHot, regressionNAS("", regression))
 		ours := ctnas.Quick()
 		ours.Labels = labels
 		ours = p.sized(ours)
@@ -49,7 +53,7 @@ func DARTS(p Preset) Experiment {
 		for _, rival := range []string{methodRandom, methodEvolution, methodRegression} {
 			e.Compare = append(e.Compare, [2]string{names[methodCTNAS], names[rival]})
 		}
-		e.Compare = append(e.Compare, [2]string{names[methodOneHot], names[methodCTNAS]}, [2]string{names[nameActive], names[methodEvolution]})
+		e.Compare = append(e.Compare, [2]string{names[methodOneHot], names[methodCTNAS]}, [2]string{names[methodOneHot], names[methodRegressionOneHot]}, [2]string{names[nameActive], names[methodEvolution]})
 	}
 	imageNet := func(top1, top5, madds float64) map[string]float64 {
 		return map[string]float64{"top1_mean": top1, "top5_mean": top5, "madds_m": madds}
@@ -72,6 +76,8 @@ const (
 	methodRegression = "RegressionNAS"
 	methodCTNAS      = "CTNAS"
 	methodOneHot     = "CTNAS, one-hot" // with the MLP that the authors have for the MobileNetV3 space
+
+	methodRegressionOneHot = "RegressionNAS, one-hot" // with the same
 )
 
 // activeDARTS returns [search.Active] with pools that evolve.
@@ -121,7 +127,7 @@ func regret(r report.Result) report.Chart {
 		best = math.Max(best, row.Metrics["accuracy_best"])
 	}
 	chart := report.Chart{X: "queries", Y: "below the best found (%)", LogX: true}
-	for _, method := range []string{methodRandom, methodEvolution, nameActive, methodRegression, methodCTNAS, methodOneHot} {
+	for _, method := range []string{methodRandom, methodEvolution, nameActive, methodRegression, methodRegressionOneHot, methodCTNAS, methodOneHot} {
 		s := report.Series{Name: method}
 		for _, row := range r.Rows {
 			queries := row.Metrics["queries"]

@@ -148,7 +148,7 @@ func TestNumbersOfEachVersion(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", m, err)
 		}
-		got["supernet, "+string(m)] = numbers{Versions: supernet.Versions(), Values: trained.Metrics[len(trained.Metrics)-1].Values}
+		got["supernet, "+string(m)] = numbers{Versions: c.Versions(), Values: trained.Metrics[len(trained.Metrics)-1].Values}
 	}
 
 	const path = "testdata/numbers.json"

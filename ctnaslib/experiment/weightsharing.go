@@ -145,7 +145,11 @@ type sharingRun struct {
 
 // versions returns the versions of all that the experiment runs.
 func (r *sharingRun) versions() rundir.Versions {
-	return supernet.Versions().With(r.CTNAS.Versions(), search.Versions(), rundir.Versions{"sharing": 1})
+	versions := supernet.Versions().With(r.CTNAS.Versions(), search.Versions(), rundir.Versions{"sharing": 1})
+	for _, c := range r.Nets {
+		versions = versions.With(c.Versions())
+	}
+	return versions
 }
 
 // task returns a row with a seed.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"github.com/ctnas/ctnas/ctnaslib/internal/authors"
 	"github.com/ctnas/ctnas/ctnaslib/nn"
 	"github.com/ctnas/ctnas/ctnaslib/nn/nntest"
 	"github.com/ctnas/ctnas/ctnaslib/space/mobilenetv3"
@@ -26,16 +26,6 @@ import (
 
 // formula are the weights that testdata/golden.py gives the original supernet, by the names of its state dict.
 type formula struct{ asked map[string][]int }
-
-// uniform is u(name, i) of testdata/golden.py.
-func uniform(name string, i int) float64 {
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	x := h.Sum64() + uint64(i) + 0x9E3779B97F4A7C15
-	x = (x ^ x>>30) * 0xBF58476D1CE4E5B9
-	x = (x ^ x>>27) * 0x94D049BB133111EB
-	return float64((x^x>>31)>>11) / (1 << 53)
-}
 
 func (f formula) Float32(name string, dims ...int) ([]float32, error) {
 	if f.asked[name] != nil {
@@ -49,7 +39,7 @@ func (f formula) Float32(name string, dims ...int) ([]float32, error) {
 	values := make([]float32, size)
 	kind := name[strings.LastIndexByte(name, '.')+1:]
 	for i := range values {
-		u := uniform(name, i)
+		u := authors.Uniform(name, i)
 		var v float64
 		switch {
 		case strings.HasSuffix(kind, "_matrix"):
@@ -145,7 +135,7 @@ func goldenImages(side int) *tensors.Tensor {
 		for y := range side {
 			for x := range side {
 				for c := range 3 {
-					pixels[((n*side+y)*side+x)*3+c] = float32(2*uniform("image", ((n*3+c)*side+y)*side+x) - 1)
+					pixels[((n*side+y)*side+x)*3+c] = float32(2*authors.Uniform("image", ((n*3+c)*side+y)*side+x) - 1)
 				}
 			}
 		}
@@ -211,7 +201,7 @@ func shuffleWeights(t *testing.T, s *Supernet) {
 	for i, p := range s.model.Parameters {
 		values := make([]float32, p.Size())
 		for k := range values {
-			values[k] = float32(uniform(p.Name, k+i) - 0.3)
+			values[k] = float32(authors.Uniform(p.Name, k+i) - 0.3)
 		}
 		if err := s.set(nn.Weights+"/"+p.Name, values, p.Dims); err != nil {
 			t.Fatal(err)
@@ -228,7 +218,7 @@ func logitsOf(t *testing.T, s *Supernet, text string) []float32 {
 	side := s.config.Resolution
 	pixels := make([]float32, 4*side*side*3)
 	for i := range pixels {
-		pixels[i] = float32(uniform("pixels", i))
+		pixels[i] = float32(authors.Uniform("pixels", i))
 	}
 	exec, err := model.NewExec(nntest.Backend(t), s.model.Store, func(_ *model.Scope, inputs []*Node) *Node {
 		return s.logits(inputs, nn.BatchMoments)

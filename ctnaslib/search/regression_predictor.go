@@ -20,6 +20,9 @@ import (
 type RegressionPredictorConfig struct {
 	encoder.GCN
 
+	// Encoder, if set, encodes architectures in place of the GCN, such as an [encoder.MLP].
+	Encoder encoder.Encoder `json:",omitempty"`
+
 	Epochs       int     // passes over the labelled architectures
 	BatchSize    int     // labelled architectures in a batch
 	LearningRate float64 // of Adam
@@ -44,9 +47,17 @@ func QuickRegressionPredictor() RegressionPredictorConfig { return likeComparato
 
 func likeComparator(c comparator.Config) RegressionPredictorConfig {
 	return RegressionPredictorConfig{
-		GCN: c.GCN, Epochs: c.Epochs, BatchSize: c.BatchSize,
+		GCN: c.GCN, Encoder: c.Encoder, Epochs: c.Epochs, BatchSize: c.BatchSize,
 		LearningRate: c.LearningRate, Beta1: c.Beta1, Beta2: c.Beta2, WeightDecay: c.WeightDecay,
 	}
+}
+
+// encoder returns the network that encodes architectures.
+func (c RegressionPredictorConfig) encoder() encoder.Encoder {
+	if c.Encoder != nil {
+		return c.Encoder
+	}
+	return c.GCN
 }
 
 func (c RegressionPredictorConfig) adam() engine.Adam {
@@ -55,14 +66,14 @@ func (c RegressionPredictorConfig) adam() engine.Adam {
 
 // Check reports what is wrong in the configuration.
 func (c RegressionPredictorConfig) Check() error {
-	if err := c.GCN.Check(); err != nil {
+	if err := c.encoder().Check(); err != nil {
 		return fmt.Errorf("search: %w", err)
 	}
 	return checkTraining(c.Epochs, c.BatchSize, c.adam())
 }
 
 // RegressionPredictor predicts the accuracy of an architecture (the paper's RegressionNAS,
-// Sec. 5.1): the comparator's encoder, then one linear layer on the feature Z_α,
+// Sec. 5.1): a comparator's encoder, then one linear layer on the feature Z_α,
 //
 //	R̂(α) = μ + s·(w·Z_α + b),
 //
@@ -72,6 +83,7 @@ func (c RegressionPredictorConfig) Check() error {
 // concurrent use.
 type RegressionPredictor struct {
 	config          RegressionPredictorConfig
+	encoder         encoder.Encoder
 	sizes           encoder.Sizes
 	mean, deviation float64      // μ and s
 	store           *model.Store // weights, μ and s, the optimiser's state
@@ -103,8 +115,9 @@ func NewRegressionPredictor(backend compute.Backend, s space.Space, labelled []s
 	store := model.NewStore()
 	scope := store.RootScope().At(scopeRegression)
 	sizes := encoder.SizesOf(s)
-	dim := config.GCN.Dim(sizes)
-	err := config.GCN.Create(scope, sizes, rng)
+	e := config.encoder()
+	dim := e.Dim(sizes)
+	err := e.Create(scope, sizes, rng)
 	if err == nil {
 		err = engine.NewVariable(scope, nameHead, encoder.Uniform(rng, dim), dim, 1)
 	}
@@ -117,7 +130,7 @@ func NewRegressionPredictor(backend compute.Backend, s space.Space, labelled []s
 	if err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}
-	r := &RegressionPredictor{config: config, sizes: sizes, store: store}
+	r := &RegressionPredictor{config: config, encoder: e, sizes: sizes, store: store}
 	if r.predict, err = engine.NewProgram(backend, store, r.predictGraph); err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}
@@ -141,11 +154,10 @@ func (r *RegressionPredictor) readMoments() error {
 // Config returns what the regression was made with.
 func (r *RegressionPredictor) Config() RegressionPredictorConfig { return r.config }
 
-// predictGraph builds w·Z + b, [batch], from adjacency [batch, nodes, nodes] and ops
-// [batch, nodes].
-func (r *RegressionPredictor) predictGraph(root *model.Scope, adjacency, ops *Node) *Node {
+// predictGraph builds w·Z + b, [batch], from the encoder's inputs.
+func (r *RegressionPredictor) predictGraph(root *model.Scope, inputs []*Node) *Node {
 	scope := root.At(scopeRegression)
-	return r.head(scope, r.config.GCN.Encode(scope, r.sizes, []*Node{adjacency, ops}))
+	return r.head(scope, r.encoder.Encode(scope, r.sizes, inputs))
 }
 
 // head builds w·Z + b, [batch], of features [batch, dim].
@@ -155,11 +167,11 @@ func (r *RegressionPredictor) head(scope *model.Scope, z *Node) *Node {
 }
 
 // stepGraph builds one step of Adam on the mean squared error against the
-// standardised labels [batch], and returns that loss.
-func (r *RegressionPredictor) stepGraph(root *model.Scope, adjacency, ops, labels *Node) *Node {
+// standardised labels [batch], after which the encoder's inputs come, and returns that loss.
+func (r *RegressionPredictor) stepGraph(root *model.Scope, inputs []*Node) *Node {
 	scope := root.At(scopeRegression)
-	z, minimised := encoder.ForLoss(r.config.GCN, scope, r.sizes, []*Node{adjacency, ops})
-	loss := ReduceAllMean(Square(Sub(r.head(scope, z), labels)))
+	z, minimised := encoder.ForLoss(r.encoder, scope, r.sizes, inputs[1:])
+	loss := ReduceAllMean(Square(Sub(r.head(scope, z), inputs[0])))
 	r.config.adam().Minimize(root, scopeRegression, minimised(loss))
 	return loss
 }
@@ -187,11 +199,12 @@ func (r *RegressionPredictor) TrainEpoch(epoch int, labelled []space.Labelled) (
 	}
 	parts := batches(r.config.Seed, epoch, labelled, r.config.BatchSize)
 	for _, part := range parts {
-		inputs, err := r.config.GCN.Inputs(space.Archs(part), r.sizes, len(part))
+		inputs, err := r.encoder.Inputs(space.Archs(part), r.sizes, len(part))
 		if err != nil {
 			return 0, err
 		}
-		out, err := r.step.Call1(inputs[0], inputs[1], accuracies(part, r.mean, r.deviation))
+		inputs = append([]*tensors.Tensor{accuracies(part, r.mean, r.deviation)}, inputs...)
+		out, err := r.step.Call1(engine.Args(inputs)...)
 		if err != nil {
 			return 0, fmt.Errorf("search: cannot train: %w", err)
 		}
@@ -205,11 +218,11 @@ func (r *RegressionPredictor) TrainEpoch(epoch int, labelled []space.Labelled) (
 func (r *RegressionPredictor) Utilities(archs []space.Arch) ([]float64, error) {
 	predicted := make([]float64, len(archs))
 	err := encoder.Chunks(archs, func(at int, part []space.Arch, batch int) error {
-		inputs, err := r.config.GCN.Inputs(part, r.sizes, batch)
+		inputs, err := r.encoder.Inputs(part, r.sizes, batch)
 		if err != nil {
 			return err
 		}
-		out, err := r.predict.Call1(inputs[0], inputs[1])
+		out, err := r.predict.Call1(engine.Args(inputs)...)
 		if err != nil {
 			return fmt.Errorf("search: cannot predict: %w", err)
 		}

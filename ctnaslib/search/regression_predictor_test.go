@@ -2,9 +2,12 @@ package search
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 
+	"github.com/ctnas/ctnas/ctnaslib/encoder"
 	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/space/darts"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
 
@@ -87,6 +90,47 @@ func TestRegressionLearns(t *testing.T) {
 	if off > 0.01 {
 		t.Errorf("predictions are off by %.4f on average, the labels' deviation is about 0.025", off)
 	}
+}
+
+// With an MLP in place of the GCN, on genotypes, it predicts by their vectors.
+func TestRegressionOnVectors(t *testing.T) {
+	c := tinyRegression(4)
+	c.GCN, c.Encoder = encoder.GCN{}, encoder.MLP{Layers: 2, Width: 16}
+	labelled := make([]space.Labelled, 100)
+	rng := rand.New(rand.NewPCG(4, 4))
+	for i := range labelled {
+		g := darts.Space{}.Sample(rng).(darts.Genotype)
+		for _, node := range g.Normal() {
+			for _, e := range node {
+				if e.Op == darts.SepConv3x3 {
+					labelled[i].Accuracy += 0.1
+				}
+			}
+		}
+		labelled[i].Arch = g
+	}
+	r, err := NewRegressionPredictor(backend(t), darts.Space{}, labelled, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := 0.0
+	for epoch := range 60 {
+		loss, err := r.TrainEpoch(epoch, labelled)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if epoch == 0 {
+			first = loss
+		} else if epoch == 59 && loss > first/4 {
+			t.Errorf("the loss fell from %.3f to %.3f only", first, loss)
+		}
+	}
+	if tau := tau(t, r, labelled); tau < 0.7 {
+		t.Errorf("Kendall's tau on the labels is %.3f", tau)
+	}
+	c.Encoder = nil
+	_, err = NewRegressionPredictor(backend(t), darts.Space{}, labelled, c)
+	wantError(t, "no encoder", err, "layer")
 }
 
 func TestRegressionResumes(t *testing.T) {

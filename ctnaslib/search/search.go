@@ -55,7 +55,7 @@ type Found struct {
 	// Of searches with a NAC.
 	NAC *comparator.NAC
 
-	// Of CTNAS: the best of Alg. 2 at the start, then after each iteration.
+	// Of CTNAS: the best of Alg. 2 at the start, then after each iteration; as in the authors' code, the best so far.
 	Baselines []space.Arch
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/ctnas/ctnas/ctnaslib/controller"
 	"github.com/ctnas/ctnas/ctnaslib/nn"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 )
 
 // Method is a way to train shared weights and to find a cell with them.
@@ -17,8 +18,8 @@ const (
 	// FairNAS gives all operations of a vertex equally many updates: each step adds up the gradients of three cells
 	// that differ in all of their operations (Chu et al., FairNAS, ICCV 2021, strict fairness).
 	FairNAS Method = "FairNAS"
-	// ENAS trains cells that a policy samples, and rewards the policy with their accuracy on validation images (Pham et
-	// al., ICML 2018).
+	// ENAS trains cells that a policy samples, and rewards the policy with their accuracy on validation images, less the
+	// moving average of it (Pham et al., ICML 2018, and its code).
 	ENAS Method = "ENAS"
 	// DARTS trains a continuous relaxation of all cells, and its architecture weights by gradient descent on validation
 	// images (Liu et al., ICLR 2019).
@@ -48,7 +49,8 @@ type Config struct {
 	// Of ENAS: after each round the policy learns by steps of policy gradient.
 	Policy      controller.Config
 	PolicySteps int
-	PolicyBatch int // cells of a step
+	PolicyBatch int     // cells of a step
+	RewardDecay float64 `json:",omitempty"` // of the moving average of rewards, which is taken off each reward
 
 	// Of DARTS and FBNet: Adam for the architecture weights, a step before each of the network's weights.
 	ArchitectureLearningRate, ArchitectureWeightDecay float64
@@ -71,7 +73,7 @@ func newConfig(method Method, skeleton Skeleton, steps, batchSize int) Config {
 	}
 	switch method {
 	case ENAS:
-		c.Policy, c.PolicySteps, c.PolicyBatch = controller.Default(), 5, 10
+		c.Policy, c.PolicySteps, c.PolicyBatch, c.RewardDecay = controller.Default(), 5, 10, 0.99
 	case DARTS:
 		c.WeightDecay = 3e-4
 		c.ArchitectureLearningRate, c.ArchitectureWeightDecay = 3e-4, 1e-3
@@ -110,6 +112,15 @@ func Paper(method Method) Config {
 	return c
 }
 
+// Versions returns the versions of the algorithms behind a training of this configuration, for the keys of stored
+// results.
+func (c Config) Versions() rundir.Versions {
+	if c.Method == ENAS {
+		return Versions().With(rundir.Versions{"enas": 2})
+	}
+	return Versions()
+}
+
 // isRelaxed says whether the method trains a continuous relaxation of all cells.
 func (c Config) isRelaxed() bool { return c.Method == DARTS || c.Method == FBNet }
 
@@ -141,6 +152,8 @@ func (c Config) check() error {
 		return fmt.Errorf("supernet: the learning rate must be positive, the momentum in [0, 1), the weight decay and the limit of the gradient not negative; not %g, %g, %g and %g", c.LearningRate, c.Momentum, c.WeightDecay, c.GradientClip)
 	case c.Method == ENAS && (c.PolicySteps < 1 || c.PolicyBatch < 1):
 		return fmt.Errorf("supernet: ENAS needs PolicySteps and PolicyBatch, not %d and %d", c.PolicySteps, c.PolicyBatch)
+	case c.Method == ENAS && !(c.RewardDecay > 0 && c.RewardDecay < 1):
+		return fmt.Errorf("supernet: ENAS needs a RewardDecay between 0 and 1, such as 0.99, not %g", c.RewardDecay)
 	case c.isRelaxed() && !nn.IsRate(c.ArchitectureLearningRate):
 		return fmt.Errorf("supernet: %s needs a positive ArchitectureLearningRate, not %g", c.Method, c.ArchitectureLearningRate)
 	case c.Method == FBNet && (!nn.IsRate(c.Temperature) || !nn.IsRate(c.FinalTemperature)):

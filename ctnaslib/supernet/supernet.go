@@ -46,7 +46,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
 
-// Versions returns the versions of the algorithms behind the training of a network, for the keys of stored results.
+// Versions returns the versions of the algorithms behind the training of any network, for the keys of stored results.
 func Versions() rundir.Versions {
 	return nn.Versions().With(controller.Versions(), rundir.Versions{"supernet": 1})
 }
@@ -54,9 +54,10 @@ func Versions() rundir.Versions {
 // Supernet is a network with shared weights: every cell of the space is a part of it. Batch norm takes the moments of
 // the batch, in evaluation too: running ones would be those of no cell. It is not safe for concurrent use.
 type Supernet struct {
-	config Config
-	model  *nn.Model
-	policy *controller.Controller // of ENAS, else nil
+	config  Config
+	model   *nn.Model
+	policy  *controller.Controller // of ENAS, else nil
+	average float64                // the moving average of the policy's rewards, from 0 on
 
 	step       *nn.Program // stepGraph
 	relaxation *nn.Program // relaxationGraph

@@ -86,8 +86,11 @@ const decisionsPerNode = 4
 
 // Decisions describes a genotype as 32 decisions: for each node of the normal cell, then of the reduction cell, a
 // predecessor and the operation on it, then another predecessor and the operation on it. The second predecessor
-// cannot be the first. Each cell is a part of its own, as the authors' code has a controller for each. A
-// policy that decides uniformly samples uniformly.
+// cannot be the first. Each cell is a part of its own, as the authors' code has a controller for each. A policy that
+// decides uniformly samples uniformly.
+//
+// The authors' controller (core/controller/common_nas.py) writes both predecessors of a node before both operations,
+// which may be "none", and may choose a predecessor twice.
 func (Space) Decisions() *space.Decisions { return decisions }
 
 var decisions = newDecisions()
