@@ -1,12 +1,16 @@
 package experiment
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/stat"
 
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/metric"
 	"github.com/ctnas/ctnas/ctnaslib/search"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	spacedarts "github.com/ctnas/ctnas/ctnaslib/space/darts"
@@ -39,13 +43,20 @@ type Data struct {
 
 // Metric is something that is measured of what a search found.
 type Metric struct {
-	Name    string // in the result; of a mean over the seeds with the ending _mean
-	Measure func(*search.Found) (float64, error)
+	Name string // in the result; of a mean over the seeds with the ending _mean
+
+	// Measure returns the value of what a search with a seed found. [ErrNotMeasured] says that there is none: a row
+	// whose searches have no value for one of the seeds goes without the metric.
+	Measure func(found *search.Found, seed uint64) (float64, error)
 
 	// Reduce makes one number of those of all seeds, such as their minimum. Nil keeps them all, with
 	// their mean and their standard deviation.
 	Reduce func(perSeed []float64) float64
 }
+
+// ErrNotMeasured is the error of a [Metric] that says nothing of what a search found, such as one of rankings for
+// a search that ranks nothing.
+var ErrNotMeasured = errors.New("experiment: there is nothing to measure")
 
 // accuracy returns what is reported of an architecture.
 func (d Data) accuracy(a space.Arch) (float64, error) {
@@ -103,7 +114,8 @@ func (d Data) drawn() func(*rand.Rand, int, []space.Arch) ([]space.Arch, []float
 }
 
 // NASBench101 returns a NAS-Bench-101 table as [Data]: searches see validation
-// accuracies, what is reported are test accuracies, and a further metric is the best rank by them.
+// accuracies, what is reported are test accuracies, and further metrics are the best rank by them and Kendall's tau by
+// the protocol of the authors' code.
 func NASBench101(table *datasets.NASBench101) Data {
 	truth := table.Report()
 	return Data{
@@ -111,9 +123,40 @@ func NASBench101(table *datasets.NASBench101) Data {
 		At: func(epochs int) (space.Benchmark, error) { return table.BenchmarkAt(epochs) },
 		Metrics: []Metric{{
 			Name: "best_rank_percent", Reduce: floats.Min,
-			Measure: func(f *search.Found) (float64, error) { return truth.RankPercent(f.Best) },
+			Measure: func(f *search.Found, _ uint64) (float64, error) { return truth.RankPercent(f.Best) },
+		}, {
+			Name:    "ktau_authors",
+			Measure: func(f *search.Found, seed uint64) (float64, error) { return authorsTau(f, table.Benchmark(), seed) },
 		}},
 	}
+}
+
+// authorsTau returns Kendall's τ as the authors' code measures it, [metric.AuthorsTau]: of the ranking of 100 further
+// cells against their labels, which are validation accuracies. They come from those of the benchmark that have one
+// and are none of the search's. They are no queries of the search, which has ended.
+func authorsTau(f *search.Found, b space.Benchmark, seed uint64) (float64, error) {
+	if f.Ranker == nil {
+		return 0, ErrNotMeasured
+	}
+	others, labels, err := Data{Benchmark: b}.heldOut(engine.Stream(seed, "experiment: held out with labels", 0), heldOut, space.Archs(f.Labelled))
+	if err != nil {
+		return 0, err
+	}
+	if len(others) < 2 {
+		return 0, ErrNotMeasured
+	}
+	if nac, ok := f.Ranker.(comparator.Scorer); ok {
+		scores, err := nac.Scores(others)
+		if err != nil {
+			return 0, err
+		}
+		return metric.AuthorsTau(labels, func(i, j int) bool { return comparator.Probability(scores[i], scores[j]) >= 0.5 })
+	}
+	utilities, err := f.Ranker.Utilities(others)
+	if err != nil {
+		return 0, err
+	}
+	return metric.AuthorsTau(labels, func(i, j int) bool { return utilities[i] >= utilities[j] })
 }
 
 // OFA returns the MobileNetV3 space, up to a limit of multiply-adds, with the accuracies that
@@ -171,7 +214,7 @@ func NASBench301(p *nasbench301.Predictor) Data {
 func multiplyAdds(count func(a space.Arch) (int64, error)) Metric {
 	return Metric{
 		Name: "madds_m", Reduce: func(perSeed []float64) float64 { return stat.Mean(perSeed, nil) },
-		Measure: func(f *search.Found) (float64, error) {
+		Measure: func(f *search.Found, _ uint64) (float64, error) {
 			n, err := count(f.Best)
 			return float64(n) / 1e6, err
 		},

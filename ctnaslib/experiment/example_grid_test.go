@@ -19,7 +19,7 @@ import (
 func Example_grid() {
 	backend := nb.Must(engine.Open())
 	data := nb.Must(experiment.OFA(ofa.Embedded(), experiment.MobileLimit))
-	e := experiment.Experiment{ID: "grid", Seeds: 2, Metrics: []experiment.Metric{{Name: "layers", Measure: func(f *search.Found) (float64, error) {
+	e := experiment.Experiment{ID: "grid", Seeds: 2, Metrics: []experiment.Metric{{Name: "layers", Measure: func(f *search.Found, _ uint64) (float64, error) {
 		return float64(len(f.Best.Graph().Ops)), nil
 	}}}}
 	for _, width := range []int{8, 16} {

@@ -12,6 +12,7 @@ package experiment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime"
@@ -128,9 +129,14 @@ func (m Method) judge(found *search.Found, data Data, seed uint64) (outcome, err
 	}
 	o.Accuracy = 100 * accuracy
 	for _, metric := range data.Metrics {
-		if o.Metrics[metric.Name], err = metric.Measure(found); err != nil {
+		value, err := metric.Measure(found, seed)
+		if errors.Is(err, ErrNotMeasured) {
+			continue
+		}
+		if err != nil {
 			return o, err
 		}
+		o.Metrics[metric.Name] = value
 	}
 	if m.Anytime {
 		if o.Curve, err = anytime(found.Labelled, data); err != nil {
@@ -211,13 +217,17 @@ func rowOf(method string, outcomes []outcome, metrics []Metric) report.Row {
 		queries = max(queries, o.Queries)
 	}
 	for _, m := range metrics {
-		values := make([]float64, len(outcomes))
-		for i, o := range outcomes {
-			values[i] = o.Metrics[m.Name]
+		var values []float64
+		for _, o := range outcomes {
+			if value, ok := o.Metrics[m.Name]; ok {
+				values = append(values, value)
+			}
 		}
-		if m.Reduce == nil {
+		switch {
+		case len(values) < len(outcomes): // not measured
+		case m.Reduce == nil:
 			perSeed[m.Name] = values
-		} else {
+		default:
 			reduced[m.Name] = m.Reduce(values)
 		}
 	}

@@ -87,3 +87,30 @@ func sortCountingSwaps(values, scratch []float64) int {
 	copy(values, merged)
 	return swaps
 }
+
+// AuthorsTau returns Kendall's τ as the code of the paper's authors measures it (compute_kendall_tau_AR): the mean, over
+// the pairs i < j, of +1 where a comparison agrees with the accuracies and −1 where it does not. Each pair is compared
+// in this one order, and of a tie the first is taken to be better on both sides: better(i, j) says whether i is taken to be at
+// least as good as j. [KendallTau] asks in both orders and counts ties as neither.
+//
+// The error says that there are fewer than two items or that an accuracy is NaN.
+func AuthorsTau(accuracies []float64, better func(i, j int) bool) (float64, error) {
+	n := len(accuracies)
+	if n < 2 {
+		return 0, fmt.Errorf("metric: Kendall's tau needs at least two items, got %d", n)
+	}
+	if i := slices.IndexFunc(accuracies, math.IsNaN); i >= 0 {
+		return 0, fmt.Errorf("metric: item %d is not a number", i)
+	}
+	sum := 0
+	for i := range n {
+		for j := i + 1; j < n; j++ {
+			if better(i, j) == (accuracies[i] >= accuracies[j]) {
+				sum++
+			} else {
+				sum--
+			}
+		}
+	}
+	return float64(sum) / float64(n*(n-1)/2), nil
+}

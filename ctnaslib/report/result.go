@@ -66,6 +66,7 @@ type Comparison struct {
 // one's own, have the endings _mean and _std.
 var measured = []string{
 	"ktau",         // Kendall's τ of the ranking of held-out architectures
+	"ktau_authors", // the same by the authors' protocol: [metric.AuthorsTau] against labels
 	"accuracy",     // test accuracy, in percent; also with the ending _best
 	"network",      // test accuracy of a network trained here, in percent
 	"top1", "top5", // accuracy on ImageNet, in percent

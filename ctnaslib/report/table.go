@@ -25,6 +25,7 @@ type Column struct {
 // The columns of the paper's tables.
 var (
 	KTau     = Column{Header: "KTau", Value: "ktau_mean", StdDev: "ktau_std", Digits: 3}
+	Authors  = Column{Header: "KTau by the authors' protocol", Value: "ktau_authors_mean", StdDev: "ktau_authors_std", Digits: 3}
 	Accuracy = Column{Header: "test accuracy", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 2}
 	Best     = Column{Header: "best", Unit: "%", Value: "accuracy_best", Digits: 2}
 	Rank     = Column{Header: "best rank", Unit: "%", Value: "best_rank_percent", Digits: 4, PaperDigits: 2}
@@ -73,8 +74,8 @@ type Table struct {
 	Notes   []string // sentences below it
 }
 
-// Table lays out the result: a row for each method; for each column what was measured, if anything was, and beside
-// it, in a column of its own, the paper's number, if the paper has one for any row; then on what the row was measured
+// Table lays out the result: a row for each method; for each column what was measured, if anything was for any row,
+// and beside it, in a column of its own, the paper's number, if the paper has one for any row; then on what the row was measured
 // and with how many seeds. The caption says the same of the whole, the notes hold the rows' notes, the tests with
 // their p-values before and after [Result.Holm], and a sentence on what that corrects for.
 func (r Result) Table(columns ...Column) Table {
@@ -94,7 +95,7 @@ func (r Result) Table(columns ...Column) Table {
 	add("method", func(row Row) string { return row.Method })
 	for _, c := range columns {
 		inPaper := slices.ContainsFunc(r.Rows, func(row Row) bool { _, ok := row.Paper[c.Value]; return ok })
-		if !inPaper || slices.ContainsFunc(r.Rows, func(row Row) bool { _, ok := row.Metrics[c.Value]; return ok }) {
+		if slices.ContainsFunc(r.Rows, func(row Row) bool { _, ok := row.Metrics[c.Value]; return ok }) {
 			add(c.title(), func(row Row) string { return c.text(row.Metrics, c.Digits) })
 		}
 		if inPaper {
