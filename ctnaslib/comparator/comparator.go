@@ -19,7 +19,10 @@ type Score struct {
 
 // Probability returns NAC(a, b): the probability that the architecture with score a is
 // at least as good as the one with score b.
-func Probability(a, b Score) float64 { return 1 / (1 + math.Exp(-(a.First + b.Second))) }
+func Probability(a, b Score) float64 { return 1 / (1 + math.Exp(-Logit(a, b))) }
+
+// Logit returns the logit of NAC(a, b), ln p/(1 − p) of its [Probability] p.
+func Logit(a, b Score) float64 { return a.First + b.Second }
 
 // Utility returns how good the comparator takes an architecture to be, as a number: for any two,
 // Utility(a) − Utility(b) = logit NAC(a, b) − logit NAC(b, a). Ranking by it is

@@ -35,6 +35,11 @@ type Config struct {
 	Beta1, Beta2 float64 // of Adam
 	WeightDecay  float64 // L2 penalty: WeightDecay/2 · ‖θ‖² joins the loss
 	Seed         uint64  // of the initial weights
+
+	// RewardDecay, if not 0, is that of a moving average of the rewards, which [Controller.Improve] takes off each: what
+	// was better than usual becomes more likely, what was worse less. As in ENAS's code the average begins at 0 and has a
+	// reward in it already when it is taken off that one. 0 takes nothing off, as the code of the paper's authors.
+	RewardDecay float64 `json:",omitempty"`
 }
 
 // Default returns the controller of the authors' published code.
@@ -67,6 +72,7 @@ func (c Config) Check() error {
 		{"Beta1", c.Beta1, 0, 0.999999, d.Beta1},                   // in [0, 1) as a float32, too
 		{"Beta2", c.Beta2, 0, 0.999999, d.Beta2},
 		{"WeightDecay", c.WeightDecay, 0, 1, d.WeightDecay},
+		{"RewardDecay", c.RewardDecay, 0, 0.999999, d.RewardDecay},
 	} {
 		if !(x.value >= x.least && x.value <= x.most) { // NaN is neither
 			return fmt.Errorf("controller: %s is %g; set it from %g to %g, as in controller.Default (%g)", x.name, x.value, x.least, x.most, x.usual)
@@ -85,6 +91,7 @@ type Controller struct {
 
 	steps            int         // of Adam
 	moment1, moment2 *parameters // of Adam
+	average          float64     // the moving average of rewards
 	unusable         error       // why the policy can do nothing any more: it diverged
 }
 
@@ -330,6 +337,7 @@ func (c *Controller) descend(gradient *parameters) (norm float64) {
 type saved struct {
 	Steps                     int
 	Weights, Moment1, Moment2 [][]float64
+	Average                   float64
 }
 
 // Encode writes the weights and the optimiser's state to bytes. The error says that the
@@ -338,7 +346,7 @@ func (c *Controller) Encode() ([]byte, error) {
 	if c.unusable != nil {
 		return nil, c.unusable
 	}
-	s := saved{Steps: c.steps}
+	s := saved{Steps: c.steps, Average: c.average}
 	for k, w := range c.network.θ.all {
 		s.Weights = append(s.Weights, w.values)
 		s.Moment1, s.Moment2 = append(s.Moment1, c.moment1.all[k].values), append(s.Moment2, c.moment2.all[k].values)
@@ -370,7 +378,10 @@ func (c *Controller) Restore(state []byte) error {
 			}
 		}
 	}
-	c.steps, c.stale = s.Steps, true
+	if !finite(s.Average) {
+		return fmt.Errorf("controller: the average of rewards in the checkpoint is %g, so its training diverged; train again with smaller rewards", s.Average)
+	}
+	c.steps, c.average, c.stale = s.Steps, s.Average, true
 	for k := range c.network.θ.all {
 		copy(c.network.θ.all[k].values, s.Weights[k])
 		copy(c.moment1.all[k].values, s.Moment1[k])

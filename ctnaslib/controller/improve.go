@@ -15,7 +15,8 @@ type Learned struct {
 }
 
 // Improve does steps of policy gradient (Alg. 1, lines 9 and 10): each samples a batch of
-// architectures of s, asks for the reward of every one, and learns by [Controller.Reinforce].
+// architectures of s, asks for the reward of every one, and learns by [Controller.Reinforce] from the rewards or, with
+// [Config.RewardDecay], from how far each is above the moving average.
 // It stops between two steps when ctx is done. The errors are ctx's, those of reward and of
 // the policy, and one that names an architecture whose reward is no number.
 func (c *Controller) Improve(ctx context.Context, rng *rand.Rand, s space.Space, steps, batch int, reward func([]space.Arch) ([]float64, error)) (Learned, error) {
@@ -48,7 +49,7 @@ func (c *Controller) Improve(ctx context.Context, rng *rand.Rand, s space.Space,
 		for _, r := range rewards {
 			learned.Reward += r / float64(steps*batch)
 		}
-		step, err := c.Reinforce(sequences, rewards)
+		step, err := c.Reinforce(sequences, c.advantages(rewards))
 		if err != nil {
 			return learned, err
 		}
@@ -56,6 +57,20 @@ func (c *Controller) Improve(ctx context.Context, rng *rand.Rand, s space.Space,
 		learned.Entropy += step.Entropy / float64(steps)
 	}
 	return learned, nil
+}
+
+// advantages moves the average by each reward, and returns by how much that reward is above it then; without
+// RewardDecay, it returns the rewards.
+func (c *Controller) advantages(rewards []float64) []float64 {
+	if c.config.RewardDecay == 0 {
+		return rewards
+	}
+	above := make([]float64, len(rewards))
+	for i, r := range rewards {
+		c.average += (1 - c.config.RewardDecay) * (r - c.average)
+		above[i] = r - c.average
+	}
+	return above
 }
 
 // Decoded returns the architectures of sequences that a policy for s sampled.

@@ -12,6 +12,7 @@ package ctnas
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
@@ -28,9 +29,9 @@ import (
 // an uninterrupted one. The answer is the last of its baselines. The errors are those of the
 // configuration, the benchmark and the run directory, and ctx's.
 //
-// Its metrics are, of each iteration: "reward", the mean NAC(α, β) of its samples;
+// Its metrics are, of each iteration: "reward", the mean NAC(α, β) of its samples, or its logit;
 // "entropy", of the policy in nats; "policy_loss"; "nac_loss", where NAC was trained;
-// "baseline_score", s of Eq. 5, where a new β of the reward was chosen.
+// "baseline_score", s of Eq. 5, where a new β of the reward was chosen; and those of the problem's Probe.
 func Search(ctx context.Context, root string, p search.Problem, config Config) (*search.Found, error) {
 	if err := config.check(); err != nil {
 		return nil, err
@@ -104,10 +105,30 @@ func (a *algorithm1) Step(ctx context.Context, t int) (map[string]float64, error
 		}
 	}
 	rng, values := engine.Stream(a.config.Seed, "search: iteration", t), make(map[string]float64)
+	iterate := a.iterate
 	if a.config.Schedule == AsReleased {
-		return values, a.released(ctx, t, rng, values)
+		iterate = a.released
 	}
-	return values, a.iterate(ctx, t, rng, values)
+	if err := iterate(ctx, t, rng, values); err != nil {
+		return nil, err
+	}
+	return values, a.probe(t, values)
+}
+
+// probe adds what the problem's probe measures after iteration t of what the policy samples then. No random numbers
+// are drawn for it but its own, so that the search is the same without it.
+func (a *algorithm1) probe(t int, values map[string]float64) error {
+	p := a.problem.Probe
+	if p.Measure == nil || (t+1)%p.Every != 0 {
+		return nil
+	}
+	samples, err := a.draw(engine.Stream(a.config.Seed, "search: probe", t), p.Samples)
+	if err != nil {
+		return err
+	}
+	measured, err := p.Measure(samples)
+	maps.Copy(values, measured)
+	return err
 }
 
 // iterate does lines 7 to 15 of iteration t.
@@ -196,7 +217,7 @@ func (a *algorithm1) trainNAC(ctx context.Context, times int, values map[string]
 }
 
 // improvePolicy does some of an iteration's steps of policy gradient (lines 8 to 10) and adds up the
-// means over all of them: the reward of α is NAC(α, β).
+// means over all of them: the reward of α is NAC(α, β), or its logit.
 func (a *algorithm1) improvePolicy(ctx context.Context, rng *rand.Rand, steps int, values map[string]float64) error {
 	baseline, err := a.nac.Scores([]space.Arch{a.baseline})
 	if err != nil {
@@ -207,6 +228,9 @@ func (a *algorithm1) improvePolicy(ctx context.Context, rng *rand.Rand, steps in
 		rewards := make([]float64, len(scores))
 		for i, s := range scores {
 			rewards[i] = comparator.Probability(s, baseline[0])
+			if a.config.Reward == LogitReward {
+				rewards[i] = comparator.Logit(s, baseline[0])
+			}
 		}
 		return rewards, err
 	}

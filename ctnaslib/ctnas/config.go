@@ -25,6 +25,14 @@ const (
 	RandomBaseline     BaselineRule = "random"     // one of 𝒮, or of the fresh samples, drawn at every update
 )
 
+// RewardForm says what the policy's reward is, of an architecture α against the baseline β.
+type RewardForm string
+
+const (
+	ProbabilityReward RewardForm = ""      // NAC(α, β), as in the paper: near 0 and flat once β is better than nearly all samples
+	LogitReward       RewardForm = "logit" // its logit, which tells bad from worse against any β
+)
+
 // Config is the configuration of Alg. 1, a plain value that is stored with every run. One iteration trains NAC, takes
 // PolicySteps steps of policy gradient on PolicyBatch fresh architectures each,
 // samples a set 𝒮, explores it for pseudo-labelled pairs, and updates the baseline.
@@ -79,6 +87,10 @@ type Config struct {
 
 	NAC        comparator.Config
 	Controller controller.Config
+
+	// Reward is not the paper's unless it is [ProbabilityReward]. With [controller.Config.RewardDecay], it is for policies
+	// that learn more than those of the paper.
+	Reward RewardForm `json:",omitempty"`
 
 	// Comparator, if set, is trained and asked in place of NAC: one's own.
 	Comparator comparator.Design `json:",omitempty"`
@@ -156,6 +168,8 @@ func (c Config) check() error {
 		return fmt.Errorf("ctnas: Labels must be at least 2, not %d", c.Labels)
 	case c.Baseline != CurriculumBaseline && c.Baseline != FixedBaseline && c.Baseline != RandomBaseline:
 		return fmt.Errorf("ctnas: unknown baseline rule %q; use ctnas.CurriculumBaseline, FixedBaseline or RandomBaseline", c.Baseline)
+	case c.Reward != ProbabilityReward && c.Reward != LogitReward:
+		return fmt.Errorf("ctnas: unknown form of the reward %q; use ctnas.ProbabilityReward or LogitReward", c.Reward)
 	case c.TopK < 0 || c.NACEpochs < 0:
 		return fmt.Errorf("ctnas: TopK and NACEpochs must not be negative, they are %d and %d", c.TopK, c.NACEpochs)
 	case c.Schedule == AsPaper && c.BaselineSamples > c.Samples:

@@ -31,6 +31,28 @@ type Problem struct {
 	Backend   compute.Backend // not needed by searches that train nothing, such as [Random]
 	Benchmark space.Benchmark
 	Watch     train.Watch // told of each label, of each epoch of a predictor, and of each iteration, if set
+	Probe     Probe       // of ctnas.Search, if it measures something
+}
+
+// Probe measures something of what a policy samples, such as how good it is, for learning curves. What it says is logged
+// beside the metrics of an iteration and nothing else: the search does not see it, and ends in the same with and
+// without it. The zero Probe measures nothing. A search that was done without this probe is done again.
+type Probe struct {
+	Key     string // says what is measured: logged values are taken for those of a probe of the same key
+	Every   int    // iterations
+	Samples int    // architectures, sampled anew from the policy each time
+	Measure func(samples []space.Arch) (map[string]float64, error)
+}
+
+// text identifies the probe, "" none.
+func (p Probe) text() (string, error) {
+	switch {
+	case p.Measure == nil:
+		return "", nil
+	case p.Key == "" || p.Every < 1 || p.Samples < 1:
+		return "", fmt.Errorf("search: a probe needs a Key, and at least 1 for Every and Samples, not %q, %d and %d", p.Key, p.Every, p.Samples)
+	}
+	return fmt.Sprintf("%s, of %d samples every %d", p.Key, p.Samples, p.Every), nil
 }
 
 // Config is the configuration of a search: a plain value, stored with every run. Beside the problem it
@@ -69,11 +91,18 @@ type Algorithm interface {
 // configuration and the labels that it begins with. It returns found with what it led to. The errors
 // are those of the run directory and of the algorithm, and ctx's.
 func Run(ctx context.Context, root string, p Problem, name string, config Config, iterations int, a Algorithm, labels *Labels, found *Found) (*Found, error) {
+	probe, err := p.Probe.text()
+	if err != nil {
+		return nil, err
+	}
 	run, err := p.open(root, name, config, found.Labelled)
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
+	if err := run.Observe(probe, iterations); err != nil {
+		return nil, err
+	}
 	found.Outcome, err = train.Do(ctx, run, a, train.Plan{Steps: iterations, Every: 1, Watch: p.Watch})
 	if err != nil {
 		return nil, fmt.Errorf("search: %w", err)

@@ -46,11 +46,10 @@ type Config struct {
 	// of highest validation accuracy.
 	Candidates int
 
-	// Of ENAS: after each round the policy learns by steps of policy gradient.
+	// Of ENAS: after each round the policy learns by steps of policy gradient. Its RewardDecay is not 0.
 	Policy      controller.Config
 	PolicySteps int
-	PolicyBatch int     // cells of a step
-	RewardDecay float64 `json:",omitempty"` // of the moving average of rewards, which is taken off each reward
+	PolicyBatch int // cells of a step
 
 	// Of DARTS and FBNet: Adam for the architecture weights, a step before each of the network's weights.
 	ArchitectureLearningRate, ArchitectureWeightDecay float64
@@ -73,7 +72,8 @@ func newConfig(method Method, skeleton Skeleton, steps, batchSize int) Config {
 	}
 	switch method {
 	case ENAS:
-		c.Policy, c.PolicySteps, c.PolicyBatch, c.RewardDecay = controller.Default(), 5, 10, 0.99
+		c.Policy, c.PolicySteps, c.PolicyBatch = controller.Default(), 5, 10
+		c.Policy.RewardDecay = 0.99
 	case DARTS:
 		c.WeightDecay = 3e-4
 		c.ArchitectureLearningRate, c.ArchitectureWeightDecay = 3e-4, 1e-3
@@ -152,8 +152,8 @@ func (c Config) check() error {
 		return fmt.Errorf("supernet: the learning rate must be positive, the momentum in [0, 1), the weight decay and the limit of the gradient not negative; not %g, %g, %g and %g", c.LearningRate, c.Momentum, c.WeightDecay, c.GradientClip)
 	case c.Method == ENAS && (c.PolicySteps < 1 || c.PolicyBatch < 1):
 		return fmt.Errorf("supernet: ENAS needs PolicySteps and PolicyBatch, not %d and %d", c.PolicySteps, c.PolicyBatch)
-	case c.Method == ENAS && !(c.RewardDecay > 0 && c.RewardDecay < 1):
-		return fmt.Errorf("supernet: ENAS needs a RewardDecay between 0 and 1, such as 0.99, not %g", c.RewardDecay)
+	case c.Method == ENAS && !(c.Policy.RewardDecay > 0):
+		return fmt.Errorf("supernet: ENAS needs a Policy with a RewardDecay between 0 and 1, such as 0.99, not %g", c.Policy.RewardDecay)
 	case c.isRelaxed() && !nn.IsRate(c.ArchitectureLearningRate):
 		return fmt.Errorf("supernet: %s needs a positive ArchitectureLearningRate, not %g", c.Method, c.ArchitectureLearningRate)
 	case c.Method == FBNet && (!nn.IsRate(c.Temperature) || !nn.IsRate(c.FinalTemperature)):

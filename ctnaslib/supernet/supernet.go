@@ -54,10 +54,9 @@ func Versions() rundir.Versions {
 // Supernet is a network with shared weights: every cell of the space is a part of it. Batch norm takes the moments of
 // the batch, in evaluation too: running ones would be those of no cell. It is not safe for concurrent use.
 type Supernet struct {
-	config  Config
-	model   *nn.Model
-	policy  *controller.Controller // of ENAS, else nil
-	average float64                // the moving average of the policy's rewards, from 0 on
+	config Config
+	model  *nn.Model
+	policy *controller.Controller // of ENAS, else nil
 
 	step       *nn.Program // stepGraph
 	relaxation *nn.Program // relaxationGraph

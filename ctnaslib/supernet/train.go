@@ -65,11 +65,10 @@ func (p *process) Step(ctx context.Context, round int) (map[string]float64, erro
 // saved is a process in a checkpoint.
 type saved struct {
 	Store, Policy []byte
-	Average       float64
 }
 
 func (p *process) Encode() (state []byte, err error) {
-	s := saved{Average: p.net.average}
+	var s saved
 	if s.Store, err = p.Process.Encode(); err != nil {
 		return nil, err
 	}
@@ -91,7 +90,6 @@ func (p *process) Restore(state []byte) error {
 			return err
 		}
 	}
-	p.net.average = s.Average
 	return p.Process.Restore(s.Store)
 }
 
@@ -159,7 +157,7 @@ func fair(rng *rand.Rand, c nasbench101.Cell) ([]nasbench101.Cell, error) {
 }
 
 // improvePolicy does ENAS's steps of policy gradient after a round. The reward of a cell is its accuracy on one batch
-// of held-out images, less the moving average of the accuracies.
+// of held-out images.
 func (s *Supernet) improvePolicy(ctx context.Context, round int, values map[string]float64) error {
 	c := s.config
 	rng := engine.Stream(c.Seed, "supernet: policy", round)
@@ -167,28 +165,18 @@ func (s *Supernet) improvePolicy(ctx context.Context, round int, values map[stri
 	if err != nil {
 		return err
 	}
-	sum := 0.0
 	reward := func(archs []space.Arch) ([]float64, error) {
 		b := held[rng.IntN(len(held))]
 		rewards := make([]float64, len(archs))
 		for i, arch := range archs {
-			accuracy, err := s.accuracy(ctx, arch.(nasbench101.Cell), b)
-			if err != nil {
+			var err error
+			if rewards[i], err = s.accuracy(ctx, arch.(nasbench101.Cell), b); err != nil {
 				return nil, err
 			}
-			sum += accuracy
-			rewards[i] = s.advantage(accuracy)
 		}
 		return rewards, nil
 	}
 	learned, err := s.policy.Improve(ctx, rng, nasbench101.Space{}, c.PolicySteps, c.PolicyBatch, reward)
-	values["reward"], values["entropy"] = sum/float64(c.PolicySteps*c.PolicyBatch), learned.Entropy
+	values["reward"], values["entropy"] = learned.Reward, learned.Entropy
 	return err
-}
-
-// advantage moves the average of the rewards by one more, and returns by how much that one is above it: as in ENAS's
-// code, the average has the reward in it already, and begins at 0.
-func (s *Supernet) advantage(reward float64) float64 {
-	s.average += (1 - s.config.RewardDecay) * (reward - s.average)
-	return reward - s.average
 }
