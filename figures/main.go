@@ -122,6 +122,9 @@ func (c choice) makeFigure(ctx context.Context, id string, backend compute.Backe
 	if c.preset != experiment.Paper || c.seeds != 0 || c.methods != nil || result.Source == string(datasets.Surrogate) {
 		dir = filepath.Join(c.runs, string(c.preset), id)
 	}
+	if result, err = e.Complete(os.DirFS(filepath.Dir(dir)), result); err != nil {
+		return fmt.Errorf("figures: %s: %w", id, err)
+	}
 	shown := result.Table(e.Columns...)
 	if err := result.WriteFiles(dir, shown, e.Figures(result)...); err != nil {
 		return err

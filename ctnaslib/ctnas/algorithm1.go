@@ -12,7 +12,6 @@ package ctnas
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
@@ -105,6 +104,11 @@ func (a *algorithm1) Step(ctx context.Context, t int) (map[string]float64, error
 		}
 	}
 	rng, values := engine.Stream(a.config.Seed, "search: iteration", t), make(map[string]float64)
+	if t == 0 {
+		if err := a.probe(-1, values); err != nil {
+			return nil, err
+		}
+	}
 	iterate := a.iterate
 	if a.config.Schedule == AsReleased {
 		iterate = a.released
@@ -115,8 +119,8 @@ func (a *algorithm1) Step(ctx context.Context, t int) (map[string]float64, error
 	return values, a.probe(t, values)
 }
 
-// probe adds what the problem's probe measures after iteration t of what the policy samples then. No random numbers
-// are drawn for it but its own, so that the search is the same without it.
+// probe adds what the problem's probe measures after iteration t, −1 for the beginning, of what the policy samples
+// then. No random numbers are drawn for it but its own, so that the search is the same without it.
 func (a *algorithm1) probe(t int, values map[string]float64) error {
 	p := a.problem.Probe
 	if p.Measure == nil || (t+1)%p.Every != 0 {
@@ -127,7 +131,12 @@ func (a *algorithm1) probe(t int, values map[string]float64) error {
 		return err
 	}
 	measured, err := p.Measure(samples)
-	maps.Copy(values, measured)
+	for name, value := range measured {
+		if t < 0 {
+			name = search.ProbedAtStart + name
+		}
+		values[name] = value
+	}
 	return err
 }
 

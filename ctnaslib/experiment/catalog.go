@@ -3,6 +3,7 @@ package experiment
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"slices"
 
@@ -28,6 +29,9 @@ type Entry struct {
 	run      func(ctx context.Context, root string, backend compute.Backend, p Preset, seeds int, watch train.Watch) (report.Result, error)
 	settings func(p Preset) (config any, seeds int)
 
+	// Rows from elsewhere, if there are any: see [Entry.Complete].
+	complete func(beside fs.FS, r report.Result) (report.Result, error)
+
 	seeds   int            // 0: the preset's
 	methods *regexp.Regexp // nil: all
 }
@@ -39,6 +43,7 @@ var All = map[string]Entry{
 	"table3":       table3,
 	"table4":       table4,
 	"table5":       table5,
+	"distance":     distance,
 	"figure4":      figure4,
 	"figure5":      figure5,
 	"proposition1": proposition1,
@@ -54,6 +59,7 @@ var All = map[string]Entry{
 	"ablation-labels":      ablation(AblateLabels),
 	"ablation-exploration": ablation(AblateExploration),
 	"ablation-search":      ablation(AblateSearch),
+	"ablation-policy":      ablationPolicy,
 	"ablation-answer":      ablation(AblateAnswer),
 }
 
@@ -104,6 +110,16 @@ func (e Entry) Run(ctx context.Context, root string, backend compute.Backend, p 
 		return report.Result{}, err
 	}
 	return e.of(p).Run(ctx, root, data, backend, watch)
+}
+
+// Complete returns a result of the experiment with the rows that other runs measured: those of weight sharing in Table 1,
+// that of the authors' program. The results of other experiments are read from the folders of their names beside the
+// result's own; what is not there is left out. The error names a result that is damaged.
+func (e Entry) Complete(beside fs.FS, r report.Result) (report.Result, error) {
+	if e.complete == nil || e.methods != nil {
+		return r, nil
+	}
+	return e.complete(beside, r)
 }
 
 // Settings returns what Run does at the size of a preset: the configuration of its result, without
@@ -160,5 +176,5 @@ func compared(compare func(Preset) Experiment, columns ...report.Column) Entry {
 
 // ablation returns an ablation that the paper leaves out.
 func ablation(compare func(Preset) Experiment) Entry {
-	return compared(compare, report.KTau, report.Accuracy, report.Best)
+	return compared(compare, report.KTau, report.Authors, report.Accuracy, report.Best)
 }

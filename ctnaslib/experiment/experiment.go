@@ -36,6 +36,7 @@ type Experiment struct {
 	Methods []Method
 	Seeds   int         // each method is run with the seeds 1 to Seeds
 	Compare [][2]string // names of methods to test against each other, seed by seed: in accuracy and, where both rank, in Kendall's tau
+	Tested  []string    // names of further metrics to test them in, where both have them
 	Metrics []Metric    // of one's own, beside those of the data
 }
 
@@ -50,7 +51,8 @@ type outcome struct {
 	Best     string             `json:"best"`
 	Accuracy float64            `json:"accuracy"`          // of the best, as reported, in percent
 	KTau     *float64           `json:"ktau"`              // none for a search that ranks nothing
-	Metrics  map[string]float64 `json:"metrics,omitempty"` // of the data and the experiment
+	Metrics  map[string]float64 `json:"metrics,omitempty"` // of the data and the experiment, and what was examined
+	Ranks    []float64          `json:"ranks,omitempty"`   // of a method with ranked: see [examineRanking]
 	Curve    []float64          `json:"curve,omitempty"`   // of a search at any time: Accuracy after each of [budgets]
 	Queries  int                `json:"queries"`
 }
@@ -99,17 +101,24 @@ func (m Method) task(root, experiment string, data Data, backend compute.Backend
 			return task[outcome]{}, err
 		}
 	}
+	if m.reported {
+		benchmark = reportedLabels{benchmark, data}
+	}
 	var metrics []string
 	for _, metric := range data.Metrics {
 		metrics = append(metrics, metric.Name)
 	}
 	key := rundir.Key{
 		Step: "outcome", Algorithms: m.versions(experiment), Backend: engine.Fingerprint(backend),
-		Config: map[string]any{"config": m.Config, "seed": seed, "epochs": m.Epochs, "anytime": m.Anytime, "held_out": heldOut, "metrics": metrics},
+		Config: map[string]any{"config": m.Config, "seed": seed, "epochs": m.Epochs, "anytime": m.Anytime, "held_out": heldOut, "metrics": metrics, "probed": m.probed, "ranked": m.ranked},
 		Data:   map[string]string{"benchmark": space.Identity(benchmark), "report": data.ReportOf},
 	}
 	return task[outcome]{m.Name, seed, key, func(ctx context.Context, watch train.Watch) (outcome, error) {
-		found, err := m.Find(ctx, root, search.Problem{Backend: backend, Benchmark: benchmark, Watch: watch}, seed)
+		problem := search.Problem{Backend: backend, Benchmark: benchmark, Watch: watch}
+		if m.probed > 0 {
+			problem.Probe = data.sampleProbe(m.probed)
+		}
+		found, err := m.Find(ctx, root, problem, seed)
 		if err != nil {
 			return outcome{}, err
 		}
@@ -128,6 +137,14 @@ func (m Method) judge(found *search.Found, data Data, seed uint64) (outcome, err
 		return o, err
 	}
 	o.Accuracy = 100 * accuracy
+	if m.probed > 0 {
+		maps.Copy(o.Metrics, samples(found, m.probed))
+	}
+	if m.ranked {
+		if o.Ranks, err = examineRanking(found, data, o.Metrics); err != nil {
+			return o, err
+		}
+	}
 	for _, metric := range data.Metrics {
 		value, err := metric.Measure(found, seed)
 		if errors.Is(err, ErrNotMeasured) {
@@ -184,6 +201,12 @@ func (e Experiment) result(r *runner[outcome], data Data, backend compute.Backen
 		if r.outcomes[names[0]][0].KTau != nil && r.outcomes[names[1]][0].KTau != nil {
 			metrics = append(metrics, "ktau")
 		}
+		for _, name := range e.Tested {
+			_, first := r.outcomes[names[0]][0].Metrics[name]
+			if _, second := r.outcomes[names[1]][0].Metrics[name]; first && second {
+				metrics = append(metrics, name)
+			}
+		}
 		for _, name := range metrics {
 			test, err := result.Compare(names[0], names[1], name)
 			if err != nil {
@@ -216,19 +239,20 @@ func rowOf(method string, outcomes []outcome, metrics []Metric) report.Row {
 		}
 		queries = max(queries, o.Queries)
 	}
-	for _, m := range metrics {
+	for name := range outcomes[0].Metrics {
 		var values []float64
 		for _, o := range outcomes {
-			if value, ok := o.Metrics[m.Name]; ok {
+			if value, ok := o.Metrics[name]; ok {
 				values = append(values, value)
 			}
 		}
+		i := slices.IndexFunc(metrics, func(m Metric) bool { return m.Name == name })
 		switch {
-		case len(values) < len(outcomes): // not measured
-		case m.Reduce == nil:
-			perSeed[m.Name] = values
+		case len(values) < len(outcomes): // not measured of all
+		case i < 0 || metrics[i].Reduce == nil:
+			perSeed[name] = values
 		default:
-			reduced[m.Name] = m.Reduce(values)
+			reduced[name] = metrics[i].Reduce(values)
 		}
 	}
 	row := report.NewRow(method, perSeed)
@@ -236,6 +260,9 @@ func rowOf(method string, outcomes []outcome, metrics []Metric) report.Row {
 	row.Metrics["queries"] = float64(queries)
 	if len(outcomes[0].Curve) > 0 {
 		row.Curves = curveOf(outcomes, queries)
+	}
+	if len(outcomes[0].Ranks) > 0 {
+		row.Curves = map[string][]float64{curveRanks: outcomes[0].Ranks}
 	}
 	return row
 }

@@ -216,7 +216,7 @@ func outcomes(t testing.TB, root string) map[string]time.Time {
 // Every experiment is whole at both sizes: names are not used twice, what is compared
 // is there, and the paper's size is the paper's.
 func TestPresets(t *testing.T) {
-	for _, e := range []func(Preset) Experiment{Table1, Table2, Figure4, Table4, Table5, Figure5, AblateDepth, AblateMessages, AblatePairs, AblateHead, AblateLabels, AblateExploration, AblateSearch} {
+	for _, e := range []func(Preset) Experiment{Table1, Table2, Figure4, Table4, Table5, Figure5, Distance, AblateDepth, AblateMessages, AblatePairs, AblateHead, AblateLabels, AblateExploration, AblateSearch, AblatePolicy} {
 		for _, p := range []Preset{Small, Paper} {
 			x := e(p)
 			if _, ok := All[x.ID]; !ok {
@@ -348,6 +348,20 @@ func TestStoredResults(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 			continue
+		}
+		completed, err := entry.Complete(os.DirFS("../../figures"), result)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if *update {
+			result = completed
+			if err := result.WriteFiles(filepath.Dir(path), result.Table(entry.Columns...)); err != nil {
+				t.Error(err)
+			}
+		}
+		if summary(t, completed) != summary(t, result) {
+			t.Errorf("%s lacks rows of the results beside it", path)
 		}
 		source := datasets.Real
 		if id == "weightsharing" || id == "mobilenet-supernet" {

@@ -37,6 +37,10 @@ type Method struct {
 	// found, or hardly depends on the seed.
 	OneSeed bool
 
+	reported bool // the labels are what is reported: an analysis, and no method
+	probed   int  // iterations from one [Data.sampleProbe] to the next; 0: none
+	ranked   bool // what it believes of the whole space is examined: see [examineRanking]
+
 	own func(ctx context.Context, root string, p search.Problem, seed uint64) (*search.Found, error) // of this package
 }
 

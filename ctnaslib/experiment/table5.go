@@ -23,4 +23,4 @@ func Table5(p Preset) Experiment {
 	return e
 }
 
-var table5 = compared(Table5, report.Accuracy, report.Best, report.KTau)
+var table5 = compared(Table5, report.Accuracy, report.Best, report.KTau, report.Authors)

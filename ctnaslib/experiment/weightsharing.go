@@ -453,24 +453,3 @@ func sharingFigures(r report.Result) []report.Figure {
 	}
 	return append([]report.Figure{{Name: "learning", Chart: learning}}, scatter...)
 }
-
-// WithSharing is Table 1 with the rows of weight sharing filled in from a result of
-// [WeightSharing]: each says that its source is a proxy, and how many seeds it has.
-func WithSharing(table1, sharing report.Result) report.Result {
-	merged := table1
-	merged.Rows = slices.Clone(table1.Rows)
-	for _, row := range sharing.Rows {
-		i := slices.IndexFunc(merged.Rows, func(r report.Row) bool { return r.Method == row.Method })
-		if i < 0 && row.Method != nameSharedCTNAS {
-			continue
-		}
-		row.Source, row.Backend, row.Seeds = sharing.Source, sharing.Backend, sharing.Seeds
-		if i < 0 {
-			merged.Rows = append(merged.Rows, row)
-		} else {
-			row.Paper, row.Note = merged.Rows[i].Paper, merged.Rows[i].Note
-			merged.Rows[i] = row
-		}
-	}
-	return merged
-}

@@ -68,7 +68,7 @@ func TestWeightSharing(t *testing.T) {
 	table1 := report.Result{ID: "table1", Benchmark: r.Benchmark, Source: "real", Backend: "go", Seeds: 10, Config: "some", Rows: []report.Row{
 		{Method: string(supernet.SPOS), Paper: accuracy(89.85, 3.80)}, {Method: "ReNAS", Paper: accuracy(93.9, 0.21)},
 	}}
-	merged := WithSharing(table1, r)
+	merged := withSharing(table1, r)
 	if err := merged.Check(); err != nil {
 		t.Fatal(err)
 	}

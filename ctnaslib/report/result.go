@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math"
 	"os"
@@ -123,6 +124,17 @@ func summary(perSeed map[string][]float64) map[string]float64 {
 // ReadResult reads and checks the result.json that [Result.WriteFiles] wrote. The error names the file.
 func ReadResult(path string) (Result, error) {
 	text, err := os.ReadFile(path)
+	return parsed(path, text, err)
+}
+
+// ReadResultFS is [ReadResult] in a file system.
+func ReadResultFS(files fs.FS, path string) (Result, error) {
+	text, err := fs.ReadFile(files, path)
+	return parsed(path, text, err)
+}
+
+// parsed returns the result in the text of a file, which reading gave with an error.
+func parsed(path string, text []byte, err error) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("report: cannot read the result: %w", err)
 	}

@@ -39,10 +39,13 @@ type Problem struct {
 // without it. The zero Probe measures nothing. A search that was done without this probe is done again.
 type Probe struct {
 	Key     string // says what is measured: logged values are taken for those of a probe of the same key
-	Every   int    // iterations
+	Every   int    // iterations; it measures before the first one too, by names that begin with [ProbedAtStart]
 	Samples int    // architectures, sampled anew from the policy each time
 	Measure func(samples []space.Arch) (map[string]float64, error)
 }
+
+// ProbedAtStart is the beginning of the names of what a [Probe] measured before the first iteration.
+const ProbedAtStart = "start_"
 
 // text identifies the probe, "" none.
 func (p Probe) text() (string, error) {
