@@ -374,3 +374,53 @@ func TestPolicyLearns(t *testing.T) {
 		}
 	}
 }
+
+// The average of rewards, as in ENAS's code (melodyguan/enas: baseline −= (1 − decay)·(baseline − reward), from 0 on,
+// before it is taken off): worked out by hand, and kept in a checkpoint. Without a decay nothing is taken off.
+func TestRewardDecay(t *testing.T) {
+	config := Default()
+	config.Hidden, config.RewardDecay = 8, 0.9
+	c := newCells(t, config)
+	rewards, want := []float64{0.5, 1, 0}, []float64{0.5 - 0.05, 1 - 0.145, 0 - 0.1305} // averages of 0.05, 0.9·0.05 + 0.1 and 0.9·0.145
+	for i, got := range c.advantages(rewards) {
+		if math.Abs(got-want[i]) > 1e-12 {
+			t.Errorf("reward %d is %g above the average, want %g", i, got, want[i])
+		}
+	}
+	state, err := c.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored := newCells(t, config)
+	if err := restored.Restore(state); err != nil || math.Abs(restored.average-0.1305) > 1e-12 {
+		t.Errorf("after a checkpoint the average is %g, want 0.1305 (error %v)", restored.average, err)
+	}
+	config.RewardDecay = 0
+	if got := newCells(t, config).advantages(rewards); !slices.Equal(got, rewards) {
+		t.Errorf("without a decay the rewards became %v", got)
+	}
+}
+
+// Improve learns from what is above the average, and reports the rewards themselves.
+func TestImproveTakesTheAverageOff(t *testing.T) {
+	config := Default()
+	config.Hidden, config.RewardDecay = 8, 0.5
+	c := newCells(t, config)
+	reward := func(archs []space.Arch) ([]float64, error) { return []float64{1, 3}, nil }
+	learned, err := c.Improve(t.Context(), rand.New(rand.NewPCG(4, 4)), nasbench101.Space{}, 1, 2, reward)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := newCells(t, config)
+	sequences, err := want.Sample(rand.New(rand.NewPCG(4, 4)), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step, err := want.Reinforce(sequences, []float64{1 - 0.5, 3 - 1.75})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if learned.Reward != 2 || math.Abs(learned.Loss-step.Loss) > 1e-12 {
+		t.Errorf("it learned %+v, want the mean reward 2 and the loss %g", learned, step.Loss)
+	}
+}

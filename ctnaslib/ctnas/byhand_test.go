@@ -333,3 +333,15 @@ func pairsText(pairs []comparator.Pair) string {
 	}
 	return strings.Join(texts, " ")
 }
+
+// The logit as the reward: ln p/(1 − p) of NAC(α, β).
+func TestLogitRewardByHand(t *testing.T) {
+	r := &recorder{sampled: []string{"cefg"}, met: []string{"ce"}}
+	a := byHand(r, func(c *Config) { c.Reward = LogitReward })
+	steps(t, a, 1)
+	for i, want := range []float64{logit('c', 'd'), logit('e', 'd')} {
+		if math.Abs(r.rewards[i]-want) > 1e-12 {
+			t.Errorf("reward %d is %.4f, want %.4f", i, r.rewards[i], want)
+		}
+	}
+}

@@ -417,3 +417,49 @@ func TestLoadedWithoutTheFirstTraining(t *testing.T) {
 		t.Errorf("%s, and NAC was trained again (%v):\n%s\nwant\n%s", got.Status, err == nil, summary(got), summary(want))
 	}
 }
+
+// A probe is told of samples at the beginning and after every so many iterations. The search ends in the same with it
+// and without it; one that was done without it is done again, and then loaded.
+func TestProbe(t *testing.T) {
+	for _, schedule := range []Schedule{AsPaper, AsReleased} {
+		c := small(1)
+		c.Schedule = schedule
+		root := t.TempDir()
+		plain := mustSearch(t, root, c)
+		calls := 0
+		p := toyProblem(t)
+		p.Probe = search.Probe{Key: "count", Every: 3, Samples: 7, Measure: func(archs []space.Arch) (map[string]float64, error) {
+			calls++
+			return map[string]float64{"count": float64(len(archs))}, nil
+		}}
+		for _, want := range []int{3, 3} { // before the first, after the third and the sixth of 8
+			probed, err := Search(t.Context(), root, p, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if calls != want {
+				t.Errorf("%s: the probe measured %d times, want %d", schedule, calls, want)
+			}
+			if probed.Best.ID() != plain.Best.ID() || fmt.Sprint(probed.Baselines) != fmt.Sprint(plain.Baselines) {
+				t.Errorf("%s: the search ended in %v, without a probe in %v", schedule, probed.Baselines, plain.Baselines)
+			}
+			for _, m := range probed.Metrics {
+				start, before := m.Values[search.ProbedAtStart+"count"]
+				count, after := m.Values["count"]
+				if before != (m.Step == 0) || after != (m.Step%3 == 2) || before && start != 7 || after && count != 7 {
+					t.Errorf("%s: iteration %d logged %v", schedule, m.Step, m.Values)
+				}
+				delete(m.Values, search.ProbedAtStart+"count")
+				delete(m.Values, "count")
+				if !maps.Equal(m.Values, plain.Metrics[m.Step].Values) {
+					t.Errorf("%s: iteration %d measured %v, without a probe %v", schedule, m.Step, m.Values, plain.Metrics[m.Step].Values)
+				}
+			}
+		}
+	}
+	p := toyProblem(t)
+	p.Probe.Measure = func([]space.Arch) (map[string]float64, error) { return nil, nil }
+	if _, err := Search(t.Context(), t.TempDir(), p, small(1)); err == nil || !strings.Contains(err.Error(), "probe needs a Key") {
+		t.Errorf("a probe without a key: error %v", err)
+	}
+}

@@ -83,3 +83,31 @@ func TestKendallTauErrors(t *testing.T) {
 		}
 	}
 }
+
+// The authors' measure, worked out by hand: one order of each pair, and of a tie the first is better on both sides.
+func TestAuthorsTau(t *testing.T) {
+	accuracies := []float64{0.9, 0.8, 0.8, 0.7}
+	wins := map[[2]int]bool{{0, 1}: true, {0, 2}: false, {0, 3}: true, {1, 2}: true, {1, 3}: false, {2, 3}: true} // 4 of 6 agree
+	tau, err := AuthorsTau(accuracies, func(i, j int) bool {
+		win, asked := wins[[2]int{i, j}]
+		if !asked {
+			t.Errorf("%d was compared with %d", i, j)
+		}
+		return win
+	})
+	if err != nil || math.Abs(tau-2.0/6) > 1e-12 {
+		t.Errorf("tau is %g (%v), want 1/3", tau, err)
+	}
+	always := func(int, int) bool { return true } // all are tied: all of the comparisons take the first
+	if tau, err := AuthorsTau([]float64{1, 1, 1}, always); err != nil || tau != 1 {
+		t.Errorf("of ties it is %g (%v), want 1", tau, err)
+	}
+	if tau, err := AuthorsTau([]float64{1, 2, 3}, always); err != nil || tau != -1 {
+		t.Errorf("of a reversed order it is %g (%v), want -1", tau, err)
+	}
+	for _, bad := range [][]float64{nil, {1}, {1, math.NaN()}} {
+		if tau, err := AuthorsTau(bad, always); err == nil {
+			t.Errorf("%v: got %g, want an error", bad, tau)
+		}
+	}
+}
