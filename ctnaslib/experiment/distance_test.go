@@ -44,9 +44,30 @@ func TestAuthorsTauOfASearch(t *testing.T) {
 			t.Errorf("sign %g: tau %g (%v), want %g", sign, got, err, want)
 		}
 	}
+	// Of 40 cells with labels, the search's 30 are not measured on.
+	some, err := search.Label(t.Context(), b, 40, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := space.NewTable(nasbench101.Space{}, "proxy", some)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := &asking{}
+	if _, err := authorsTau(&search.Found{Ranker: asked, Labelled: some[:30]}, table, 1); err != nil || len(asked.archs) != 10 {
+		t.Errorf("of 40 cells with labels, 30 of them the search's, it is measured on %d (%v), want 10", len(asked.archs), err)
+	}
 	if _, err := authorsTau(&search.Found{}, b, 1); err != ErrNotMeasured {
 		t.Errorf("without a ranker: error %v", err)
 	}
+}
+
+// asking notes what it is asked to rank.
+type asking struct{ archs []space.Arch }
+
+func (a *asking) Utilities(archs []space.Arch) ([]float64, error) {
+	a.archs = archs
+	return make([]float64, len(archs)), nil
 }
 
 // A row whose searches have no value of a metric goes without it; one that has it, has it for each seed.
