@@ -6,9 +6,10 @@ import (
 )
 
 // AblatePolicy adds to CTNAS as in the authors' code, one after the other, what makes REINFORCE learn: a moving average
-// that is taken off the reward, NAC's logit as the reward, more cells in a step, a higher learning rate. All have as
+// that is taken off the reward, more cells in a step, NAC's logit as the reward, a higher learning rate. All have as
 // many steps. What shows how much a policy has learned is how good its samples are, before and after; the answer, which is
-// the comparator's choice, is reported beside it and was not looked at to choose the settings.
+// the comparator's choice, is reported beside it. The settings were chosen by the samples on the surrogate, with other
+// seeds, and not by the answer: five times the learning rate made a policy that ends in a single cell.
 func AblatePolicy(p Preset) Experiment {
 	e := Experiment{ID: "ablation-policy", Seeds: p.seeds(), Tested: []string{samplesAt(probes)}}
 	c := p.sized(ctnas.Released())
@@ -23,12 +24,12 @@ func AblatePolicy(p Preset) Experiment {
 	add(nameReleased)
 	c.Controller.RewardDecay = 0.95
 	add("+ reward less its average")
-	c.Reward = ctnas.LogitReward
-	add("+ logit as the reward")
 	c.PolicyBatch *= 8
 	add("+ 8 × the cells in a step")
-	c.Controller.LearningRate *= 5
-	add("+ 5 × the learning rate")
+	c.Reward = ctnas.LogitReward
+	add("+ logit as the reward")
+	c.Controller.LearningRate *= 2
+	add("+ 2 × the learning rate")
 	return e
 }
 
