@@ -35,7 +35,7 @@ func AblatePolicy(p Preset) Experiment {
 
 var ablationPolicy = Entry{
 	compare: AblatePolicy, data: onNASBench101,
-	Columns: []report.Column{firstSampleColumn, sampleColumn("after half of it", probes/2), lastSampleColumn, report.Accuracy, report.Best, report.Authors},
+	Columns: []report.Column{randomColumn, firstSampleColumn, sampleColumn("after half of it", probes/2), lastSampleColumn, report.Accuracy, report.Best, report.Authors},
 	Figures: func(r report.Result) []report.Figure {
 		return []report.Figure{{Name: "samples", Chart: sampleChart(r)}, {Name: "accuracy", Chart: r.Chart(report.Accuracy)}}
 	},

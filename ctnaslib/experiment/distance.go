@@ -8,6 +8,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/ctnas/ctnas/ctnaslib/ctnas"
+	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/report"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/search"
@@ -16,9 +17,8 @@ import (
 
 // The names of methods of [Distance].
 const (
-	nameOneRandom      = "one random cell"
-	nameReleasedOnTest = "CTNAS (authors' code), test accuracies as labels"
-	nameRandomOnTest   = "Random search, test accuracies as labels"
+	nameReleasedOnTest = "CTNAS, test labels (analysis)"
+	nameRandomOnTest   = "Random search, test labels (analysis)"
 )
 
 // Distance returns the experiment that examines why CTNAS as in the authors' code ends below the paper's accuracy: what
@@ -32,7 +32,7 @@ func Distance(p Preset) Experiment {
 	random := randomSearch(nameRandom, c.Labels)
 	return Experiment{
 		ID: "distance", Seeds: p.seeds(),
-		Methods: []Method{released, onReported(released, nameReleasedOnTest), random, onReported(random, nameRandomOnTest), randomSearch(nameOneRandom, 1)},
+		Methods: []Method{released, onReported(released, nameReleasedOnTest), random, onReported(random, nameRandomOnTest)},
 		Compare: [][2]string{{nameReleasedOnTest, nameReleased}, {nameRandom, nameReleased}, {nameRandomOnTest, nameReleasedOnTest}},
 	}
 }
@@ -83,9 +83,17 @@ func (d Data) sampleProbe(every int) search.Probe {
 // samplesAt is the name of the metric of what the policy samples after so many tenths of a search.
 func samplesAt(tenths int) string { return fmt.Sprintf("samples_%d_tenths", tenths) }
 
-// samples returns what [Data.sampleProbe] measured of a search, by the names of samplesAt.
-func samples(found *search.Found, every int) map[string]float64 {
-	values := make(map[string]float64)
+// randomCells is the metric of as many random architectures as a policy samples.
+const randomCells = "random_cells"
+
+// samples adds to values what [Data.sampleProbe] measured of a search with a seed, by the names of samplesAt, and the
+// mean of what is reported of as many random architectures.
+func (d Data) samples(found *search.Found, every int, seed uint64, values map[string]float64) error {
+	_, accuracies, err := d.heldOut(engine.Stream(seed, "experiment: random cells", 0), sampled, nil)
+	if err != nil {
+		return err
+	}
+	values[randomCells] = 100 * stat.Mean(accuracies, nil)
 	for _, m := range found.Metrics {
 		if start, ok := m.Values[search.ProbedAtStart+"samples"]; ok {
 			values[samplesAt(0)] = start
@@ -94,7 +102,7 @@ func samples(found *search.Found, every int) map[string]float64 {
 			values[samplesAt((m.Step+1)/every)] = value
 		}
 	}
-	return values
+	return nil
 }
 
 const (
@@ -154,6 +162,7 @@ var (
 	topBestColumn     = report.Column{Header: "the best of them", Unit: "%", Value: "top_best_mean", StdDev: "top_best_std", Digits: 2}
 	topRankColumn     = report.Column{Header: "their median rank", Unit: "%", Value: "top_rank_percent_mean", StdDev: "top_rank_percent_std", Digits: 2}
 	bestRankedColumn  = report.Column{Header: "median rank it gives the 100 best", Unit: "%", Value: "best_ranked_percent_mean", StdDev: "best_ranked_percent_std", Digits: 2}
+	randomColumn      = report.Column{Header: "200 random cells", Unit: "%", Value: randomCells + "_mean", StdDev: randomCells + "_std", Digits: 2}
 	firstSampleColumn = sampleColumn("samples before the search", 0)
 	lastSampleColumn  = sampleColumn("samples at its end", probes)
 )
@@ -165,30 +174,32 @@ func sampleColumn(header string, tenths int) report.Column {
 
 var distance = Entry{
 	compare: Distance, data: onNASBench101, complete: withAuthors,
-	Columns: []report.Column{report.Authors, report.Accuracy, report.Best, firstColumn, topColumn, topBestColumn, topRankColumn, bestRankedColumn, firstSampleColumn, lastSampleColumn},
+	Columns: []report.Column{report.Authors, report.Accuracy, report.Best, firstColumn, topColumn, topBestColumn, topRankColumn, bestRankedColumn, randomColumn, firstSampleColumn, lastSampleColumn},
 	Figures: func(r report.Result) []report.Figure {
 		return []report.Figure{{Name: "accuracy", Chart: r.Chart(report.Accuracy)}, {Name: "samples", Chart: sampleChart(r)}, {Name: "ranks", Chart: rankChart(r)}}
 	},
 }
 
-// sampleChart draws how good the policies' samples are over the search, beside a random cell where there is a row of it.
+// sampleChart draws how good the policies' samples are over the search, beside random cells.
 func sampleChart(r report.Result) report.Chart {
 	c := report.Chart{Title: "what the policy samples", X: "done of the search (%)", Y: "mean test accuracy (%)"}
+	random := report.Series{Name: "random cells", Reference: true}
 	for _, row := range r.Rows {
 		s := report.Series{Name: row.Method}
-		random, reference := row.Metrics["accuracy_mean"], row.Method == nameOneRandom
 		for tenths := range probes + 1 {
-			value, ok := row.Metrics[samplesAt(tenths)+"_mean"]
-			if reference {
-				value, ok = random, true
-			}
-			if ok {
+			if value, ok := row.Metrics[samplesAt(tenths)+"_mean"]; ok {
 				s.X, s.Y = append(s.X, float64(100*tenths/probes)), append(s.Y, value)
 			}
 		}
-		if s.Reference = reference; len(s.X) > 0 {
-			c.Series = append(c.Series, s)
+		if len(s.X) == 0 {
+			continue
 		}
+		c.Series = append(c.Series, s)
+		mean := row.Metrics[randomCells+"_mean"] // of a seed the same in all rows
+		random.X, random.Y = []float64{0, 100}, []float64{mean, mean}
+	}
+	if len(random.X) > 0 {
+		c.Series = append(c.Series, random)
 	}
 	return c
 }

@@ -125,7 +125,7 @@ func TestLabelsOfTheAnalysis(t *testing.T) {
 	for _, p := range []Preset{Small, Paper} {
 		for _, entry := range []func(Preset) Experiment{Table1, Table4, Table5, Figure5, Distance, AblatePolicy} {
 			for _, m := range entry(p).Methods {
-				if m.reported != strings.HasSuffix(m.Name, "test accuracies as labels") || m.reported && !strings.HasPrefix(m.Note, "An analysis, and no method") {
+				if m.reported != strings.HasSuffix(m.Name, "test labels (analysis)") || m.reported && !strings.HasPrefix(m.Note, "An analysis, and no method") {
 					t.Errorf("%s, of labels that are reported: %v", m.Name, m.reported)
 				}
 			}
@@ -233,5 +233,43 @@ func TestCompleteTable1(t *testing.T) {
 	}
 	if _, err := All["table1"].Complete(fstest.MapFS{"weightsharing/result.json": {Data: text[:100]}}, table1); err == nil || !strings.Contains(err.Error(), "weightsharing/result.json") {
 		t.Errorf("a damaged result: error %v", err)
+	}
+}
+
+// What a policy samples is measured at the beginning and in each part of a search, beside random cells, and may be
+// tested; the search is the one without a probe.
+func TestSamplesOfAPolicy(t *testing.T) {
+	table, backend := open(t)
+	e := tiny()
+	e.Seeds, e.Compare, e.Tested = 2, [][2]string{{"probed", "curriculum"}, {"probed", "fixed"}}, []string{samplesAt(3), "none"}
+	e.Methods[2].probed = 1
+	probed := e.Methods[0]
+	probed.Name, probed.probed = "probed", 1
+	e.Methods = append(e.Methods, probed)
+	result, err := e.Run(t.Context(), t.TempDir(), NASBench101(table), backend, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, row := result.Rows[0], result.Rows[3]
+	if row.Metrics["accuracy_mean"] != plain.Metrics["accuracy_mean"] || row.Metrics["ktau_mean"] != plain.Metrics["ktau_mean"] {
+		t.Errorf("with a probe %v, without %v", row.Metrics, plain.Metrics)
+	}
+	for _, name := range []string{samplesAt(0), samplesAt(1), samplesAt(2), samplesAt(3), randomCells} {
+		if v := row.PerSeed[name]; len(v) != 2 || v[0] < 60 || v[0] > 95 || v[0] == v[1] {
+			t.Errorf("%s is %v", name, v)
+		}
+		if _, ok := plain.Metrics[name+"_mean"]; ok {
+			t.Errorf("%s was measured without a probe", name)
+		}
+	}
+	var tested []string
+	for _, c := range result.Tests {
+		tested = append(tested, c.Second+": "+c.Metric)
+	}
+	if got := strings.Join(tested, ", "); got != "curriculum: accuracy, curriculum: ktau, fixed: accuracy, fixed: ktau, fixed: samples_3_tenths" {
+		t.Errorf("tested were %s", got)
+	}
+	if chart := sampleChart(result); len(chart.Series) != 3 || !chart.Series[2].Reference {
+		t.Errorf("the chart has the series %+v", chart.Series)
 	}
 }

@@ -138,7 +138,9 @@ func (m Method) judge(found *search.Found, data Data, seed uint64) (outcome, err
 	}
 	o.Accuracy = 100 * accuracy
 	if m.probed > 0 {
-		maps.Copy(o.Metrics, samples(found, m.probed))
+		if err := data.samples(found, m.probed, seed, o.Metrics); err != nil {
+			return o, err
+		}
 	}
 	if m.ranked {
 		if o.Ranks, err = examineRanking(found, data, o.Metrics); err != nil {
