@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
@@ -35,9 +33,9 @@ func measureBackends(ctx context.Context, out io.Writer) error {
 	}
 	i := slices.IndexFunc(install.Accelerators, func(a *install.Accelerator) bool { return a.Proven(r) })
 	if i < 0 {
-		return errors.New("there is no XLA plugin to compare with: go run ./kernel-setup install -xla")
+		return errors.New("there is no XLA plugin to compare with: go run ./kernel-setup install")
 	}
-	if err := startWith(install.Accelerators[i].Variables(r)); err != nil {
+	if err := install.StartWith(install.Accelerators[i].Variables(r)); err != nil {
 		return err
 	}
 	m := begin(out, "backends", "step", "backend", "time", "first call, with compiling", "speed", "difference")
@@ -80,26 +78,6 @@ func measureBackends(ctx context.Context, out io.Writer) error {
 	return m.write(r, fmt.Sprintf("Medians of %d calls in turns, in one process, on %%s. "+
 		"The difference is the largest between the numbers of the first %d calls. Written by `GOEXPERIMENT=simd go run ./measure backends`.", rounds, steps.Compared),
 		map[string]any{"labels": "the number of parameters of each cell, in (0, 1]", "rounds": rounds, "plugin": steps.Plugin(other)})
-}
-
-// startWith starts this program again with these variables in its environment, unless it has them: where plugins lie
-// is read before main.
-func startWith(variables []string) error {
-	has := func(v string) bool { return slices.Contains(os.Environ(), v) }
-	if variables = slices.DeleteFunc(variables, has); len(variables) == 0 {
-		return nil
-	}
-	for _, v := range variables {
-		name, value, _ := strings.Cut(v, "=")
-		if err := os.Setenv(name, value); err != nil {
-			return err
-		}
-	}
-	program, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	return syscall.Exec(program, os.Args, os.Environ())
 }
 
 // medians returns the milliseconds of a call on each backend. The calls are made in turns, so that other work on the

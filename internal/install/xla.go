@@ -10,7 +10,9 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gomlx/go-xla/installer"
@@ -96,6 +98,46 @@ func pluginPath(r Repo) string {
 }
 
 const pluginVariable = "PJRT_PLUGIN_LIBRARY_PATH"
+
+// UsePlugins makes this program compute on the plugins that notebooks use: it starts it again with what they need in
+// its environment, because go-xla reads that before main. Outside the repository it does nothing.
+func UsePlugins() error {
+	r, err := FindRepo(".")
+	if err != nil {
+		return nil
+	}
+	return StartWith(pluginVariables(r))
+}
+
+// StartWith starts this program again with these variables in its environment, unless it has them.
+func StartWith(variables []string) error {
+	has := func(v string) bool { return slices.Contains(os.Environ(), v) }
+	if variables = slices.DeleteFunc(variables, has); len(variables) == 0 {
+		return nil
+	}
+	for _, v := range variables {
+		name, value, _ := strings.Cut(v, "=")
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(program, os.Args, os.Environ())
+}
+
+// pluginVariables returns what programs need in their environment to compute on the plugins that proved themselves.
+func pluginVariables(r Repo) (set []string) {
+	if plugins := pluginPath(r); plugins != "" {
+		set = append(set, pluginVariable+"="+plugins)
+	}
+	if xlaCUDA.Proven(r) {
+		set = append(set, cudaVariables(r)...)
+	}
+	return set
+}
 
 // Variables returns what must be in the environment of a program that is to use just this plugin.
 func (a *Accelerator) Variables(r Repo) []string {
