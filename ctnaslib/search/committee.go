@@ -56,7 +56,7 @@ func TrainCommittee(ctx context.Context, root string, t comparator.Training, mem
 			return nil, err
 		}
 		statuses[trained.Status]++
-		utilities, err := trained.NAC.Utilities(archs)
+		utilities, err := byTurns(trained.NAC, archs)
 		if err != nil {
 			return nil, err
 		}
@@ -107,10 +107,19 @@ func (c *Committee) Unseen(labelled []space.Labelled) ([]float64, error) {
 
 // of returns the utilities of member k, standardised.
 func (c *Committee) of(k int, archs []space.Arch) ([]float64, error) {
-	utilities, err := c.members[k].Utilities(archs)
+	utilities, err := byTurns(c.members[k], archs)
 	floats.AddConst(-c.mean[k], utilities)
 	floats.Scale(1/c.std[k], utilities)
 	return utilities, err
+}
+
+// byTurns returns a member's utilities, and lets the next member have its compiled graphs.
+func byTurns(n *comparator.NAC, archs []space.Arch) ([]float64, error) {
+	utilities, err := n.Utilities(archs)
+	if err != nil {
+		return nil, err
+	}
+	return utilities, n.Rest()
 }
 
 // Release is [comparator.NAC.Release] of every member.
