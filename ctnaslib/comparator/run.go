@@ -16,12 +16,16 @@ import (
 )
 
 // Training is the training of a comparator from scratch: Alg. 1, line 7, in the first
-// iteration. What it leads to is a function of the fields up to Config.
+// iteration. What it leads to is a function of the fields up to Start.
 type Training struct {
 	Backend  compute.Backend
 	Space    space.Space
 	Labelled []space.Labelled
 	Config   Design // such as [Quick]
+
+	// Start, if set, is the state to start from in place of random weights, as Encode of a comparator of such a
+	// Config wrote it.
+	Start []byte
 
 	// Probe, if it measures something, does so after every ProbeEvery epochs, 0 for every
 	// one; its values are logged beside the loss, for learning curves. A training that was done
@@ -61,9 +65,15 @@ func Train(ctx context.Context, root string, t Training) (*Trained, error) {
 	if err != nil {
 		return nil, err
 	}
+	data := map[string]string{"space": encoder.SpaceIdentity(t.Space), "labels": train.Digest(t.Labelled)}
+	if t.Start != nil {
+		data["start"] = rundir.Digest([]string{string(t.Start)})
+		if err := c.Restore(t.Start); err != nil {
+			return nil, err
+		}
+	}
 	run, err := rundir.Open(root, rundir.Key{
-		Step: "nac", Algorithms: t.Config.Versions(), Config: t.Config, Backend: engine.Fingerprint(t.Backend),
-		Data: map[string]string{"space": encoder.SpaceIdentity(t.Space), "labels": train.Digest(t.Labelled)},
+		Step: "nac", Algorithms: t.Config.Versions(), Config: t.Config, Backend: engine.Fingerprint(t.Backend), Data: data,
 	})
 	if err != nil {
 		return nil, err

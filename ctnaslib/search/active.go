@@ -27,6 +27,10 @@ type ActiveConfig struct {
 	// architectures: for spaces in which a random one is hardly ever among the best.
 	Evolved bool `json:",omitempty"`
 
+	// WarmEpochs, if set, is for how many epochs a committee is trained that starts from the weights of the one of the
+	// round before; the first starts from random ones. 0 trains each from scratch.
+	WarmEpochs int `json:",omitempty"`
+
 	NAC  comparator.Config
 	Seed uint64 // of everything; the seeds of the committee are derived from it
 }
@@ -48,6 +52,9 @@ func (c ActiveConfig) Versions() rundir.Versions {
 func (c ActiveConfig) check() error {
 	if err := c.NAC.Check(); err != nil {
 		return err
+	}
+	if c.WarmEpochs < 0 {
+		return fmt.Errorf("search: WarmEpochs must not be negative, it is %d", c.WarmEpochs)
 	}
 	if c.Rounds == 0 && c.First == c.Labels && c.First >= 4 {
 		return nil
@@ -114,12 +121,17 @@ type active struct {
 	labels   *Labels
 	first    []space.Labelled // at random
 	labelled []space.Labelled // so far
+	states   [][]byte         // that the members of the next committee start from; nil for random weights
 }
 
 func (a *active) train(ctx context.Context) (*Committee, error) {
-	return TrainCommittee(ctx, a.root, comparator.Training{
-		Backend: a.problem.Backend, Space: a.problem.Benchmark.Space(), Labelled: a.labelled, Config: a.config.NAC, Watch: a.problem.Watch,
-	}, a.config.Members)
+	config := a.config.NAC
+	if a.states != nil {
+		config.Epochs = a.config.WarmEpochs
+	}
+	return trainCommittee(ctx, a.root, comparator.Training{
+		Backend: a.problem.Backend, Space: a.problem.Benchmark.Space(), Labelled: a.labelled, Config: config, Watch: a.problem.Watch,
+	}, a.config.Members, a.states)
 }
 
 func (a *active) Step(ctx context.Context, round int) (map[string]float64, error) {
@@ -131,15 +143,22 @@ func (a *active) Step(ctx context.Context, round int) (map[string]float64, error
 	if err != nil {
 		return nil, err
 	}
+	if a.config.WarmEpochs > 0 {
+		if a.states, err = committee.states(); err != nil {
+			return nil, err
+		}
+	}
 	committee.Release()
 	a.labelled = append(a.labelled, bought...)
 	return map[string]float64{"bought": meanLabel(bought)}, nil
 }
 
-// savedActive is an active search in a checkpoint: what it bought in its rounds.
+// savedActive is an active search in a checkpoint: what it bought in its rounds, and what its next committee starts
+// from if that is no random weights.
 type savedActive struct {
 	Archs      []string
 	Accuracies []float64
+	States     [][]byte
 }
 
 func (a *active) Encode() ([]byte, error) {
@@ -147,6 +166,7 @@ func (a *active) Encode() ([]byte, error) {
 	for _, l := range a.labelled[len(a.first):] {
 		s.Archs, s.Accuracies = append(s.Archs, l.Arch.String()), append(s.Accuracies, l.Accuracy)
 	}
+	s.States = a.states
 	return train.EncodeState(s)
 }
 
@@ -170,6 +190,12 @@ func (a *active) Restore(state []byte) error {
 			return fmt.Errorf("search: the benchmark gives %s the accuracy %g, but gave it %g when this search was begun; search under another folder", arch, accuracy, s.Accuracies[i])
 		}
 		a.labelled = append(a.labelled, space.Labelled{Arch: arch, Accuracy: accuracy})
+	}
+	if a.config.WarmEpochs > 0 {
+		if len(s.States) != a.config.Members {
+			return fmt.Errorf("search: the checkpoint has the weights of %d comparators, not of %d", len(s.States), a.config.Members)
+		}
+		a.states = s.States
 	}
 	return nil
 }
