@@ -39,6 +39,7 @@ type NAC struct {
 	sizes   encoder.Sizes
 	key     key
 	pads    bool // batches to a few sizes
+	grows   bool // Growing of [Training]
 	*programs
 	resting *model.Store // in place of the programs: what their variables were
 }

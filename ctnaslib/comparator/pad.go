@@ -1,11 +1,14 @@
 package comparator
 
 // pad makes a batch one of a few sizes, for a backend that takes seconds to compile for each, and returns for how many
-// architectures the encoder's inputs are then. The padding follows the labelled architectures' counts, the pairs and
-// the architectures, and does not count in the loss.
-func (p *pairs) pad(c Config) (batch int) {
-	pseudo := (len(p.archs) - p.labelled) / 2
-	moreLabelled := paddedSize(p.labelled, c.BatchSize) - p.labelled
+// architectures the encoder's inputs are then. The pseudo-labelled pairs are padded, which become more in every search,
+// and the labelled architectures of a set that grows. The padding follows the labelled architectures' counts, the pairs
+// and the architectures, and does not count in the loss.
+func (p *pairs) pad(c Config, grows bool) (batch int) {
+	pseudo, moreLabelled := (len(p.archs)-p.labelled)/2, 0
+	if grows {
+		moreLabelled = paddedSize(p.labelled, c.BatchSize) - p.labelled
+	}
 	morePseudo := paddedSize(pseudo, p.most) - pseudo
 	morePairs := morePseudo
 	if c.Pairing == AllPairs {

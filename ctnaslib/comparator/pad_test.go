@@ -28,7 +28,7 @@ func TestPaddingCountsForNothing(t *testing.T) {
 				c := tiny(1)
 				c.Pairing = pairing
 				exact, padded := newNACOf(t, c), newNACOf(t, c)
-				exact.pads, padded.pads = false, true
+				exact.pads, padded.pads, padded.grows = false, true, true
 				where := fmt.Sprintf("%s, %d labels, %d pairs", pairing, count, pairs)
 				for epoch := range 2 {
 					want, err := exact.TrainEpoch(epoch, all[:count], pseudo[:pairs], 0.5)
@@ -96,7 +96,7 @@ func TestFewGraphsForAGrowingSet(t *testing.T) {
 		c := tiny(1)
 		c.Pairing, c.BatchSize, c.Encoder = pairing, 100, builds{tiny(1).GCN}
 		n := newNACOf(t, c)
-		n.pads = true
+		n.pads, n.grows = true, true
 		train := func(labelled []space.Labelled, pseudo []Pair) {
 			if _, err := n.TrainEpoch(0, labelled, pseudo, 0.5); err != nil {
 				t.Fatal(err)
@@ -109,7 +109,7 @@ func TestFewGraphsForAGrowingSet(t *testing.T) {
 		if built > 7 { // 16, 32, … 96 and 100
 			t.Errorf("%s: %d graphs for 23 sizes of a set", pairing, built)
 		}
-		built = 0
+		built, n.grows = 0, false
 		var pseudo []Pair
 		for range 20 {
 			for k := range 6 {

@@ -33,6 +33,10 @@ type Training struct {
 	Probe      Probe
 	ProbeEvery int
 
+	// Growing says that Labelled is one of several sizes of a set on which NACs of such a Config are trained. Where the
+	// backend compiles for seconds, their batches are padded to a few sizes, which a training alone would be slower with.
+	Growing bool
+
 	Watch train.Watch // told of each epoch, if set
 }
 
@@ -65,6 +69,10 @@ func Train(ctx context.Context, root string, t Training) (*Trained, error) {
 	if err != nil {
 		return nil, err
 	}
+	nac, _ := c.(*NAC)
+	if nac != nil {
+		nac.grows = t.Growing
+	}
 	data := map[string]string{"space": encoder.SpaceIdentity(t.Space), "labels": train.Digest(t.Labelled)}
 	if t.Start != nil {
 		data["start"] = rundir.Digest([]string{string(t.Start)})
@@ -87,8 +95,7 @@ func Train(ctx context.Context, root string, t Training) (*Trained, error) {
 	if err := run.Observe(probe, t.Config.FirstEpochs()); err != nil {
 		return nil, err
 	}
-	trained := &Trained{Comparator: c}
-	trained.NAC, _ = c.(*NAC)
+	trained := &Trained{Comparator: c, NAC: nac}
 	trained.Outcome, err = train.Do(ctx, run, epochs{c, t}, train.Plan{Steps: t.Config.FirstEpochs(), Every: checkpointEvery, Watch: t.Watch})
 	if err != nil {
 		return nil, fmt.Errorf("comparator: %w", err)

@@ -140,7 +140,7 @@ func (p *pairs) addPseudo(pseudo []Pair, r float64, rng *rand.Rand) {
 func (n *NAC) trainStep(p *pairs) (loss float64, err error) {
 	batch := len(p.archs)
 	if n.pads {
-		batch = p.pad(n.config)
+		batch = p.pad(n.config, n.grows)
 	}
 	inputs, err := n.encoder.Inputs(p.archs, n.sizes, batch)
 	if err != nil {

@@ -130,7 +130,8 @@ func (a *active) train(ctx context.Context) (*Committee, error) {
 		config.Epochs = a.config.WarmEpochs
 	}
 	return trainCommittee(ctx, a.root, comparator.Training{
-		Backend: a.problem.Backend, Space: a.problem.Benchmark.Space(), Labelled: a.labelled, Config: config, Watch: a.problem.Watch,
+		Backend: a.problem.Backend, Space: a.problem.Benchmark.Space(), Labelled: a.labelled, Config: config,
+		Growing: a.config.Rounds > 0, Watch: a.problem.Watch,
 	}, a.config.Members, a.states)
 }
 
