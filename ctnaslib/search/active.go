@@ -28,7 +28,15 @@ type ActiveConfig struct {
 	Evolved bool `json:",omitempty"`
 
 	// WarmEpochs, if set, is for how many epochs a committee is trained that starts from the weights of the one of the
-	// round before; the first starts from random ones. 0 trains each from scratch.
+	// round before; the first starts from random ones. 0 trains each from scratch. With 25 in place of 200 epochs a search
+	// trains several times as fast and orders all cells better, but what it buys and answers was no better: on
+	// NAS-Bench-101, means of 6 seeds, from 123 to 423 labels in 6 rounds, three members of width 32,
+	//
+	//	WarmEpochs   tau on 3,000 cells after 1, 3 and 6 rounds   mean label bought   test accuracy of the answer
+	//	0            0.683, 0.678, 0.673                          94.19 %             93.85 ± 0.25 %
+	//	25           0.685, 0.694, 0.703                          94.17 %             93.75 ± 0.22 %
+	//	50           0.685, 0.695, 0.698                          94.19 %             93.78 ± 0.34 %
+	//	100          0.686, 0.698, 0.700                          94.18 %             93.73 ± 0.25 %
 	WarmEpochs int `json:",omitempty"`
 
 	NAC  comparator.Config
