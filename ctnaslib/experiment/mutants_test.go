@@ -50,7 +50,7 @@ var mutants = map[string]mutant{
 	"the released labels are turned round":            {"comparator/train.go", "accuracy(i) > accuracy(j)", "accuracy(i) < accuracy(j)", "experiment Numbers"},
 	"pseudo-labelled pairs weigh half":                {"comparator/train.go", "weight = odds *", "weight = odds / 2 *", "comparator ."},
 	"the entropy bonus is a malus":                    {"controller/network.go", "+ bonus*probability*", "- bonus*probability*", "controller ByHand"},
-	"REINFORCE goes downhill":                         {"controller/controller.go", "w.values[i] -= size", "w.values[i] += size", "controller ByHand"},
+	"REINFORCE goes downhill":                         {"controller/controller.go", "w[i] -= size", "w[i] += size", "controller ByHand"},
 	"Kendall's tau is negated":                        {"experiment/experiment.go", "o.KTau = &tau", "tau = -tau\n\t\to.KTau = &tau", "experiment WhatIsMeasured"},
 	"held-out cells are labelled":                     {"experiment/experiment.go", "heldOut, space.Archs(found.Labelled))", "heldOut, nil)", "experiment WhatIsMeasured"},
 	"Table 5's r is halved":                           {"experiment/table5.go", "c.PseudoRatio = row.r", "c.PseudoRatio = row.r / 2", "experiment Golden|StoredResults"},
