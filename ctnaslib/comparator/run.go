@@ -48,9 +48,6 @@ type Probe struct {
 	Measure func(Comparator) (map[string]float64, error)
 }
 
-// checkpointEvery is how many epochs may be lost when the process is killed.
-const checkpointEvery = 20
-
 // Trained is what [Train] leads to. Its metrics are, of each epoch, "loss", and what Probe measured.
 type Trained struct {
 	Comparator Comparator
@@ -96,7 +93,7 @@ func Train(ctx context.Context, root string, t Training) (*Trained, error) {
 		return nil, err
 	}
 	trained := &Trained{Comparator: c, NAC: nac}
-	trained.Outcome, err = train.Do(ctx, run, epochs{c, t}, train.Plan{Steps: t.Config.FirstEpochs(), Every: checkpointEvery, Watch: t.Watch})
+	trained.Outcome, err = train.Do(ctx, run, epochs{c, t}, train.Plan{Steps: t.Config.FirstEpochs(), Watch: t.Watch})
 	if err != nil {
 		return nil, fmt.Errorf("comparator: %w", err)
 	}

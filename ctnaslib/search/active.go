@@ -103,7 +103,7 @@ func Active(ctx context.Context, root string, p Problem, config ActiveConfig) (*
 	defer run.Close()
 	a := &active{ctx: ctx, root: root, problem: p, config: config, labels: labels, first: first, labelled: slices.Clone(first)}
 	found := &Found{}
-	if found.Outcome, err = train.Do(ctx, run, a, train.Plan{Steps: config.Rounds, Every: 1, Watch: p.Watch}); err != nil {
+	if found.Outcome, err = train.Do(ctx, run, a, train.Plan{Steps: config.Rounds, Watch: p.Watch}); err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}
 	committee, err := a.train(ctx)
