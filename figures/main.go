@@ -5,8 +5,8 @@
 //	go run ./figures -preset small table4   # in minutes, into runs/small
 //	go run ./figures -seeds 20 -methods 'CTNAS' table1   # of one's own choice, into runs/paper
 //
-// A run that was stopped continues. GOEXPERIMENT=simd makes it two to three times as
-// fast, an XLA plugin faster still.
+// A run that was stopped continues. It computes on the plugin for XLA that kernel-setup has installed, where its size
+// pays for that, else in pure Go, which GOEXPERIMENT=simd makes two to three times as fast.
 package main
 
 import (
@@ -23,12 +23,11 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/gomlx/compute"
-
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/experiment"
 	"github.com/ctnas/ctnas/ctnaslib/nb"
 	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/internal/install"
 )
 
 func main() {
@@ -54,15 +53,14 @@ func run(ctx context.Context, args []string) error {
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
 	}
+	if err == nil {
+		err = install.UsePlugins()
+	}
 	if err != nil {
 		return fmt.Errorf("figures: %w", err)
 	}
-	backend, err := engine.Open()
-	if err != nil {
-		return err
-	}
 	for _, id := range c.ids {
-		if err := c.makeFigure(ctx, id, backend); err != nil {
+		if err := c.makeFigure(ctx, id); err != nil {
 			return err
 		}
 	}
@@ -107,10 +105,14 @@ func parse(args []string) (choice, error) {
 }
 
 // makeFigure runs an experiment and writes its folder.
-func (c choice) makeFigure(ctx context.Context, id string, backend compute.Backend) error {
+func (c choice) makeFigure(ctx context.Context, id string) error {
 	e, err := experiment.All[id].With(c.seeds, c.methods)
 	if err != nil {
 		return fmt.Errorf("figures: %s: %w", id, err)
+	}
+	backend, err := e.Open(c.preset)
+	if err != nil {
+		return err
 	}
 	fmt.Printf("%s, preset %s, backend %s\n", id, c.preset, engine.Describe(backend))
 	result, err := e.Run(ctx, c.runs, backend, c.preset, nb.Progress(id))

@@ -2,7 +2,7 @@
 //
 //	go run ./kernel-setup run NOTEBOOK... [-o FILE.ipynb or FOLDER] [-timeout 30m]
 //	go run ./kernel-setup lab [JupyterLab's own arguments]
-//	go run ./kernel-setup install [-xla] [-cuda] [-dry-run]
+//	go run ./kernel-setup install [-cuda] [-dry-run]
 //	go run ./kernel-setup check
 //	go run ./kernel-setup data [NAME...] [-to FOLDER]
 //	go run ./kernel-setup data -export nas_bench.json -to FOLDER
@@ -12,7 +12,8 @@
 // Without a verb, or with -h, it explains the verbs. It works in the repository that the working directory lies in.
 //
 // Run and lab first install what is missing, as install does, each thing once: GoNB and its helpers, a private Python
-// environment with JupyterLab where the machine has none, and a kernel of our own named "ctnas". All of that lies in
+// environment with JupyterLab where the machine has none, a kernel of our own named "ctnas", and XLA's plugin for the
+// CPU where it can be had. They also fill the user's cache with the table that notebooks open. All else lies in
 // the folder .ctnas at the root of the repository, which uninstall removes; a GoNB or a Jupyter of the user's own is
 // left as it is. What the installing programs print is in .ctnas/setup.log, what a kernel prints in .ctnas/kernel.log.
 //
@@ -53,10 +54,11 @@ Usage:
         Ends with an error when a cell fails or takes longer than -timeout.
   go run ./kernel-setup lab [JupyterLab's own arguments]
         Opens JupyterLab in the browser, with the kernel "Go (CTNAS)" ready.
-  go run ./kernel-setup install [-xla] [-cuda] [-dry-run]
-        Only installs. The other two do so as well, when something is missing.
-        -xla and -cuda add GoMLX's XLA backend for the CPU and for NVIDIA GPUs, if it
-        trains to the same numbers as pure Go here; notebooks then use it.
+  go run ./kernel-setup install [-cuda] [-dry-run]
+        Only installs. The other two do so as well, when something is missing. GoMLX's
+        XLA backend is part of it, where there is a plugin for this machine, and that
+        trains to the same numbers as pure Go here; notebooks then use it. -cuda adds
+        the plugin for NVIDIA GPUs.
   go run ./kernel-setup check
         Says what is installed and usable, and what to do where something is not.
   go run ./kernel-setup data [NAME...] [-to FOLDER]
@@ -186,20 +188,12 @@ func parseAll(flags *flag.FlagSet, args []string) error {
 
 // installVerb only installs.
 func installVerb(ctx context.Context, args []string, out io.Writer) error {
-	what := install.Extent{Editor: true}
+	what := install.Extent{Editor: true, Again: true}
 	flags := newFlags("install")
 	flags.BoolVar(&what.Dry, "dry-run", false, "only say what would be done")
-	wanted := map[*install.Accelerator]*bool{}
-	for _, a := range install.Accelerators {
-		wanted[a] = flags.Bool(a.Name, false, "also "+a.Title)
-	}
+	flags.BoolVar(&what.CUDA, "cuda", false, "also XLA on CUDA")
 	if err := parseAll(flags, args); err != nil {
 		return err
-	}
-	for _, a := range install.Accelerators {
-		if *wanted[a] {
-			what.Add = append(what.Add, a)
-		}
 	}
 	_, err := install.Install(ctx, out, what)
 	return err

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/gomlx/compute"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
@@ -25,26 +25,12 @@ const rounds = 21
 // measureBackends runs the library's heavy steps on the best plugin there is and on pure Go, side by side in this
 // process: it compares the numbers, and then the speeds.
 func measureBackends(ctx context.Context, out io.Writer) error {
-	if !strings.Contains(runtime.Version(), "simd") {
-		return errors.New("pure Go would be measured without SIMD: GOEXPERIMENT=simd go run ./measure backends")
-	}
-	r, err := install.FindRepo(".")
+	r, other, err := openPlugin()
 	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(install.Accelerators, func(a *install.Accelerator) bool { return a.Proven(r) })
-	if i < 0 {
-		return errors.New("there is no XLA plugin to compare with: go run ./kernel-setup install -xla")
-	}
-	if err := startWith(install.Accelerators[i].Variables(r)); err != nil {
 		return err
 	}
 	m := begin(out, "backends", "step", "backend", "time", "first call, with compiling", "speed", "difference")
 	pureGo, err := engine.OpenConfig("go")
-	if err != nil {
-		return err
-	}
-	other, err := engine.OpenConfig(install.Accelerators[i].Backend)
 	if err != nil {
 		return err
 	}
@@ -80,24 +66,23 @@ func measureBackends(ctx context.Context, out io.Writer) error {
 		map[string]any{"labels": "the number of parameters of each cell, in (0, 1]", "rounds": rounds, "plugin": steps.Plugin(other)})
 }
 
-// startWith starts this program again with these variables in its environment, unless it has them: where plugins lie
-// is read before main.
-func startWith(variables []string) error {
-	has := func(v string) bool { return slices.Contains(os.Environ(), v) }
-	if variables = slices.DeleteFunc(variables, has); len(variables) == 0 {
-		return nil
+// openPlugin opens the best plugin there is, in a program that was built with SIMD for pure Go.
+func openPlugin() (r install.Repo, backend compute.Backend, err error) {
+	if !strings.Contains(runtime.Version(), "simd") {
+		return "", nil, errors.New("pure Go would be measured without SIMD: set GOEXPERIMENT=simd before go run")
 	}
-	for _, v := range variables {
-		name, value, _ := strings.Cut(v, "=")
-		if err := os.Setenv(name, value); err != nil {
-			return err
-		}
+	if r, err = install.FindRepo("."); err != nil {
+		return "", nil, err
 	}
-	program, err := os.Executable()
-	if err != nil {
-		return err
+	i := slices.IndexFunc(install.Accelerators, func(a *install.Accelerator) bool { return a.Proven(r) })
+	if i < 0 {
+		return "", nil, errors.New("there is no XLA plugin to compare with: go run ./kernel-setup install")
 	}
-	return syscall.Exec(program, os.Args, os.Environ())
+	if err := install.StartWith(install.Accelerators[i].Variables(r)); err != nil {
+		return "", nil, err
+	}
+	backend, err = engine.OpenConfig(install.Accelerators[i].Backend)
+	return r, backend, err
 }
 
 // medians returns the milliseconds of a call on each backend. The calls are made in turns, so that other work on the

@@ -1,11 +1,12 @@
 // Measure measures what the README says of speed and memory, and writes it into figures: result.json and table.md.
 //
 //	GOEXPERIMENT=simd go run ./measure backends   XLA against pure Go: figures/backends
+//	GOEXPERIMENT=simd go run ./measure seeds      seeds of a table side by side: figures/seeds
 //	go run ./measure cells                        how long a cell takes: figures/celltimes
 //	go run ./measure class                        the memory of many kernels at once: figures/class
 //
 // Each takes minutes, and wants a machine that does nothing else; the load before it is part of the result. "backends"
-// compares the numbers first, and needs a plugin that "go run ./kernel-setup install -xla" (or -cuda) has installed.
+// compares the numbers first; it and "seeds" need a plugin that "go run ./kernel-setup install" has installed.
 // The other two install what is missing, as kernel-setup does; "class" runs on Linux only. No notebook and no test
 // needs any of this.
 package main
@@ -40,17 +41,19 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) != 1 {
-		return errors.New("name one thing to measure: backends, cells or class")
+		return errors.New("name one thing to measure: backends, seeds, cells or class")
 	}
 	switch args[0] {
 	case "backends":
 		return measureBackends(ctx, out)
+	case "seeds":
+		return measureSeeds(ctx, out)
 	case "cells":
 		return measureCells(ctx, out)
 	case "class":
 		return measureClass(ctx, out)
 	}
-	return fmt.Errorf("%q cannot be measured, only backends, cells or class", args[0])
+	return fmt.Errorf("%q cannot be measured, only backends, seeds, cells or class", args[0])
 }
 
 // measurement is what one of the programs has measured so far.

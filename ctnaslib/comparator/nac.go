@@ -38,7 +38,10 @@ type NAC struct {
 	encoder encoder.Encoder
 	sizes   encoder.Sizes
 	key     key
+	pads    bool // batches to a few sizes
+	grows   bool // Growing of [Training]
 	*programs
+	resting *model.Store // in place of the programs: what their variables were
 }
 
 // programs are the compiled graphs of a NAC and the variables they work on.
@@ -58,16 +61,6 @@ type key struct {
 	adam          engine.Adam
 }
 
-var spare engine.Pool[key, *programs]
-
-// Release hands the NAC's compiled graphs over to the next one of the same
-// configuration, whatever its seed: where many are trained in one process and XLA
-// compiles, that saves most of the time. The NAC must not be used any more.
-func (n *NAC) Release() {
-	spare.Put(n.key, n.programs)
-	n.programs = nil
-}
-
 // The paths of the weights ϖ in the store, beside those of the encoder.
 const (
 	scopeNAC     = "nac"
@@ -83,23 +76,12 @@ func New(backend compute.Backend, s space.Space, config Config) (*NAC, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &NAC{config: config, encoder: config.encoder(), sizes: encoder.SizesOf(s)}
+	n := &NAC{config: config, encoder: config.encoder(), sizes: encoder.SizesOf(s), pads: engine.Describe(backend) != "go", resting: store}
 	n.key = key{
 		backend: backend, encoder: fmt.Sprintf("%T %+v", n.encoder, n.encoder), sizes: n.sizes,
 		antisymmetric: config.Antisymmetric, pairing: config.Pairing, adam: config.adam(),
 	}
-	if old, ok := spare.Take(n.key); ok && engine.Overwrite(old.store, store) == nil {
-		n.programs = old
-		return n, nil
-	}
-	n.programs = &programs{store: store}
-	if n.scores, err = engine.NewProgram(backend, store, n.scoreGraph); err != nil {
-		return nil, fmt.Errorf("comparator: %w", err)
-	}
-	if n.step, err = engine.NewProgram(backend, store, n.stepGraph); err != nil {
-		return nil, fmt.Errorf("comparator: %w", err)
-	}
-	return n, nil
+	return n, n.wake()
 }
 
 // newStore makes the variables of a NAC.
@@ -150,11 +132,12 @@ func (n *NAC) head(scope *model.Scope, z *Node) []*Node {
 // stepGraph builds one step of Adam on the binary cross-entropy of pairs, and returns that loss. The pairs
 // are left[k] and right[k], positions in the batch, with label y[k] and weight[k]: all are [pairs]. With [AllPairs]
 // they come beside all pairs of the batch's first architectures, of which there is in how many pairs the label is 1:
-// those where each comes first, and second, [labelled] both. The encoder's inputs come after them.
+// those where each comes first, and second, and 1 if it counts or 0 if it is padding, [labelled] all three. The
+// encoder's inputs come after them.
 func (n *NAC) stepGraph(root *model.Scope, inputs []*Node) []*Node {
 	left, right, y, weight, rest := inputs[0], inputs[1], inputs[2], inputs[3], inputs[4:]
 	if n.config.Pairing == AllPairs {
-		rest = inputs[6:]
+		rest = inputs[7:]
 	}
 	scope := root.At(scopeNAC)
 	z, minimised := encoder.ForLoss(n.encoder, scope, n.sizes, rest)
@@ -164,9 +147,9 @@ func (n *NAC) stepGraph(root *model.Scope, inputs []*Node) []*Node {
 	// −y·log σ(l) − (1−y)·log(1−σ(l)) = softplus(l) − y·l
 	loss, total := ReduceAllSum(Mul(weight, Sub(Softplus(logits), Mul(y, logits)))), ReduceAllSum(weight)
 	if n.config.Pairing == AllPairs {
-		m := inputs[4].Shape().Dim(0)
-		all := allPairs(Slice(first, AxisRange(0, m)), Slice(second, AxisRange(0, m)), bias, inputs[4], inputs[5])
-		loss, total = Add(loss, all), AddScalar(total, m*(m-1))
+		m, count := inputs[4].Shape().Dim(0), ReduceAllSum(inputs[6])
+		all := allPairs(Slice(first, AxisRange(0, m)), Slice(second, AxisRange(0, m)), bias, inputs[4], inputs[5], inputs[6])
+		loss, total = Add(loss, all), Add(total, Mul(count, AddScalar(count, -1)))
 	}
 	loss = Div(loss, total)
 	n.config.adam().Minimize(root, scopeNAC, minimised(loss))
@@ -174,19 +157,25 @@ func (n *NAC) stepGraph(root *model.Scope, inputs []*Node) []*Node {
 }
 
 // allPairs builds the sum of the binary cross-entropy over all ordered pairs of different architectures, from their
-// scores first and second, [labelled] both, the bias, [1], and in how many pairs with each one first, and second, the
-// label is 1. As the logit of a pair is a sum, its part y·l of the loss needs no more than these counts.
-func allPairs(first, second, bias, firstOnes, secondOnes *Node) *Node {
-	logits := Add(Add(ExpandAxes(first, 1), ExpandAxes(second, 0)), ExpandAxes(bias, 0))
-	self := Add(Add(first, second), bias)
+// scores first and second, [labelled] both, the bias, [1], in how many pairs with each one first, and second, the
+// label is 1, and which count, 1 or 0. As the logit of a pair is a sum, its part y·l of the loss needs no more than
+// these counts. A pair with padding gets a logit so low that neither its loss nor its gradient is more than 0.
+func allPairs(first, second, bias, firstOnes, secondOnes, counts *Node) *Node {
 	linear := Add(ReduceAllSum(Mul(first, firstOnes)), ReduceAllSum(Mul(second, secondOnes)))
 	linear = Add(linear, Mul(ReduceAllSum(firstOnes), ReduceAllSum(bias)))
+	out := MulScalar(AddScalar(counts, -1), 1e6)
+	first, second = Add(first, out), Add(second, out)
+	logits := Add(Add(ExpandAxes(first, 1), ExpandAxes(second, 0)), ExpandAxes(bias, 0))
+	self := Add(Add(first, second), bias)
 	return Sub(Sub(ReduceAllSum(Softplus(logits)), ReduceAllSum(Softplus(self))), linear)
 }
 
 // Scores runs the encoder once for each architecture. The error names the first architecture
 // that does not fit, or that has no finite score because the training has diverged.
 func (n *NAC) Scores(archs []space.Arch) ([]Score, error) {
+	if err := n.wake(); err != nil {
+		return nil, err
+	}
 	scores := make([]Score, len(archs))
 	err := encoder.Chunks(archs, func(at int, part []space.Arch, batch int) error {
 		inputs, err := encoder.Inputs(n.key.backend, n.encoder, part, n.sizes, batch)
@@ -233,11 +222,19 @@ func (n *NAC) KendallTau(archs []space.Arch, accuracies []float64) (float64, err
 }
 
 // Encode writes the weights and the optimiser's state to bytes.
-func (n *NAC) Encode() ([]byte, error) { return engine.EncodeStore(n.store) }
+func (n *NAC) Encode() ([]byte, error) {
+	if err := n.wake(); err != nil {
+		return nil, err
+	}
+	return engine.EncodeStore(n.store)
+}
 
 // Restore takes on what [NAC.Encode] of a NAC of the same configuration and space wrote. The error
 // says that the weights do not fit.
 func (n *NAC) Restore(state []byte) error {
+	if err := n.wake(); err != nil {
+		return err
+	}
 	if err := engine.RestoreStore(n.store, state); err != nil {
 		return fmt.Errorf("comparator: the checkpoint is of another NAC: %w", err)
 	}

@@ -16,18 +16,26 @@ import (
 )
 
 // Training is the training of a comparator from scratch: Alg. 1, line 7, in the first
-// iteration. What it leads to is a function of the fields up to Config.
+// iteration. What it leads to is a function of the fields up to Start.
 type Training struct {
 	Backend  compute.Backend
 	Space    space.Space
 	Labelled []space.Labelled
 	Config   Design // such as [Quick]
 
+	// Start, if set, is the state to start from in place of random weights, as Encode of a comparator of such a
+	// Config wrote it.
+	Start []byte
+
 	// Probe, if it measures something, does so after every ProbeEvery epochs, 0 for every
 	// one; its values are logged beside the loss, for learning curves. A training that was done
 	// without this probe is done again, to the same weights.
 	Probe      Probe
 	ProbeEvery int
+
+	// Growing says that Labelled is one of several sizes of a set on which NACs of such a Config are trained. Where the
+	// backend compiles for seconds, their batches are padded to a few sizes, which a training alone would be slower with.
+	Growing bool
 
 	Watch train.Watch // told of each epoch, if set
 }
@@ -39,9 +47,6 @@ type Probe struct {
 	Key     string
 	Measure func(Comparator) (map[string]float64, error)
 }
-
-// checkpointEvery is how many epochs may be lost when the process is killed.
-const checkpointEvery = 20
 
 // Trained is what [Train] leads to. Its metrics are, of each epoch, "loss", and what Probe measured.
 type Trained struct {
@@ -61,9 +66,19 @@ func Train(ctx context.Context, root string, t Training) (*Trained, error) {
 	if err != nil {
 		return nil, err
 	}
+	nac, _ := c.(*NAC)
+	if nac != nil {
+		nac.grows = t.Growing
+	}
+	data := map[string]string{"space": encoder.SpaceIdentity(t.Space), "labels": train.Digest(t.Labelled)}
+	if t.Start != nil {
+		data["start"] = rundir.Digest([]string{string(t.Start)})
+		if err := c.Restore(t.Start); err != nil {
+			return nil, err
+		}
+	}
 	run, err := rundir.Open(root, rundir.Key{
-		Step: "nac", Algorithms: t.Config.Versions(), Config: t.Config, Backend: engine.Fingerprint(t.Backend),
-		Data: map[string]string{"space": encoder.SpaceIdentity(t.Space), "labels": train.Digest(t.Labelled)},
+		Step: "nac", Algorithms: t.Config.Versions(), Config: t.Config, Backend: engine.Fingerprint(t.Backend), Data: data,
 	})
 	if err != nil {
 		return nil, err
@@ -77,9 +92,8 @@ func Train(ctx context.Context, root string, t Training) (*Trained, error) {
 	if err := run.Observe(probe, t.Config.FirstEpochs()); err != nil {
 		return nil, err
 	}
-	trained := &Trained{Comparator: c}
-	trained.NAC, _ = c.(*NAC)
-	trained.Outcome, err = train.Do(ctx, run, epochs{c, t}, train.Plan{Steps: t.Config.FirstEpochs(), Every: checkpointEvery, Watch: t.Watch})
+	trained := &Trained{Comparator: c, NAC: nac}
+	trained.Outcome, err = train.Do(ctx, run, epochs{c, t}, train.Plan{Steps: t.Config.FirstEpochs(), Watch: t.Watch})
 	if err != nil {
 		return nil, fmt.Errorf("comparator: %w", err)
 	}

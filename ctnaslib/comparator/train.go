@@ -37,6 +37,9 @@ func (n *NAC) TrainEpoch(epoch int, labelled []space.Labelled, pseudo []Pair, r 
 	if err := space.CheckLabels(labelled); err != nil {
 		return 0, err
 	}
+	if err := n.wake(); err != nil {
+		return 0, err
+	}
 	rng := engine.Stream(n.config.Seed, "comparator: epoch", epoch)
 	order := rng.Perm(len(labelled))
 	batches := 0
@@ -62,7 +65,9 @@ func (n *NAC) TrainEpoch(epoch int, labelled []space.Labelled, pseudo []Pair, r 
 
 // pairs is a batch of architectures and the pairs of them to learn from.
 type pairs struct {
-	archs []space.Arch
+	archs    []space.Arch // the labelled ones, then both of each pseudo-labelled pair
+	labelled int
+	most     int // pseudo-labelled pairs that a batch of this size gets if there are enough
 
 	// With [AllPairs], of each labelled architecture: in how many of the pairs where it comes first, and in how many
 	// where it comes second, the label is 1.
@@ -85,7 +90,7 @@ func (p *pairs) add(left, right int, better bool, weight float64) {
 }
 
 func (n *NAC) pairUp(labelled []space.Labelled, chosen []int, rng *rand.Rand) *pairs {
-	b := &pairs{}
+	b := &pairs{labelled: len(chosen)}
 	for _, i := range chosen {
 		b.archs = append(b.archs, labelled[i].Arch)
 	}
@@ -112,7 +117,8 @@ func (n *NAC) pairUp(labelled []space.Labelled, chosen []int, rng *rand.Rand) *p
 // addPseudo adds pseudo-labelled pairs: beside all pairs, with the share r of the loss.
 func (p *pairs) addPseudo(pseudo []Pair, r float64, rng *rand.Rand) {
 	odds := r / (1 - r)
-	count := min(int(odds*float64(len(p.archs))), len(pseudo))
+	p.most = int(odds * float64(len(p.archs)))
+	count := min(p.most, len(pseudo))
 	if count == 0 {
 		return
 	}
@@ -128,7 +134,11 @@ func (p *pairs) addPseudo(pseudo []Pair, r float64, rng *rand.Rand) {
 }
 
 func (n *NAC) trainStep(p *pairs) (loss float64, err error) {
-	inputs, err := encoder.Inputs(n.key.backend, n.encoder, p.archs, n.sizes, len(p.archs))
+	batch := len(p.archs)
+	if n.pads {
+		batch = p.pad(n.config, n.grows)
+	}
+	inputs, err := encoder.Inputs(n.key.backend, n.encoder, p.archs, n.sizes, batch)
 	if err != nil {
 		return 0, err
 	}
@@ -139,7 +149,9 @@ func (n *NAC) trainStep(p *pairs) (loss float64, err error) {
 		tensors.FromFlatDataAndDimensions(p.weight, len(p.weight)),
 	}
 	if p.first != nil {
-		list = append(list, tensors.FromFlatDataAndDimensions(p.first, len(p.first)), tensors.FromFlatDataAndDimensions(p.second, len(p.second)))
+		for _, values := range [][]float32{p.first, p.second, p.counts()} {
+			list = append(list, tensors.FromFlatDataAndDimensions(values, len(values)))
+		}
 	}
 	out, err := n.step.Call1(engine.Args(append(list, inputs...))...)
 	if err != nil {

@@ -27,7 +27,7 @@ type golden struct {
 }
 
 // counterpart is a weight of ours and the authors' that it stands for: from row first of theirs as many rows as rows
-// says. Ours has room for more choices than some of theirs, which stays 0.
+// says.
 type counterpart struct {
 	ours, theirs string
 	dims         []int // of theirs

@@ -20,6 +20,8 @@ import (
 	"slices"
 	"sync"
 
+	"gonum.org/v1/gonum/floats"
+
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
@@ -131,6 +133,7 @@ const maxGroups = 8
 func (c *Controller) each(n int, compute func(g *group, i int) error) ([]*group, error) {
 	if c.stale {
 		c.network.products.multiply(c.decisions, c.network.θ)
+		c.network.count++
 		c.stale = false
 	}
 	count := min(n, maxGroups)
@@ -138,21 +141,30 @@ func (c *Controller) each(n int, compute func(g *group, i int) error) ([]*group,
 		c.groups = append(c.groups, &group{pass: c.network.newPass()})
 	}
 	errs := make([]error, count)
-	var wait sync.WaitGroup
-	for k, g := range c.groups[:count] {
-		wait.Go(func() {
-			for i := k * n / count; i < (k+1)*n/count && errs[k] == nil; i++ {
-				errs[k] = compute(g, i)
-			}
-		})
-	}
-	wait.Wait()
+	sideBySide(count, func(k int) {
+		for i := k * n / count; i < (k+1)*n/count && errs[k] == nil; i++ {
+			errs[k] = compute(c.groups[k], i)
+		}
+	})
 	for _, err := range errs {
 		if err != nil {
 			return nil, err
 		}
 	}
 	return c.groups[:count], nil
+}
+
+// sideBySide calls f for all numbers below n.
+func sideBySide(n int, f func(k int)) {
+	if n == 1 {
+		f(0)
+		return
+	}
+	var wait sync.WaitGroup
+	for k := range n {
+		wait.Go(func() { f(k) })
+	}
+	wait.Wait()
 }
 
 // Sample draws n sequences of decisions from the policy. The error says that n is less than
@@ -219,7 +231,7 @@ func (c *Controller) evaluate(sequences [][]int, more func(g *group, i int)) (gr
 	}
 	logProb, entropy = make([]float64, len(sequences)), make([]float64, len(sequences))
 	groups, err = c.each(len(sequences), func(g *group, i int) error {
-		ok := g.pass.forward(func(t int, _ *decision) int { return sequences[i][t] })
+		ok := g.pass.isOf(sequences[i]) || g.pass.forward(func(t int, _ *decision) int { return sequences[i][t] })
 		logProb[i], entropy[i] = g.pass.logProb()
 		if !ok || !finite(logProb[i]) {
 			return fmt.Errorf("the scores of the decisions of sequence %d are not all numbers", i)
@@ -319,18 +331,21 @@ func (c *Controller) differentiate(sequences [][]int, rewards []float64) (*param
 func (c *Controller) descend(gradient *parameters) (norm float64) {
 	size := c.config.LearningRate / (1 - math.Pow(c.config.Beta1, float64(c.steps)))
 	scale := 1 / math.Sqrt(1-math.Pow(c.config.Beta2, float64(c.steps)))
-	for k, w := range c.network.θ.all {
-		m1, m2 := c.moment1.all[k].values, c.moment2.all[k].values
+	norms := make([]float64, len(gradient.all))
+	sideBySide(len(norms), func(k int) {
+		w, m1, m2 := c.network.θ.all[k].values, c.moment1.all[k].values, c.moment2.all[k].values
+		config, norm := c.config, 0.0
 		for i, g := range gradient.all[k].values {
-			g += c.config.WeightDecay * w.values[i]
-			m1[i] += (1 - c.config.Beta1) * (g - m1[i])
-			m2[i] += (1 - c.config.Beta2) * (g*g - m2[i])
-			w.values[i] -= size * m1[i] / (math.Sqrt(m2[i])*scale + 1e-8)
-			norm += w.values[i] * w.values[i]
+			g += config.WeightDecay * w[i]
+			m1[i] += (1 - config.Beta1) * (g - m1[i])
+			m2[i] += (1 - config.Beta2) * (g*g - m2[i])
+			w[i] -= size * m1[i] / (math.Sqrt(m2[i])*scale + 1e-8)
+			norm += w[i] * w[i]
 		}
-	}
+		norms[k] = norm
+	})
 	c.stale = true
-	return norm
+	return floats.Sum(norms)
 }
 
 // saved is the state of a policy in a checkpoint.

@@ -70,14 +70,14 @@ func TestLogProbByHand(t *testing.T) {
 	config := Default()
 	config.Hidden = 1
 	c := newToy(t, config)
-	set(t, c, "embeddings_0", 0.5, -0.7, 0)
+	set(t, c, "embeddings_0", 0.5, -0.7)
 	set(t, c, "embeddings_1", 0.3, 0.9, -1.1)
 	set(t, c, "lstm_input_0", 0.2, -0.4, 0.8, 0.6) // gates: in, forget, out, update
 	set(t, c, "lstm_recurrent_0", -0.3, 0.5, -0.9, 0.7)
 	set(t, c, "lstm_input_bias_0", 0.3, 0.1, 0.1, -0.2)
 	set(t, c, "lstm_recurrent_bias_0", -0.2, 0.1, 0.3, 0.5) // together 0.1, 0.2, 0.4, 0.3
-	set(t, c, "head_0", 1.5, -2, 9)                         // the third choice does not exist
-	set(t, c, "head_bias_0", 0.25, -0.5, 9)
+	set(t, c, "head_0", 1.5, -2)
+	set(t, c, "head_bias_0", 0.25, -0.5)
 	set(t, c, "point_keys_1", 0.8)
 	set(t, c, "point_query_1", -1.2)
 	set(t, c, "point_weight_1", 2)

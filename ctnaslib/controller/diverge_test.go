@@ -182,7 +182,7 @@ func TestDiverged(t *testing.T) {
 				}
 				set(t, c, variable, values...)
 			}
-			set(t, c, "head_bias_0", bad, -bad, bad)
+			set(t, c, "head_bias_0", bad, -bad)
 			set(t, c, "point_weight_1", bad, bad)
 			err := f(c)
 			if err == nil && bad == 1e308 && name != "Reinforce" {
@@ -234,7 +234,7 @@ func TestOneWeightDiverged(t *testing.T) {
 // However low the score of all that is open, a sample is of the space.
 func TestClosedChoice(t *testing.T) {
 	c := newToy(t, Default())
-	set(t, c, "head_bias_0", -1e12, -1e12, 0)
+	set(t, c, "head_bias_0", -1e12, -1e12)
 	sequences, err := c.Sample(rand.New(rand.NewPCG(1, 1)), 20)
 	if err != nil {
 		t.Fatal(err)
@@ -249,7 +249,7 @@ func TestClosedChoice(t *testing.T) {
 // A checkpoint of weights that are no numbers is refused.
 func TestRestoreDiverged(t *testing.T) {
 	c := newToy(t, Default())
-	set(t, c, "head_bias_0", 0, math.NaN(), 0)
+	set(t, c, "head_bias_0", 0, math.NaN())
 	data, err := c.Encode()
 	if err != nil {
 		t.Fatal(err)

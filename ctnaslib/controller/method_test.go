@@ -106,7 +106,7 @@ func (b byHand) logProb(sequence []int) (logProb, entropy float64) {
 	embedding := func(kind, choice int) []float64 { return b.w[fmt.Sprintf("embeddings_%d", kind)][choice*n:][:n] }
 	zero := make([]float64, n)
 	h, cell := b.step(zero, zero, zero)
-	scores := times(h, b.w["head_0"], 3)
+	scores := times(h, b.w["head_0"], 2)
 	logits := map[int]float64{}
 	for choice := range 2 {
 		logits[choice] = scores[choice] + b.w["head_bias_0"][choice]
@@ -220,6 +220,48 @@ func TestReinforceByHand(t *testing.T) {
 	}
 }
 
+// A step on what was sampled last is that of a policy that sampled nothing; and after a step, the same sequences are
+// gone through again.
+func TestPassesAreOfTheWeights(t *testing.T) {
+	sampled, fresh := newCells(t, Default()), newCells(t, Default())
+	sequences, err := sampled.Sample(rand.New(rand.NewPCG(1, 1)), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		logProb, entropy, err := newRestored(t, fresh).LogProb(sequences)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := sampled.Reinforce(sequences, []float64{1, 0.5, 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := fresh.Reinforce(sequences, []float64{1, 0.5, 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := -(logProb[0] + 0.5*logProb[1] + Default().EntropyBonus*(entropy[0]+entropy[1]+entropy[2])) / 3
+		if a != b || math.Abs(a.Loss-want) > 1e-12 {
+			t.Errorf("the losses are %.9f and %.9f, want %.9f", a.Loss, b.Loss, want)
+		}
+	}
+}
+
+// newRestored makes a policy with the weights of another.
+func newRestored(t *testing.T, c *Controller) *Controller {
+	t.Helper()
+	state, err := c.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := newCells(t, c.Config())
+	if err := other.Restore(state); err != nil {
+		t.Fatal(err)
+	}
+	return other
+}
+
 // convolutions is the share of a cell's operations that are 3×3 convolutions.
 func convolutions(a space.Arch) float64 {
 	ops := a.(nasbench101.Cell).OpNames()
@@ -308,7 +350,7 @@ func TestSamplesAreRandom(t *testing.T) {
 	config.Hidden = 1
 	c := newToy(t, config)
 	setAll(c, 0)
-	set(t, c, "head_bias_0", math.Log(3), 0, 0) // 3 of 4 go on to the pointer
+	set(t, c, "head_bias_0", math.Log(3), 0) // 3 of 4 go on to the pointer
 	const n = 4000
 	sequences, err := c.Sample(rand.New(rand.NewPCG(5, 5)), n)
 	if err != nil {

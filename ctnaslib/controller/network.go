@@ -14,7 +14,7 @@ import (
 
 // parameters are the weights θ of a policy, or their gradient.
 type parameters struct {
-	embeddings []blas64.General // of each kind of decision, [choices, hidden], with room for those of the largest kind
+	embeddings []blas64.General // of each kind of decision, [choices, hidden]
 	lstms      []lstm           // of each part of a sequence
 	heads      []head           // of each kind
 	all        []weights        // the numbers of all of them
@@ -51,9 +51,8 @@ func newParameters(d *space.Decisions, hidden int) *parameters {
 		p.all = append(p.all, weights{fmt.Sprintf("%s_%d", name, number), values})
 		return blas64.General{Rows: rows, Cols: columns, Stride: columns, Data: values}
 	}
-	choices := d.MaxChoices()
-	for k := range d.Kinds {
-		p.embeddings = append(p.embeddings, create(choices, hidden, "embeddings", k))
+	for k, kind := range d.Kinds {
+		p.embeddings = append(p.embeddings, create(kind.Choices, hidden, "embeddings", k))
 	}
 	for part := range parts(d) {
 		p.lstms = append(p.lstms, lstm{
@@ -68,7 +67,7 @@ func newParameters(d *space.Decisions, hidden int) *parameters {
 			h.keys, h.query = create(hidden, hidden, "point_keys", k), create(hidden, hidden, "point_query", k)
 			h.point = create(1, hidden, "point_weight", k).Data
 		} else {
-			h.weight, h.bias = create(hidden, choices, "head", k), create(1, choices, "head_bias", k).Data
+			h.weight, h.bias = create(hidden, kind.Choices, "head", k), create(1, kind.Choices, "head_bias", k).Data
 		}
 		p.heads = append(p.heads, h)
 	}
@@ -93,13 +92,12 @@ type products struct {
 }
 
 func newProducts(d *space.Decisions, hidden int) *products {
-	choices := d.MaxChoices()
-	create := func(columns int) blas64.General {
-		return blas64.General{Rows: choices, Cols: columns, Stride: columns, Data: make([]float64, choices*columns)}
+	create := func(rows, columns int) blas64.General {
+		return blas64.General{Rows: rows, Cols: columns, Stride: columns, Data: make([]float64, rows*columns)}
 	}
 	p := new(products)
-	for range d.Kinds {
-		p.inputs, p.keys = append(p.inputs, create(4*hidden)), append(p.keys, create(hidden))
+	for _, kind := range d.Kinds {
+		p.inputs, p.keys = append(p.inputs, create(kind.Choices, 4*hidden)), append(p.keys, create(kind.Choices, hidden))
 	}
 	for range parts(d) {
 		p.starts = append(p.starts, make([]float64, 4*hidden))
@@ -150,14 +148,14 @@ func (p *products) backward(d *space.Decisions, θ, gradient *parameters) {
 // decision is what the network has computed for one decision of a sequence.
 type decision struct {
 	kind, choice  int
-	open          []bool    // [choices]
+	open          []bool    // which choices the automaton allows, [choices]
 	first         bool      // of its part
 	input         []float64 // what the decision before adds to the gates, [4·hidden]
 	gates         []float64 // after their activations, [4·hidden]
 	cell, squeeze []float64 // the cell and its tanh, [hidden]
 	h             []float64 // [hidden]
 	points        []float64 // of a pointer: the tanh of each choice, [choices·hidden]
-	logProbs      []float64 // of the open choices, else 0, [choices]
+	logProbs      []float64 // of the open choices, [choices]
 	entropy       float64   // in nats
 }
 
@@ -165,7 +163,8 @@ type decision struct {
 type pass struct {
 	network   *network
 	decisions []decision
-	length    int
+	length    int       // of the sequence; 0 before the first
+	of        int       // the network's count of multiplications at the time
 	query     []float64 // room for a pointer's, [hidden]
 }
 
@@ -176,12 +175,13 @@ type network struct {
 	hidden    int
 	θ         *parameters
 	products  *products // of θ
+	count     int       // how often products of new weights were made
 }
 
 func newNetwork(d *space.Decisions, hidden int) *network {
 	n := &network{decisions: d, hidden: hidden, θ: newParameters(d, hidden), products: newProducts(d, hidden)}
 	for _, state := range d.States {
-		open := make([]bool, d.MaxChoices())
+		open := make([]bool, len(state.Next))
 		for choice, to := range state.Next {
 			open[choice] = to != space.Forbidden
 		}
@@ -206,7 +206,7 @@ func (n *network) newPass() *pass {
 // log-probabilities. It stops before a decision whose log-probabilities are not all numbers, and says which.
 func (p *pass) forward(choose func(t int, d *decision) int) (ok bool) {
 	n := p.network
-	p.length = 0
+	p.length, p.of = 0, n.count
 	for t, state := 0, 0; state != n.decisions.End(); t++ {
 		d := &p.decisions[t]
 		d.kind, d.open = n.decisions.States[state].Kind, n.open[state]
@@ -250,6 +250,7 @@ func (p *pass) advance(t int, w lstm) {
 // score computes the log-probabilities of the open choices, and their entropy.
 func (p *pass) score(d *decision) {
 	n, head := p.network, p.network.θ.heads[d.kind]
+	d.logProbs = d.logProbs[:len(d.open)]
 	logits := d.logProbs
 	if head.pointer {
 		blas64.Gemv(blas.Trans, 1, head.query, vector(d.h), 0, vector(p.query))
@@ -284,6 +285,19 @@ func (p *pass) score(d *decision) {
 			d.entropy -= math.Exp(logits[choice]) * logits[choice]
 		}
 	}
+}
+
+// isOf reports whether the last sequence was this one, with the weights of now.
+func (p *pass) isOf(sequence []int) bool {
+	if p.of != p.network.count || p.length != len(sequence) {
+		return false
+	}
+	for t, choice := range sequence {
+		if p.decisions[t].choice != choice {
+			return false
+		}
+	}
+	return true
 }
 
 // logProb returns the log-probability of the sequence and the entropy of its decisions.

@@ -33,7 +33,8 @@ type Encoder interface {
 	// error names the first architecture that does not fit.
 	Inputs(archs []space.Arch, sizes Sizes, batch int) ([]*tensors.Tensor, error)
 
-	// Encode builds the features [batch, Dim] with the weights in scope.
+	// Encode builds the features [batch, Dim] with the weights in scope. Those of an architecture do not depend on
+	// the others of the batch, nor on padding.
 	Encode(scope *model.Scope, sizes Sizes, inputs []*Node) *Node
 }
 

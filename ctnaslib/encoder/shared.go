@@ -15,11 +15,14 @@ import (
 // direction, nodes that compute the same share a row where that is faster: on XLA's CPU plugin, which reads and adds
 // up rows fast enough. Pure Go does that number by number, which takes longer than to compute all.
 func Inputs(backend compute.Backend, e Encoder, archs []space.Arch, sizes Sizes, batch int) ([]*tensors.Tensor, error) {
-	if gcn, ok := e.(GCN); ok && gcn.Direction != Both && engine.Describe(backend) == "xla:cpu" {
+	if gcn, ok := e.(GCN); ok && gcn.Direction != Both && batch >= leastToShare && engine.Describe(backend) == "xla:cpu" {
 		return gcn.shareRows(archs, sizes, batch)
 	}
 	return e.Inputs(archs, sizes, batch)
 }
+
+// leastToShare is the size of a batch from which on nodes share rows: single architectures have little in common.
+const leastToShare = 32
 
 // sharedInputs is the number of tensors that make up a sharedRows.
 const sharedInputs = 5

@@ -24,16 +24,33 @@ const (
 // pluginPathVariable names the folders in which go-xla looks for plugins first.
 const pluginPathVariable = "PJRT_PLUGIN_LIBRARY_PATH"
 
-// Open opens the backend that everything in this process computes on, once; later
-// calls return the same one. $GOMLX_BACKEND chooses it, as for any GoMLX program:
-// "go", "xla", "xla:cuda", "xla:/path/to/plugin.so". If it is not set, Open takes
-// XLA where a PJRT plugin is installed, else the pure Go backend; it never
-// downloads one. The error names the backend that cannot be had and what to do.
+// Open opens the backend for everything that takes a while, once in a process; later calls return the same one.
+// $GOMLX_BACKEND chooses it, as for any GoMLX program: "go", "xla", "xla:cuda", "xla:/path/to/plugin.so". If it is
+// not set, Open takes XLA where a PJRT plugin is installed, else the pure Go backend; it never downloads one. The
+// error names the backend that cannot be had and what to do.
+//
+// The rule is that a run takes XLA if it is long enough to pay for compiling, which every process does again, and that
+// a run too short for that calls [OpenShort]. On 2 cores XLA compiles the training of a comparator in 1 to 2 s, and
+// its steps then take less than half of pure Go's 20 ms: training pays from some 80 steps on, or 2 s of pure Go, and
+// all presets of package comparator have 200 or more. A search with the settings of ctnas.Quick takes as long on
+// either, and longer ones are two to four times as fast on XLA.
 //
 // The Go backend is opened with parallelism=-1 unless the setting gives another
 // value: with the limited worker pool of compute v0.1.2 matrix products that run
 // side by side wait for each other's workers for ever (see TestNoDeadlock).
 func Open() (compute.Backend, error) { return opened() }
+
+// OpenShort opens the backend for a run that takes pure Go a few seconds: that, unless $GOMLX_BACKEND names another.
+// It too opens it once. A step that is computed in several processes, as by the cells of a notebook, must call the
+// same of the two functions in each, because a stored result belongs to its backend.
+func OpenShort() (compute.Backend, error) {
+	if os.Getenv(compute.ConfigEnvVar) != "" {
+		return Open()
+	}
+	return openedGo()
+}
+
+var openedGo = sync.OnceValues(func() (compute.Backend, error) { return OpenConfig(goBackend) })
 
 var opened = sync.OnceValues(func() (compute.Backend, error) {
 	if config := os.Getenv(compute.ConfigEnvVar); config != "" {
@@ -46,7 +63,7 @@ var opened = sync.OnceValues(func() (compute.Backend, error) {
 	if plugins > 0 {
 		return OpenConfig(xlaBackend)
 	}
-	return OpenConfig(goBackend)
+	return openedGo()
 })
 
 // OpenConfig opens the backend that config names in the way of $GOMLX_BACKEND,

@@ -83,6 +83,22 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
+// A short run takes pure Go, even where there is a plugin, unless the user names another backend.
+func TestOpenShort(t *testing.T) {
+	t.Setenv(compute.ConfigEnvVar, "")
+	backend, err := OpenShort()
+	if err != nil || Describe(backend) != "go" {
+		t.Errorf("a short run computes on %v (%v)", backend, err)
+	}
+	if again, _ := OpenShort(); again != backend {
+		t.Error("the backend was opened twice")
+	}
+	t.Setenv(compute.ConfigEnvVar, "xla:/nowhere/plugin.so")
+	if _, err := OpenShort(); err == nil {
+		t.Error("the user's setting is ignored")
+	}
+}
+
 func TestTry(t *testing.T) {
 	cause := errors.New("shapes differ")
 	if err := Try(func() { panic(cause) }); !errors.Is(err, cause) {

@@ -108,10 +108,37 @@ func RestoreStore(store *model.Store, data []byte) error {
 	return Overwrite(store, with)
 }
 
+// Share makes a store with the values that the variables of a store have, not copied: one of the two may be used, and
+// the other only be overwritten.
+func Share(store *model.Store) (*model.Store, error) {
+	with := model.NewStore()
+	for v := range store.IterVariables() {
+		if err := share(with, v); err != nil {
+			return nil, err
+		}
+	}
+	return with, nil
+}
+
+// share gives a store a variable with the value of another's.
+func share(store *model.Store, v *model.Variable) error {
+	value, err := v.Value()
+	if err == nil {
+		var w *model.Variable
+		if w, err = store.CreateVariable(v.Path(), value); err == nil {
+			w.SetTrainable(v.Trainable)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("engine: cannot add the variable %s: %w", v.Path(), err)
+	}
+	return nil
+}
+
 // Overwrite gives the variables of a store, which compiled programs may refer to, the values that
 // they have in another: the weights, and the optimiser's state if there is any, which else starts from
-// zero. What the store lacks of such state it gets. The error says that the stores are not of the same
-// model.
+// zero. What the store lacks of such state it gets. As they are not copied, the other must not be used any
+// more. The error says that the stores are not of the same model.
 func Overwrite(store, with *model.Store) error {
 	if err := sameWeights(store, with); err != nil {
 		return err
@@ -120,15 +147,8 @@ func Overwrite(store, with *model.Store) error {
 		if store.GetVariable(w.Path()) != nil {
 			continue
 		}
-		value, err := w.Value()
-		if err == nil {
-			var v *model.Variable
-			if v, err = store.CreateVariable(w.Path(), value); err == nil {
-				v.SetTrainable(w.Trainable)
-			}
-		}
-		if err != nil {
-			return fmt.Errorf("engine: cannot add the variable %s: %w", w.Path(), err)
+		if err := share(store, w); err != nil {
+			return err
 		}
 	}
 	for v := range store.IterVariables() {
@@ -138,12 +158,10 @@ func Overwrite(store, with *model.Store) error {
 		}
 		value, err := tensors.FromShape(v.Shape()), error(nil)
 		if w != nil {
-			if value, err = w.Value(); err == nil {
-				value, err = value.Clone()
-			}
+			value, err = w.Value()
 		}
 		if err == nil {
-			err = v.SetValue(value)
+			err = v.SetValuePreservingOld(value) // which another store may have
 		}
 		if err != nil {
 			return fmt.Errorf("engine: cannot set the variable %s: %w", v.Path(), err)

@@ -56,7 +56,7 @@ var mutants = map[string]mutant{
 	"the authors' tau counts a tie as worse":          {"metric/metric.go", "(accuracies[i] >= accuracies[j])", "(accuracies[i] > accuracies[j])", "metric AuthorsTau"},
 	"the authors' tau is of labelled cells":           {"experiment/data.go", "heldOut, space.Archs(f.Labelled))", "heldOut, nil)", "experiment AuthorsTau"},
 	"all searches see the analysis's labels":          {"experiment/experiment.go", "if m.reported {", "if true {", "experiment LabelsOfTheAnalysis"},
-	"REINFORCE goes downhill":                         {"controller/controller.go", "w.values[i] -= size", "w.values[i] += size", "controller ByHand"},
+	"REINFORCE goes downhill":                         {"controller/controller.go", "w[i] -= size", "w[i] += size", "controller ByHand"},
 	"Kendall's tau is negated":                        {"experiment/experiment.go", "o.KTau = &tau", "tau = -tau\n\t\to.KTau = &tau", "experiment WhatIsMeasured"},
 	"held-out cells are labelled":                     {"experiment/experiment.go", "heldOut, space.Archs(found.Labelled))", "heldOut, nil)", "experiment WhatIsMeasured"},
 	"Table 5's r is halved":                           {"experiment/table5.go", "c.PseudoRatio = row.r", "c.PseudoRatio = row.r / 2", "experiment Golden|StoredResults"},

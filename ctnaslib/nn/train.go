@@ -34,7 +34,7 @@ func (t Training[C]) Run(ctx context.Context, root, kind string, versions rundir
 		Step: kind, Algorithms: versions, Config: t.Config, Backend: engine.Fingerprint(t.Backend),
 		Data: map[string]string{"images": identity},
 	}
-	return train.Run(ctx, root, key, p, train.Plan{Steps: rounds, Every: 1, Watch: t.Watch})
+	return train.Run(ctx, root, key, p, train.Plan{Steps: rounds, Watch: t.Watch})
 }
 
 // Process is the training of a model as a [train.Process], of which each step is a round. It measures, of each round,

@@ -37,6 +37,9 @@ type Result struct {
 
 	Rows  []Row        `json:"rows"`
 	Tests []Comparison `json:"tests,omitempty"`
+
+	// Of a result that is kept although the code has changed since: a sentence on what today's would compute otherwise.
+	Outdated string `json:"outdated,omitempty"`
 }
 
 // Row is a method and its numbers. A method that was not run here has no Metrics, only the paper's.

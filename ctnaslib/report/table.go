@@ -74,9 +74,9 @@ type Table struct {
 	Notes   []string // sentences below it
 }
 
-// Table lays out the result: a row for each method; for each column what was measured, if anything was for any row,
-// and beside it, in a column of its own, the paper's number, if the paper has one for any row; then on what the row was measured
-// and with how many seeds. The caption says the same of the whole, the notes hold the rows' notes, the tests with
+// Table lays out the result: a row for each method; for each column what was measured, if anything was for any row, and beside
+// it, in a column of its own, the paper's number, if the paper has one for any row; then on what the row was measured
+// and with how many seeds. The caption says the same of the whole, the notes hold why the result is outdated, if it is, the rows' notes, the tests with
 // their p-values before and after [Result.Holm], and a sentence on what that corrects for.
 func (r Result) Table(columns ...Column) Table {
 	t := Table{Caption: r.caption(), Rows: make([][]string, len(r.Rows))}
@@ -111,6 +111,9 @@ func (r Result) Table(columns ...Column) Table {
 	add("seeds", func(row Row) string { return measured(row, strconv.Itoa(r.seedsOf(row))) })
 	if slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Backend != "" }) {
 		add("backend", func(row Row) string { return measured(row, cmp.Or(row.Backend, r.Backend)) })
+	}
+	if r.Outdated != "" {
+		t.Notes = append(t.Notes, "Outdated: "+r.Outdated)
 	}
 	for _, row := range r.Rows {
 		if row.Note != "" {

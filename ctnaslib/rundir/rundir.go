@@ -5,7 +5,7 @@
 //
 //	run, err := rundir.Open(root, rundir.Key{Step: "nac", …}) // root/nac-1f3c5e7a90b1d2e4
 //	defer run.Close()
-//	outcome, err := train.Do(ctx, run, training, train.Plan{Steps: epochs, Every: 20}) // what no process did before
+//	outcome, err := train.Do(ctx, run, training, train.Plan{Steps: epochs}) // what no process did before
 //	run.Finish(result)
 //
 // The directory's name holds a hash of the [Key], which is everything that the result is a

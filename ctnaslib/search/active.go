@@ -27,6 +27,18 @@ type ActiveConfig struct {
 	// architectures: for spaces in which a random one is hardly ever among the best.
 	Evolved bool `json:",omitempty"`
 
+	// WarmEpochs, if set, is for how many epochs a committee is trained that starts from the weights of the one of the
+	// round before; the first starts from random ones. 0 trains each from scratch. With 25 in place of 200 epochs a search
+	// trains several times as fast and orders all cells better, but what it buys and answers was no better: on
+	// NAS-Bench-101, means of 6 seeds, from 123 to 423 labels in 6 rounds, three members of width 32,
+	//
+	//	WarmEpochs   tau on 3,000 cells after 1, 3 and 6 rounds   mean label bought   test accuracy of the answer
+	//	0            0.683, 0.678, 0.673                          94.19 %             93.85 ± 0.25 %
+	//	25           0.685, 0.694, 0.703                          94.17 %             93.75 ± 0.22 %
+	//	50           0.685, 0.695, 0.698                          94.19 %             93.78 ± 0.34 %
+	//	100          0.686, 0.698, 0.700                          94.18 %             93.73 ± 0.25 %
+	WarmEpochs int `json:",omitempty"`
+
 	NAC  comparator.Config
 	Seed uint64 // of everything; the seeds of the committee are derived from it
 }
@@ -48,6 +60,9 @@ func (c ActiveConfig) Versions() rundir.Versions {
 func (c ActiveConfig) check() error {
 	if err := c.NAC.Check(); err != nil {
 		return err
+	}
+	if c.WarmEpochs < 0 {
+		return fmt.Errorf("search: WarmEpochs must not be negative, it is %d", c.WarmEpochs)
 	}
 	if c.Rounds == 0 && c.First == c.Labels && c.First >= 4 {
 		return nil
@@ -88,7 +103,7 @@ func Active(ctx context.Context, root string, p Problem, config ActiveConfig) (*
 	defer run.Close()
 	a := &active{ctx: ctx, root: root, problem: p, config: config, labels: labels, first: first, labelled: slices.Clone(first)}
 	found := &Found{}
-	if found.Outcome, err = train.Do(ctx, run, a, train.Plan{Steps: config.Rounds, Every: 1, Watch: p.Watch}); err != nil {
+	if found.Outcome, err = train.Do(ctx, run, a, train.Plan{Steps: config.Rounds, Watch: p.Watch}); err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}
 	committee, err := a.train(ctx)
@@ -114,12 +129,18 @@ type active struct {
 	labels   *Labels
 	first    []space.Labelled // at random
 	labelled []space.Labelled // so far
+	states   [][]byte         // that the members of the next committee start from; nil for random weights
 }
 
 func (a *active) train(ctx context.Context) (*Committee, error) {
-	return TrainCommittee(ctx, a.root, comparator.Training{
-		Backend: a.problem.Backend, Space: a.problem.Benchmark.Space(), Labelled: a.labelled, Config: a.config.NAC, Watch: a.problem.Watch,
-	}, a.config.Members)
+	config := a.config.NAC
+	if a.states != nil {
+		config.Epochs = a.config.WarmEpochs
+	}
+	return trainCommittee(ctx, a.root, comparator.Training{
+		Backend: a.problem.Backend, Space: a.problem.Benchmark.Space(), Labelled: a.labelled, Config: config,
+		Growing: a.config.Rounds > 0, Watch: a.problem.Watch,
+	}, a.config.Members, a.states)
 }
 
 func (a *active) Step(ctx context.Context, round int) (map[string]float64, error) {
@@ -131,15 +152,22 @@ func (a *active) Step(ctx context.Context, round int) (map[string]float64, error
 	if err != nil {
 		return nil, err
 	}
+	if a.config.WarmEpochs > 0 {
+		if a.states, err = committee.states(); err != nil {
+			return nil, err
+		}
+	}
 	committee.Release()
 	a.labelled = append(a.labelled, bought...)
 	return map[string]float64{"bought": meanLabel(bought)}, nil
 }
 
-// savedActive is an active search in a checkpoint: what it bought in its rounds.
+// savedActive is an active search in a checkpoint: what it bought in its rounds, and what its next committee starts
+// from if that is no random weights.
 type savedActive struct {
 	Archs      []string
 	Accuracies []float64
+	States     [][]byte
 }
 
 func (a *active) Encode() ([]byte, error) {
@@ -147,6 +175,7 @@ func (a *active) Encode() ([]byte, error) {
 	for _, l := range a.labelled[len(a.first):] {
 		s.Archs, s.Accuracies = append(s.Archs, l.Arch.String()), append(s.Accuracies, l.Accuracy)
 	}
+	s.States = a.states
 	return train.EncodeState(s)
 }
 
@@ -170,6 +199,12 @@ func (a *active) Restore(state []byte) error {
 			return fmt.Errorf("search: the benchmark gives %s the accuracy %g, but gave it %g when this search was begun; search under another folder", arch, accuracy, s.Accuracies[i])
 		}
 		a.labelled = append(a.labelled, space.Labelled{Arch: arch, Accuracy: accuracy})
+	}
+	if a.config.WarmEpochs > 0 {
+		if len(s.States) != a.config.Members {
+			return fmt.Errorf("search: the checkpoint has the weights of %d comparators, not of %d", len(s.States), a.config.Members)
+		}
+		a.states = s.States
 	}
 	return nil
 }

@@ -29,6 +29,11 @@ type Committee struct {
 // k + members, k + 2·members, …; its seed is Config.Seed plus k·2³². Watch, if set,
 // is told of the epochs of each member as a stage.
 func TrainCommittee(ctx context.Context, root string, t comparator.Training, members int) (*Committee, error) {
+	return trainCommittee(ctx, root, t, members, nil)
+}
+
+// trainCommittee is [TrainCommittee] with the states that the members start from, nil for random weights.
+func trainCommittee(ctx context.Context, root string, t comparator.Training, members int, start [][]byte) (*Committee, error) {
 	if members < 2 || members > len(t.Labelled)/2 {
 		return nil, fmt.Errorf("search: a committee of NACs needs from 2 members to half the number of labels (%d), not %d", len(t.Labelled), members)
 	}
@@ -50,13 +55,16 @@ func TrainCommittee(ctx context.Context, root string, t comparator.Training, mem
 		}
 		config.Seed = seed + uint64(k)<<32
 		own.Config = config
+		if start != nil {
+			own.Start = start[k]
+		}
 		own.Watch = t.Watch.Stage(fmt.Sprintf("comparator %d of %d, epoch", k+1, members))
 		trained, err := comparator.Train(ctx, root, own)
 		if err != nil {
 			return nil, err
 		}
 		statuses[trained.Status]++
-		utilities, err := trained.NAC.Utilities(archs)
+		utilities, err := byTurns(trained.NAC, archs)
 		if err != nil {
 			return nil, err
 		}
@@ -107,10 +115,34 @@ func (c *Committee) Unseen(labelled []space.Labelled) ([]float64, error) {
 
 // of returns the utilities of member k, standardised.
 func (c *Committee) of(k int, archs []space.Arch) ([]float64, error) {
-	utilities, err := c.members[k].Utilities(archs)
+	utilities, err := byTurns(c.members[k], archs)
 	floats.AddConst(-c.mean[k], utilities)
 	floats.Scale(1/c.std[k], utilities)
 	return utilities, err
+}
+
+// byTurns returns a member's utilities, and lets the next member have its compiled graphs.
+func byTurns(n *comparator.NAC, archs []space.Arch) ([]float64, error) {
+	utilities, err := n.Utilities(archs)
+	if err != nil {
+		return nil, err
+	}
+	return utilities, n.Rest()
+}
+
+// states returns each member's state.
+func (c *Committee) states() ([][]byte, error) {
+	states := make([][]byte, len(c.members))
+	for k, n := range c.members {
+		var err error
+		if states[k], err = n.Encode(); err != nil {
+			return nil, err
+		}
+		if err := n.Rest(); err != nil {
+			return nil, err
+		}
+	}
+	return states, nil
 }
 
 // Release is [comparator.NAC.Release] of every member.

@@ -52,12 +52,11 @@ type predictor interface {
 // trainPredictor trains a new predictor for some epochs in the run directory of its name under
 // root: it loads, continues or starts.
 func trainPredictor[C any, P predictor](ctx context.Context, root, name string, t PredictorTraining[C], epochs int, p P) (*TrainedPredictor[P], error) {
-	const checkpointEvery = 20 // epochs may be lost when the process is killed
 	key := rundir.Key{
 		Step: name, Algorithms: predictorVersions(), Config: t.Config, Backend: engine.Fingerprint(t.Backend),
 		Data: map[string]string{"space": encoder.SpaceIdentity(t.Space), "labels": train.Digest(t.Labelled)},
 	}
-	outcome, err := train.Run(ctx, root, key, predictorEpochs{p, t.Labelled}, train.Plan{Steps: epochs, Every: checkpointEvery, Watch: t.Watch})
+	outcome, err := train.Run(ctx, root, key, predictorEpochs{p, t.Labelled}, train.Plan{Steps: epochs, Watch: t.Watch})
 	if err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}

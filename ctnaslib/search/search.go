@@ -106,7 +106,7 @@ func Run(ctx context.Context, root string, p Problem, name string, config Config
 	if err := run.Observe(probe, iterations); err != nil {
 		return nil, err
 	}
-	found.Outcome, err = train.Do(ctx, run, a, train.Plan{Steps: iterations, Every: 1, Watch: p.Watch})
+	found.Outcome, err = train.Do(ctx, run, a, train.Plan{Steps: iterations, Watch: p.Watch})
 	if err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}

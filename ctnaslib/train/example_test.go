@@ -27,7 +27,7 @@ func ExampleRun() {
 	key := rundir.Key{Step: "sum", Algorithms: rundir.Versions{"sum": 1}, Data: map[string]string{"numbers": "from 0"}}
 
 	ctx, stop := context.WithCancel(context.Background())
-	plan := train.Plan{Steps: 100, Every: 10, Watch: func(p train.Progress) {
+	plan := train.Plan{Steps: 100, Watch: func(p train.Progress) {
 		if p.Done == 50 {
 			stop()
 		}
@@ -36,7 +36,7 @@ func ExampleRun() {
 	fmt.Println(err)
 
 	var s sum
-	outcome, err := train.Run(context.Background(), dir, key, &s, train.Plan{Steps: 100, Every: 10})
+	outcome, err := train.Run(context.Background(), dir, key, &s, train.Plan{Steps: 100})
 	fmt.Println(outcome.Status, s.Total, len(outcome.Metrics), err)
 	// Output:
 	// stopped after step 50 of 100; run it again to continue: context canceled

@@ -2,7 +2,7 @@
 // supernet's rounds and a search's iterations are all steps of a [Process], and [Run] does those that
 // no process has done before.
 //
-//	outcome, err := train.Run(ctx, "runs", key, p, train.Plan{Steps: 200, Every: 20, Watch: nb.Progress("epoch")})
+//	outcome, err := train.Run(ctx, "runs", key, p, train.Plan{Steps: 200, Watch: nb.Progress("epoch")})
 //	outcome.Metrics // what was measured at each step
 //
 // What is on disk is package rundir's.
@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 )
@@ -32,7 +33,6 @@ type Process interface {
 // Plan says how many steps a process takes.
 type Plan struct {
 	Steps int
-	Every int   // steps from one checkpoint to the next, at least 1: what a kill may cost
 	Watch Watch // told of each step, if set
 }
 
@@ -42,6 +42,10 @@ type Outcome struct {
 	Dir     string           // the run directory
 	Metrics []rundir.Metrics // what was measured at each step
 }
+
+// share is how many times longer a process computes, between two checkpoints, than the first of them took: so all
+// checkpoints take a twentieth of the time at most, and a kill costs no more than a step or that.
+const share = 19
 
 // Run takes a process to its end in the run directory of a key under root: from the last checkpoint,
 // if there is one, else from the beginning. When ctx is done it stores where it is and returns an
@@ -67,9 +71,6 @@ func Do(ctx context.Context, run *rundir.Run, p Process, plan Plan) (Outcome, er
 }
 
 func do(ctx context.Context, run *rundir.Run, p Process, plan Plan) (rundir.Status, error) {
-	if plan.Every < 1 {
-		return "", fmt.Errorf("train: checkpoints must be at least 1 step apart, not %d", plan.Every)
-	}
 	done, state, err := run.Begin()
 	if err != nil {
 		return "", err
@@ -79,17 +80,18 @@ func do(ctx context.Context, run *rundir.Run, p Process, plan Plan) (rundir.Stat
 			return "", err
 		}
 	}
-	saved := done
+	saved, due := done, time.Now()
 	save := func(n int) error {
 		if n == saved {
 			return nil
 		}
+		start := time.Now()
 		state, err := p.Encode()
-		if err != nil {
-			return err
+		if err == nil {
+			err = run.Save(n, state)
 		}
-		saved = n
-		return run.Save(n, state)
+		saved, due = n, time.Now().Add(share*time.Since(start))
+		return err
 	}
 	for t := done; t < plan.Steps; t++ {
 		if stopped := ctx.Err(); stopped != nil {
@@ -101,7 +103,7 @@ func do(ctx context.Context, run *rundir.Run, p Process, plan Plan) (rundir.Stat
 		if err := step(ctx, run, p, plan, t); err != nil {
 			return "", err
 		}
-		if n := t + 1; n%plan.Every == 0 || n == plan.Steps {
+		if n := t + 1; n == plan.Steps || !time.Now().Before(due) {
 			if err := save(n); err != nil {
 				return "", err
 			}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 )
@@ -56,7 +57,7 @@ func count(t *testing.T, root string) (int, rundir.Status, []rundir.Metrics) {
 	r := mustOpen(t, root)
 	defer r.Close()
 	var c counter
-	outcome, err := Do(t.Context(), r, &c, Plan{Steps: 10, Every: 3})
+	outcome, err := Do(t.Context(), r, &c, Plan{Steps: 10})
 	check(t, err)
 	check(t, r.Finish(c.sum))
 	return c.sum, outcome.Status, outcome.Metrics
@@ -120,12 +121,35 @@ func TestUnfinishedFilesAreRemoved(t *testing.T) {
 func TestDivergence(t *testing.T) {
 	root := t.TempDir()
 	r := mustOpen(t, root)
-	_, err := Do(t.Context(), r, &counter{spoilt: 8}, Plan{Steps: 10, Every: 3})
+	_, err := Do(t.Context(), r, &counter{spoilt: 8}, Plan{Steps: 10})
 	if err == nil || !strings.Contains(err.Error(), "sum is NaN at step 8 of 10") || !strings.Contains(err.Error(), "learning rate") {
 		t.Fatalf("error %v", err)
 	}
-	if done, _, err := r.Checkpoint(); done != 6 || err != nil {
-		t.Errorf("a checkpoint after %d steps (%v), want 6", done, err)
+	if done, _, err := r.Checkpoint(); done < 1 || done > 7 || err != nil {
+		t.Errorf("a checkpoint after %d steps (%v), want 1 to 7", done, err)
+	}
+}
+
+// slow takes long to be written down.
+type slow struct {
+	counter
+	written int
+}
+
+func (s *slow) Encode() ([]byte, error) {
+	s.written++
+	time.Sleep(20 * time.Millisecond)
+	return s.counter.Encode()
+}
+
+// Checkpoints that take longer than the steps come after the first step and after the last, and not between.
+func TestCheckpointsAreApart(t *testing.T) {
+	var s slow
+	if _, err := Do(t.Context(), mustOpen(t, t.TempDir()), &s, Plan{Steps: 10}); err != nil {
+		t.Fatal(err)
+	}
+	if s.written != 2 {
+		t.Errorf("%d checkpoints of 10 steps, want 2", s.written)
 	}
 }
 
@@ -141,7 +165,7 @@ func TestStopAndGoOn(t *testing.T) {
 			stop()
 		}
 	})
-	_, err := Do(ctx, r, &counter{}, Plan{Steps: 10, Every: 3, Watch: watch.Stage("counting")})
+	_, err := Do(ctx, r, &counter{}, Plan{Steps: 10, Watch: watch.Stage("counting")})
 	if !errors.Is(err, context.Canceled) || len(stages) != 5 || stages[0] != "counting" {
 		t.Fatalf("error %v after %q", err, stages)
 	}

@@ -184,13 +184,17 @@ func (c *checkup) backends(ctx context.Context) {
 
 // unusable says why an accelerator cannot be used, and what to do; nil if it can.
 func (c *checkup) unusable(ctx context.Context, a *Accelerator) error {
-	install := runInstall + " -" + a.Name
+	install := runInstall
 	if a == xlaCUDA {
+		install += " -cuda"
 		if _, err := cudaRelease(ctx); err != nil {
 			return err
 		}
 	}
 	if !a.Proven(c.repo) {
+		if failed := a.failure(c.repo); failed != "" {
+			return fmt.Errorf("%s; to try again: %s", failed, install)
+		}
 		return errors.New("no plugin is installed: " + install)
 	}
 	log, err := os.OpenFile(c.repo.Private("setup.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)

@@ -328,10 +328,10 @@ func TestDryRun(t *testing.T) {
 	installtest.Write(t, s.repo.Path("go.sum"), "")
 	installtest.Path(t, nil)
 	s.dry = true
-	if _, err := s.run(t.Context(), Extent{Editor: true, Add: Accelerators}); err != nil {
+	if _, err := s.run(t.Context(), Extent{Editor: true, CUDA: true}); err != nil {
 		t.Error(err)
 	}
-	for _, name := range []string{"gonb", "gopls", "jupyter", "build cache", "xla", "cuda"} {
+	for _, name := range []string{"gonb", "gopls", "jupyter", "build cache", "table", "xla", "cuda"} {
 		if !strings.Contains(out.String(), name) {
 			t.Errorf("%q does not mention %s", out, name)
 		}
@@ -357,7 +357,7 @@ func TestCheckFindsNothing(t *testing.T) {
 	}
 	for _, part := range []string{
 		"Go           ok: go1.26.9", "Python       MISSING: ", "JupyterLab   MISSING: ", "gonb         MISSING: ", "gopls        no: ",
-		"kernel       MISSING: ", "data         MISSING: ", "pure Go      ok", "install -xla", "Notebooks use pure Go",
+		"kernel       MISSING: ", "data         MISSING: ", "pure Go      ok", "XLA on CPU   no: no plugin is installed: go run ./kernel-setup install\n", "Notebooks use pure Go",
 	} {
 		if !strings.Contains(out.String(), part) {
 			t.Errorf("check does not say %q:\n%s", part, &out)

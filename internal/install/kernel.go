@@ -32,12 +32,7 @@ func (g goTool) environ(r Repo, j jupyter) ([]string, error) {
 	// Here Jupyter looks first: another kernel of our name, wherever it is, cannot take its place.
 	first("JUPYTER_PATH", r.Private("jupyter"))
 	first("JUPYTER_CONFIG_PATH", labDefaultsDir(r))
-	if plugins := pluginPath(r); plugins != "" {
-		set(pluginVariable, plugins)
-	}
-	if xlaCUDA.Proven(r) {
-		env = append(env, cudaVariables(r)...)
-	}
+	env = append(env, pluginVariables(r)...)
 	if j.private {
 		set("JUPYTER_CONFIG_DIR", r.Private("jupyter", "config"))
 	}

@@ -3,6 +3,7 @@ package install
 import (
 	"archive/zip"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -10,16 +11,18 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gomlx/go-xla/installer"
 )
 
-// Accelerator is a kind of XLA backend that [Install] can add: a PJRT plugin, which is a shared library, in a folder of
-// its own.
+// Accelerator is a kind of XLA backend that [Install] adds: a PJRT plugin, which is a shared library, in a folder of
+// its own. That for the CPU is installed unasked where it can be had, that for CUDA by [Extent.CUDA].
 type Accelerator struct {
-	Name    string // of the step, of its folder in .ctnas, and of install's flag
+	Name    string // of the step and of its folder in .ctnas
 	Title   string // for the reader
 	Backend string // what $GOMLX_BACKEND calls it in the proof
 
@@ -40,10 +43,8 @@ var (
 		Name: "xla", Title: "XLA on CPU", Backend: "xla:cpu", dirs: []string{"."},
 		wheels: "lammps-jax-pjrt-cpu==0.11.2 --hash=sha256:1319390d948b39f69f7dade496b7c385149d9ca6097a6b62114da113216d9ad1\n",
 		sources: []source{
-			{"GoMLX's installer", func(_ context.Context, _ *setup, _ *Accelerator, dir string) error {
-				return installer.CPUAutoInstall(dir, false, installer.Quiet)
-			}},
 			{"the Python package index", unpackWheel},
+			{"GoMLX's installer", installGoMLX}, // It has plugins for more kinds of machines, but no hashes of them.
 		},
 	}
 	xlaCUDA = &Accelerator{
@@ -97,6 +98,46 @@ func pluginPath(r Repo) string {
 
 const pluginVariable = "PJRT_PLUGIN_LIBRARY_PATH"
 
+// UsePlugins makes this program compute on the plugins that notebooks use: it starts it again with what they need in
+// its environment, because go-xla reads that before main. Outside the repository it does nothing.
+func UsePlugins() error {
+	r, err := FindRepo(".")
+	if err != nil {
+		return nil
+	}
+	return StartWith(pluginVariables(r))
+}
+
+// StartWith starts this program again with these variables in its environment, unless it has them.
+func StartWith(variables []string) error {
+	has := func(v string) bool { return slices.Contains(os.Environ(), v) }
+	if variables = slices.DeleteFunc(variables, has); len(variables) == 0 {
+		return nil
+	}
+	for _, v := range variables {
+		name, value, _ := strings.Cut(v, "=")
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(program, os.Args, os.Environ())
+}
+
+// pluginVariables returns what programs need in their environment to compute on the plugins that proved themselves.
+func pluginVariables(r Repo) (set []string) {
+	if plugins := pluginPath(r); plugins != "" {
+		set = append(set, pluginVariable+"="+plugins)
+	}
+	if xlaCUDA.Proven(r) {
+		set = append(set, cudaVariables(r)...)
+	}
+	return set
+}
+
 // Variables returns what must be in the environment of a program that is to use just this plugin.
 func (a *Accelerator) Variables(r Repo) []string {
 	set := []string{pluginVariable + "=" + a.path(r)}
@@ -134,6 +175,54 @@ func (s *setup) accelerate(a *Accelerator) step {
 		os.RemoveAll(dir)
 		return fmt.Errorf("no usable plugin for %s, so notebooks go on with the backend that they have (%s)", a.Title, strings.Join(failed, "; "))
 	}}
+}
+
+// offer installs the plugin for the CPU where it can be had, and says in one line where it cannot. Then it is tried
+// again only if that is asked for: run and lab do not wait for a network that is not there each time.
+func (s *setup) offer(ctx context.Context, again bool) error {
+	a := xlaCPU
+	st := s.accelerate(a)
+	if failed := a.failure(s.repo); failed != "" && !again && !s.done(st) {
+		fmt.Fprintf(s.out, "  %-12s none: %s; %q tries again\n", st.name, failed, runInstall)
+		return nil
+	}
+	install := st.do
+	st.do = func(ctx context.Context, dir string) error {
+		err := install(ctx, dir)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		return errors.Join(err, writeFile(s.repo.Private("stamps", a.Name+".failed"), []byte(a.key(s.repo)+"\n"+err.Error())))
+	}
+	st.optional = fmt.Sprintf("%q tries again", runInstall)
+	return s.step(ctx, st)
+}
+
+// failure says why the plugin could not be installed when that was last tried; "" if it was not.
+func (a *Accelerator) failure(r Repo) string {
+	text, _ := os.ReadFile(r.Private("stamps", a.Name+".failed"))
+	key, why, _ := strings.Cut(string(text), "\n")
+	if key != a.key(r) {
+		return ""
+	}
+	return why
+}
+
+// gomlxLimit bounds GoMLX's installer, which waits for minutes where a firewall drops what it sends.
+const gomlxLimit = time.Minute
+
+// installGoMLX runs GoMLX's own installer, which cannot be stopped: where it is not done in time, what it does is lost.
+func installGoMLX(ctx context.Context, _ *setup, _ *Accelerator, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, gomlxLimit)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- installer.CPUAutoInstall(dir, false, installer.Quiet) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // proveLimit is far more than a step of training takes, with compiling.

@@ -78,6 +78,44 @@ func TestBadPlugin(t *testing.T) {
 	}
 }
 
+// The plugin for the CPU is tried unasked, and once: what failed is said in one line, and tried again when that is
+// asked for.
+func TestOffer(t *testing.T) {
+	s, a := newPlugin(t, "exit 0")
+	out := s.out.(*bytes.Buffer)
+	cpu, good := *xlaCPU, a.sources
+	t.Cleanup(func() { *xlaCPU = cpu })
+	tried := 0
+	xlaCPU.sources = []source{{"away", func(context.Context, *setup, *Accelerator, string) error {
+		tried++
+		return errors.New("no such host")
+	}}}
+	for _, c := range []struct {
+		again bool
+		tried int
+		says  string
+	}{{false, 1, "warning: no usable plugin"}, {false, 1, "none: no usable plugin"}, {true, 2, "warning: no usable plugin"}, {false, 2, "none: no usable plugin"}} {
+		out.Reset()
+		if err := s.offer(t.Context(), c.again); err != nil {
+			t.Fatal(err)
+		}
+		if said := out.String(); tried != c.tried || !strings.Contains(said, c.says) || !strings.Contains(said, "no such host") || strings.Count(said, "\n") != 1 {
+			t.Errorf("tried %d times, want %d: %q", tried, c.tried, said)
+		}
+	}
+	if why := xlaCPU.failure(s.repo); !strings.Contains(why, "no such host") || xlaCPU.Proven(s.repo) {
+		t.Errorf("check cannot say why there is no plugin: %q", why)
+	}
+	xlaCPU.sources = good
+	if err := s.offer(t.Context(), true); err != nil || !xlaCPU.Proven(s.repo) {
+		t.Errorf("the plugin is not installed: %v, %s", err, out)
+	}
+	out.Reset()
+	if err := s.offer(t.Context(), false); err != nil || !strings.Contains(out.String(), " ok") {
+		t.Errorf("a plugin that is there is not taken: %v, %s", err, out)
+	}
+}
+
 func TestNextSource(t *testing.T) {
 	s, a := newPlugin(t, `test -f "$PJRT_PLUGIN_LIBRARY_PATH/plugin.so" && test ! -f "$PJRT_PLUGIN_LIBRARY_PATH/half"`)
 	good := a.sources[0]
