@@ -197,3 +197,17 @@ func TestCheckWhole(t *testing.T) {
 	rows[i-1].Test = 94.31
 	wantError(t, checkWhole(rows), bestHash)
 }
+
+// Opening the table from the cache, as every cell of a notebook does: that of $CTNAS_DATA, else the surrogate.
+func BenchmarkOpen(b *testing.B) {
+	b.Setenv(envCache, b.TempDir())
+	open := func() {
+		if _, err := OpenNASBench101(b.Context(), ""); err != nil {
+			b.Fatal(err)
+		}
+	}
+	open() // fills the cache
+	for b.Loop() {
+		open()
+	}
+}
