@@ -14,6 +14,7 @@
 package controller
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -71,7 +72,7 @@ func (c Config) Check() error {
 		{"InitRange", c.InitRange, 1e-12, 100, d.InitRange},
 		{"EntropyBonus", c.EntropyBonus, 0, 1000, d.EntropyBonus},
 		{"LearningRate", c.LearningRate, 1e-12, 1, d.LearningRate}, // Adam changes a weight by about as much
-		{"Beta1", c.Beta1, 0, 0.999999, d.Beta1},                   // in [0, 1) as a float32, too
+		{"Beta1", c.Beta1, 0, 0.999999, d.Beta1},
 		{"Beta2", c.Beta2, 0, 0.999999, d.Beta2},
 		{"WeightDecay", c.WeightDecay, 0, 1, d.WeightDecay},
 		{"RewardDecay", c.RewardDecay, 0, 0.999999, d.RewardDecay},
@@ -146,12 +147,7 @@ func (c *Controller) each(n int, compute func(g *group, i int) error) ([]*group,
 			errs[k] = compute(c.groups[k], i)
 		}
 	})
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
-	}
-	return c.groups[:count], nil
+	return c.groups[:count], cmp.Or(errs...)
 }
 
 // sideBySide calls f for all numbers below n.

@@ -1,6 +1,7 @@
 package encoder
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -113,14 +114,9 @@ func Chunks(archs []space.Arch, f func(at int, part []space.Arch, batch int) err
 		}
 		group.Go(func() error {
 			errs[k] = f(at, part, batch)
-			return errs[k]
+			return nil
 		})
 	}
-	group.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	group.Wait() // whose error would be that of the first in time
+	return cmp.Or(errs...)
 }

@@ -23,22 +23,15 @@ const abandoned = 10 * time.Second
 // full disk, finds the old file or the new one. What a process that was killed meanwhile left beside
 // it is taken away by the next WriteFile of the path. The error names the path.
 func WriteFile(path string, data []byte) error {
-	err := removeUnfinished(filepath.Dir(path), abandoned, filepath.Base(path))
-	if err == nil {
-		err = replace(path, data)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, err)
-	}
-	return nil
+	return WriteStream(path, whole(data))
 }
 
-// WriteStream writes a file whole or not at all, as [WriteFile] does, from what write writes piece by piece: for files too
-// large to be made in memory. If write returns an error, the old file stays. The error names the path.
+// WriteStream writes a file as [WriteFile] does, from what write writes piece by piece: for files too large to be made
+// in memory. If write returns an error, the old file stays.
 func WriteStream(path string, write func(io.Writer) error) error {
 	err := removeUnfinished(filepath.Dir(path), abandoned, filepath.Base(path))
 	if err == nil {
-		err = replaceStream(path, write)
+		err = replace(path, write)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
@@ -46,14 +39,23 @@ func WriteStream(path string, write func(io.Writer) error) error {
 	return nil
 }
 
-// replaceStream does what [replace] does, for [WriteStream].
-func replaceStream(path string, write func(io.Writer) error) error {
-	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644), renameio.WithTempDir(filepath.Dir(path)))
+// whole writes data at once.
+func whole(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}
+}
+
+// replace writes a file as [WriteStream] does, and takes nothing away. Its temporary file is beside the
+// path: renameio's own choice, $TMPDIR where that can be, is one that nobody looks through after a kill.
+func replace(path string, write func(io.Writer) error) error {
+	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644), renameio.WithExistingPermissions(), renameio.WithTempDir(filepath.Dir(path)))
 	if err != nil {
 		return err
 	}
 	defer f.Cleanup() // does nothing once the file has its name
-	buffered := bufio.NewWriterSize(f, 1<<20)
+	buffered := bufio.NewWriter(f)
 	if err := write(buffered); err != nil {
 		return err
 	}
@@ -61,12 +63,6 @@ func replaceStream(path string, write func(io.Writer) error) error {
 		return err
 	}
 	return f.CloseAtomicallyReplace()
-}
-
-// replace writes a file as [WriteFile] does, and takes nothing away. Its temporary file is beside the
-// path: renameio's own choice, $TMPDIR where that can be, is one that nobody looks through after a kill.
-func replace(path string, data []byte) error {
-	return renameio.WriteFile(path, data, 0o644, renameio.WithTempDir(filepath.Dir(path)))
 }
 
 // removeUnfinished removes the temporary files, at least so old, that [replace] has left in a folder for

@@ -128,7 +128,7 @@ func (r *Run) Dir() string { return r.dir }
 func (r *Run) path(name string) string { return filepath.Join(r.dir, name) }
 
 func (r *Run) writeFile(name string, data []byte) error {
-	if err := replace(r.path(name), data); err != nil {
+	if err := replace(r.path(name), whole(data)); err != nil {
 		return fmt.Errorf("rundir: cannot write %s: %w", r.path(name), err)
 	}
 	return nil

@@ -63,9 +63,7 @@ func (p *process) Step(ctx context.Context, round int) (map[string]float64, erro
 }
 
 // saved is a process in a checkpoint.
-type saved struct {
-	Store, Policy []byte
-}
+type saved struct{ Store, Policy []byte }
 
 func (p *process) Encode() (state []byte, err error) {
 	var s saved
