@@ -13,20 +13,17 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/ctnas/ctnas/ctnaslib/report"
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/internal/install"
 )
 
@@ -87,17 +84,6 @@ func (m *measurement) write(r install.Repo, caption string, config map[string]an
 	m.Elapsed = time.Since(m.start).Seconds()
 	config["go"], config["cpus"], config["load_average"] = runtime.Version(), runtime.NumCPU(), m.load
 	m.Config = config
-	content, err := json.MarshalIndent(m.Result, "", " ")
-	if err != nil {
-		return err
-	}
-	dir := r.Path("figures", m.ID)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	if err := rundir.WriteFile(filepath.Join(dir, "result.json"), append(content, '\n')); err != nil {
-		return err
-	}
 	text := fmt.Sprintf(caption, fmt.Sprintf("%d CPUs (load average before it: %s)", runtime.NumCPU(), m.load))
-	return rundir.WriteFile(filepath.Join(dir, "table.md"), []byte(text+"\n\n"+m.table.Markdown()))
+	return report.WriteMeasured(r.Path("figures", m.ID), m.Result, text+"\n\n"+m.table.Markdown())
 }

@@ -48,3 +48,22 @@ func (r Result) WriteFiles(dir string, table Table, figures ...Figure) error {
 	}
 	return nil
 }
+
+// WriteMeasured writes what figures/<id> holds of a program that measures something else than a [Result]: result.json,
+// any value, and table.md. It makes the folder if need be, and writes each file whole or not at all.
+func WriteMeasured(dir string, result any, table string) error {
+	text, err := json.MarshalIndent(result, "", " ")
+	if err != nil {
+		return fmt.Errorf("report: the result cannot be written as JSON: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("report: cannot create the folder of the result: %w", err)
+	}
+	if err := rundir.WriteFile(filepath.Join(dir, "result.json"), append(text, '\n')); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	if err := rundir.WriteFile(filepath.Join(dir, "table.md"), []byte(table)); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return nil
+}

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/report"
 )
 
 // result is figures/gpu/result.json.
@@ -131,20 +131,10 @@ func parseResult(path string, text []byte) (*result, error) {
 
 // write writes result.json and table.md into a folder, each whole or not at all.
 func (r *result) write(dir string) error {
-	content, err := json.MarshalIndent(r, "", " ")
-	if err != nil {
-		return fmt.Errorf("cannot write the result: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("cannot write the result: %w", err)
-	}
-	if err := rundir.WriteFile(filepath.Join(dir, "result.json"), append(content, '\n')); err != nil {
-		return err
-	}
 	// The same measured on a CPU stands beside it, where it was.
 	beside, err := readResult(filepath.Join(dir, "cpu.json"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return rundir.WriteFile(filepath.Join(dir, "table.md"), []byte(r.table(beside)))
+	return report.WriteMeasured(dir, r, r.table(beside))
 }

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/report"
 )
 
 // result is figures/peers/result.json.
@@ -144,15 +144,5 @@ func (o options) earlier() (*result, error) {
 
 // write writes result.json and table.md into a folder, each whole or not at all.
 func (r *result) write(folder string) error {
-	content, err := json.MarshalIndent(r, "", " ")
-	if err != nil {
-		return fmt.Errorf("cannot write the result: %w", err)
-	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return fmt.Errorf("cannot write the result: %w", err)
-	}
-	if err := rundir.WriteFile(filepath.Join(folder, "result.json"), append(content, '\n')); err != nil {
-		return err
-	}
-	return rundir.WriteFile(filepath.Join(folder, "table.md"), []byte(r.table()))
+	return report.WriteMeasured(folder, r, r.table())
 }
