@@ -180,12 +180,14 @@ func TestKillAndResume(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts many processes")
 	}
+	start := time.Now()
 	want := summary(mustSearch(t, t.TempDir(), small(6)))
+	took := time.Since(start)
 	root := t.TempDir()
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
-	// Ever later, so that the search gets through in the end.
+	// The first within the time of a search, then ever later, so that the search gets through in the end.
 	kills := traintest.Kill(t, root, func(kills int) time.Duration {
-		return time.Duration(kills)*60*time.Millisecond + time.Duration(rng.Int64N(int64(300*time.Millisecond)))
+		return time.Duration((0.3*float64(kills) + 0.8*rng.Float64()) * float64(took))
 	})
 	if got := summary(mustSearch(t, root, small(6))); got != want {
 		t.Errorf("after %d kills:\n%s\nwant\n%s", kills, got, want)
