@@ -1,15 +1,13 @@
 package comparator
 
 // pad makes a batch one of a few sizes, for a backend that takes seconds to compile for each, and returns for how many
-// architectures the encoder's inputs are then. The pseudo-labelled pairs are padded, which become more in every search,
-// and the labelled architectures of a set that grows. The padding follows the labelled architectures' counts, the pairs
-// and the architectures, and does not count in the loss.
+// architectures the encoder's inputs are then. If there are pseudo-labelled pairs, they are padded to as many as a batch
+// can have, which they soon are in every search; padded are also the labelled architectures of a set that grows, and
+// those of a batch after a whole one. The padding follows the labelled architectures' counts, the pairs and the
+// architectures, and does not count in the loss.
 func (p *pairs) pad(c Config, grows bool) (batch int) {
-	pseudo, moreLabelled := (len(p.archs)-p.labelled)/2, 0
-	if grows {
-		moreLabelled = paddedSize(p.labelled, c.BatchSize) - p.labelled
-	}
-	morePseudo := paddedSize(pseudo, p.most) - pseudo
+	labelled, pseudo := p.padded(c, grows)
+	moreLabelled, morePseudo := labelled-p.labelled, pseudo-p.pseudo()
 	morePairs := morePseudo
 	if c.Pairing == AllPairs {
 		p.first, p.second = append(p.first, make([]float32, moreLabelled)...), append(p.second, make([]float32, moreLabelled)...)
@@ -18,8 +16,31 @@ func (p *pairs) pad(c Config, grows bool) (batch int) {
 	}
 	p.left, p.right = append(p.left, make([]int32, morePairs)...), append(p.right, make([]int32, morePairs)...)
 	p.y, p.weight = append(p.y, make([]float32, morePairs)...), append(p.weight, make([]float32, morePairs)...)
-	return len(p.archs) + moreLabelled + 2*morePseudo
+	return labelled + 2*pseudo
 }
+
+// compiling is for how many architectures more a training can be computed in the time of compiling once more: 50,000 of
+// width 128 took XLA on 2 cores the second that compiling took.
+const compiling = 50_000
+
+// padded returns to how many labelled architectures and pseudo-labelled pairs a batch is padded: one without pairs to
+// the whole batch before it, if the computing that this takes is less than compiling.
+func (p *pairs) padded(c Config, grows bool) (labelled, pseudo int) {
+	if p.whole != nil && p.most == 0 && c.Epochs*(p.whole.labelled-p.labelled) <= compiling {
+		return p.whole.padded(c, grows)
+	}
+	labelled = p.labelled
+	if grows {
+		labelled = paddedSize(p.labelled, c.BatchSize)
+	}
+	if pseudo = p.pseudo(); pseudo > 0 {
+		pseudo = p.most
+	}
+	return labelled, pseudo
+}
+
+// pseudo returns the number of pseudo-labelled pairs.
+func (p *pairs) pseudo() int { return (len(p.archs) - p.labelled) / 2 }
 
 // paddedSize returns the size that n of at most full are padded to: all of them, or else a multiple of 16, from 256
 // on of 32, from 512 on of 64, and so on. That is at most a sixteenth more than 256, and an eighth more from 128 on.

@@ -190,3 +190,23 @@ func TestRest(t *testing.T) {
 		n.Release()
 	}
 }
+
+// What is left for the last batch of an epoch becomes a whole batch where that takes less than compiling once more.
+func TestOneGraphForAShortTraining(t *testing.T) {
+	all := sample(1, 70)
+	for epochs, want := range map[int]int{20: 1, 100: 1, compiling: 2} {
+		c := tiny(1)
+		c.BatchSize, c.Epochs, c.Encoder = 50, epochs, builds{tiny(1).GCN}
+		n := newNACOf(t, c)
+		n.pads = true
+		built = 0
+		for epoch := range 5 {
+			if _, err := n.TrainEpoch(epoch, all, nil, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if built != want {
+			t.Errorf("%d graphs for %d epochs of two batches, want %d", built, epochs, want)
+		}
+	}
+}

@@ -42,6 +42,7 @@ func (n *NAC) TrainEpoch(epoch int, labelled []space.Labelled, pseudo []Pair, r 
 	}
 	rng := engine.Stream(n.config.Seed, "comparator: epoch", epoch)
 	order := rng.Perm(len(labelled))
+	var first *pairs
 	batches := 0
 	for start := 0; start < len(order); start += n.config.BatchSize {
 		chosen := order[start:min(start+n.config.BatchSize, len(order))]
@@ -50,6 +51,9 @@ func (n *NAC) TrainEpoch(epoch int, labelled []space.Labelled, pseudo []Pair, r 
 		}
 		b := n.pairUp(labelled, chosen, rng)
 		b.addPseudo(pseudo, r, rng)
+		if b.whole = first; first == nil {
+			first = b
+		}
 		l, err := n.trainStep(b)
 		if err != nil {
 			return 0, err
@@ -67,7 +71,8 @@ func (n *NAC) TrainEpoch(epoch int, labelled []space.Labelled, pseudo []Pair, r 
 type pairs struct {
 	archs    []space.Arch // the labelled ones, then both of each pseudo-labelled pair
 	labelled int
-	most     int // pseudo-labelled pairs that a batch of this size gets if there are enough
+	most     int    // pseudo-labelled pairs that a batch of this size gets if there are enough
+	whole    *pairs // the first batch of the epoch, if this is another
 
 	// With [AllPairs], of each labelled architecture: in how many of the pairs where it comes first, and in how many
 	// where it comes second, the label is 1.

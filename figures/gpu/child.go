@@ -38,7 +38,7 @@ func (o options) child(ctx context.Context, p plan, limit time.Duration, r *resu
 	}
 	timed, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	cmd := exec.CommandContext(timed, program, "-part", p.name, "-o", o.out, "-runs", o.runs, fmt.Sprintf("-rehearse=%t", o.rehearse))
+	cmd := exec.CommandContext(timed, program, "-part", p.name, "-o", o.out, "-runs", o.runs, fmt.Sprintf("-rehearse=%t", o.rehearse), fmt.Sprintf("-steps=%d", o.timed))
 	cmd.Env = append(os.Environ(), p.environ(o.runs)...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -118,8 +118,12 @@ func doPart(ctx context.Context, name string, o options) (err error) {
 		return fmt.Errorf("the part %q was not begun in %s", name, o.out)
 	}
 	own := &r.Parts[len(r.Parts)-1]
+	size := sizeOf(o.rehearse)
+	if o.timed > 0 {
+		size.steps = o.timed
+	}
 	rate, begin := r.rate(all[i].rateOf)
-	w := &worker{options: o, size: sizeOf(o.rehearse), planned: rate * room * max(0, own.Limit-begin), result: r}
+	w := &worker{options: o, size: size, planned: rate * room * max(0, own.Limit-begin), result: r}
 	defer func() {
 		if err != nil {
 			own.Why = err.Error()

@@ -2,7 +2,7 @@
 // for a machine that is lent for minutes, without Go and without a network: figures/gpu/pack builds it here,
 // figures/gpu/run starts it there, and figures/gpu/store keeps what came back.
 //
-//	go run ./figures/gpu -o OUT [-runs DIR] [-limit 10m] [-only WORD,...]
+//	go run ./figures/gpu -o OUT [-runs DIR] [-limit 10m] [-only WORD,...] [-steps 15]
 //	go run ./figures/gpu -rehearse -o OUT        does all of it small, on any backend
 //	go run ./figures/gpu -table figures/gpu      makes table.md again from the result.json there
 //
@@ -12,8 +12,9 @@
 // Each part is a process of its own, with a time limit of its own, in which a bad plugin can do no harm to the others:
 // the proof, to 1e-4; products of matrices and convolutions; reading images; the comparator, the policy and whole
 // searches; every network at its Paper size; memory by batch; two real trainings, which get a quarter of -limit. -only
-// takes the parts whose names have one of the words. The backend is the one of $GOMLX_BACKEND, and the data of
-// $CTNAS_DATA.
+// takes the parts whose names have one of the words, -steps is how many steps of each network are timed: a few are
+// enough where each takes a minute, as on a CPU, where without -limit no part is cut. The backend is the one of
+// $GOMLX_BACKEND, and the data of $CTNAS_DATA.
 //
 // A second run with the same -runs (by default OUT/runs) does what the first has not done. The exit status is 1 if a
 // part failed; the other parts are done all the same.
@@ -50,6 +51,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.runs, "runs", "", "folder of the trainings' run directories; without it, one in -o")
 	flags.DurationVar(&o.limit, "limit", 0, "for all parts together; 0 is none")
 	flags.BoolVar(&o.rehearse, "rehearse", false, "do everything small")
+	flags.IntVar(&o.timed, "steps", 0, "steps of training to time; 0 is as many as a GPU takes")
 	flags.StringVar(&o.only, "only", "", "the parts whose names have one of these, separated by commas")
 	table := flags.String("table", "", "only make table.md again from the result.json in this folder")
 	part := flags.String("part", "", "for the program itself: the part to do")
@@ -62,6 +64,8 @@ func run(ctx context.Context, args []string) error {
 	switch {
 	case flags.NArg() > 0:
 		return fmt.Errorf("there are no arguments but flags, not %q", flags.Arg(0))
+	case o.timed < 0:
+		return fmt.Errorf("-steps %d: give the number of steps to time, or 0", o.timed)
 	case *table != "":
 		r, err := readResult(filepath.Join(*table, "result.json"))
 		if err != nil {
@@ -85,6 +89,7 @@ type options struct {
 	limit     time.Duration
 	rehearse  bool
 	only      string
+	timed     int // steps of training, 0 for those of the size
 }
 
 // wanted says whether a part is to be done.
@@ -138,12 +143,17 @@ func (o options) all(ctx context.Context) error {
 	return first
 }
 
+// unlimited is more time than any part takes.
+const unlimited = 24 * time.Hour
+
 // limitOf returns how much time a part has, when so much has passed.
 func (o options) limitOf(p plan, passed time.Duration) time.Duration {
 	left := o.limit - passed
 	switch {
-	case o.limit == 0:
+	case o.limit == 0 && p.rest > 0:
 		return p.limit
+	case o.limit == 0:
+		return unlimited
 	case p.rest > 0: // a training takes a share of what is left
 		return time.Duration(p.rest * float64(left))
 	}
