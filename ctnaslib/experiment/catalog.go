@@ -54,6 +54,7 @@ var All = map[string]Entry{
 	"proposition1": proposition1,
 
 	"darts":              darts,
+	"measured":           measured,
 	"weightsharing":      weightSharing,
 	"mobilenet-supernet": mobileNetSupernet,
 

@@ -17,7 +17,6 @@ const (
 	topTau     = "ktau_top"   // Kendall's tau among the best tenth
 	bestOf10   = "first_10"   // the best of the first 10 of the ranking, in percent
 	bestOf100  = "first_100"  // the best of the first 100
-	topShare   = 0.1          // what the best tenth is
 	topHeldOut = 10 * heldOut // architectures that the order near the top is measured on, whose best tenth is as many as heldOut
 )
 
@@ -36,7 +35,7 @@ func withOrder(columns []report.Column) []report.Column {
 // left out: tau where the best tenth is tied, and the best of the first 10 or 100 of no more than these.
 func nearTop(utilities, accuracies []float64) (map[string]float64, error) {
 	values := make(map[string]float64)
-	tau, err := metric.TopTau(utilities, accuracies, topShare)
+	tau, err := metric.TopTau(utilities, accuracies, max(2, (len(utilities)+9)/10))
 	switch {
 	case errors.Is(err, metric.ErrTied):
 	case err != nil:

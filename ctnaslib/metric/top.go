@@ -7,21 +7,20 @@ import (
 	"slices"
 )
 
-// TopTau returns Kendall's τ-b, [KendallTau], of the scores and the accuracies among the best items alone: those of the highest
-// accuracies, a share of all, rounded up, and at least two; of equal accuracies, the items that come first. It says whether a ranking
-// tells the good from the best, which τ over all items hardly does.
+// TopTau returns Kendall's τ-b, [KendallTau], of the scores and the accuracies among the best items alone: the n of the highest
+// accuracies, of equal accuracies those that come first; all, if there are fewer. It says whether a ranking tells the good from the best,
+// which τ over all items hardly does.
 //
-// The error says that the slices differ in length, have fewer than two items, hold a NaN, that the share is not in (0, 1], or that all
-// of the best are tied in one of the slices.
-func TopTau(scores, accuracies []float64, share float64) (float64, error) {
-	if !(share > 0 && share <= 1) {
-		return 0, fmt.Errorf("metric: the share of the best items must be in (0, 1], not %g", share)
+// The error says that the slices differ in length, have fewer than two items, hold a NaN, that n is less than two, or, with [ErrTied],
+// that all of the best are tied in one of the slices.
+func TopTau(scores, accuracies []float64, n int) (float64, error) {
+	if n < 2 {
+		return 0, fmt.Errorf("metric: Kendall's tau among the best %d items is undefined; take at least two", n)
 	}
 	if err := checkRanking(scores, accuracies); err != nil {
 		return 0, err
 	}
-	n := len(accuracies)
-	best := order(accuracies)[:min(n, max(2, int(math.Ceil(share*float64(n)))))]
+	best := order(accuracies)[:min(n, len(accuracies))]
 	x, y := make([]float64, len(best)), make([]float64, len(best))
 	for k, i := range best {
 		x[k], y[k] = scores[i], accuracies[i]

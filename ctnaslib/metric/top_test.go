@@ -11,20 +11,20 @@ import (
 func TestTopTau(t *testing.T) {
 	accuracies := []float64{0.90, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99}
 	scores := []float64{0, 1, 2, 3, 4, 5, 9, 8, 6, 7}
-	for _, test := range []struct{ share, want float64 }{
-		{0.1, 1},         // one item is too few: the last two, 6 < 7
-		{0.2, 1},         // the same two
-		{0.21, -1.0 / 3}, // three, rounded up: 8, 6, 7, of which one pair of three is in order
-		{0.4, -2.0 / 3},  // 9, 8, 6, 7: one pair of six
-		{0.5, 0},         // 5 before all of them: five of ten
-		{1, 35.0 / 45},   // five of 45 pairs are out of order
+	for n, want := range map[int]float64{
+		2:   1,         // 6 < 7
+		3:   -1.0 / 3,  // 8, 6, 7: one pair of three is in order
+		4:   -2.0 / 3,  // 9, 8, 6, 7: one pair of six
+		5:   0,         // 5 before all of them: five of ten
+		10:  35.0 / 45, // five of 45 pairs are out of order
+		100: 35.0 / 45,
 	} {
-		if got, err := TopTau(scores, accuracies, test.share); err != nil || math.Abs(got-test.want) > 1e-12 {
-			t.Errorf("of a share of %g it is %g (%v), want %g", test.share, got, err, test.want)
+		if got, err := TopTau(scores, accuracies, n); err != nil || math.Abs(got-want) > 1e-12 {
+			t.Errorf("of the best %d it is %g (%v), want %g", n, got, err, want)
 		}
 	}
 	// Of equal accuracies the first count; a tie among the scores is in neither order: one pair of τ-b's √(3·2).
-	tied, err := TopTau([]float64{1, 1, 2, 0}, []float64{0.8, 0.9, 0.95, 0.8}, 0.75)
+	tied, err := TopTau([]float64{1, 1, 2, 0}, []float64{0.8, 0.9, 0.95, 0.8}, 3)
 	if want := 2 / math.Sqrt(3*2); err != nil || math.Abs(tied-want) > 1e-12 {
 		t.Errorf("with ties it is %g (%v), want %g", tied, err, want)
 	}
@@ -47,26 +47,27 @@ func TestTopErrors(t *testing.T) {
 	two := []float64{1, 2}
 	for _, test := range []struct {
 		scores, accuracies []float64
-		share              float64
 		n                  int
 		want               string
 	}{
-		{two, []float64{1}, 0.5, 1, "2 and 1"},
-		{[]float64{1}, []float64{1}, 0.5, 1, "at least two"},
-		{two, []float64{1, math.NaN()}, 0.5, 1, "item 1 is not a number"},
-		{[]float64{math.NaN(), 1}, two, 0.5, 1, "item 0 is not a number"},
-		{two, two, 0, 0, " 0"},
-		{two, two, math.NaN(), -1, ""},
-		{two, two, 1.5, 0, ""},
+		{two, []float64{1}, 2, "2 and 1"},
+		{[]float64{1}, []float64{1}, 2, "at least two"},
+		{two, []float64{1, math.NaN()}, 2, "item 1 is not a number"},
+		{[]float64{math.NaN(), 1}, two, 2, "item 0 is not a number"},
+		{two, two, 0, " 0"},
+		{two, two, -1, " -1"},
 	} {
-		if got, err := TopTau(test.scores, test.accuracies, test.share); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("TopTau(%v, %v, %g) is %g, %v; want an error with %q", test.scores, test.accuracies, test.share, got, err, test.want)
+		if got, err := TopTau(test.scores, test.accuracies, test.n); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("TopTau(%v, %v, %d) is %g, %v; want an error with %q", test.scores, test.accuracies, test.n, got, err, test.want)
 		}
 		if got, err := BestOfFirst(test.scores, test.accuracies, test.n); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("BestOfFirst(%v, %v, %d) is %g, %v; want an error with %q", test.scores, test.accuracies, test.n, got, err, test.want)
 		}
 	}
-	if _, err := TopTau([]float64{1, 1, 0}, []float64{3, 2, 1}, 0.5); !errors.Is(err, ErrTied) {
+	if _, err := TopTau(two, two, 1); err == nil {
+		t.Error("one item has an order")
+	}
+	if _, err := TopTau([]float64{1, 1, 0}, []float64{3, 2, 1}, 2); !errors.Is(err, ErrTied) {
 		t.Errorf("where the best are tied, the error is %v", err)
 	}
 }
