@@ -39,6 +39,9 @@ func MeasuredRankings(p Preset) Experiment {
 			orderOf(name(nameOrderNAC), OrderConfig{Labels: m, NAC: &nac}),
 			orderOf(name(nameOrderRegression), OrderConfig{Labels: m, Regression: &regression}),
 			orderOf(name(nameOrderRidge), OrderConfig{Labels: m, Ridge: &ridge}))
+		if m == labels[0] {
+			e.Methods[len(e.Methods)-1].Note = "With every number of labels: two of its settings, the limit and the share of pairs, were chosen on these same networks, with all of their labels."
+		}
 		e.Compare = append(e.Compare, [2]string{name(nameOrderNAC), name(nameOrderRegression)}, [2]string{name(nameOrderNAC), name(nameOrderRidge)})
 	}
 	predictor := orderOf(nameOrderPredictor, OrderConfig{})
