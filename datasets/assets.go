@@ -17,7 +17,12 @@ type Asset struct {
 	Path    string // where it lies in a data folder, with slashes
 	Licence string
 	URL     string // the official source
-	Size    int64  // in bytes; 0 if it is not publicly known
+
+	// Compiled says that the file is not published by itself: it was made of the files at URL. It is fetched from the
+	// mirror that CTNAS_MIRROR names, if there is one, and from nowhere else.
+	Compiled bool
+
+	Size int64 // in bytes; 0 if it is not publicly known
 
 	// Digest is "sha256:" or "git:" (the SHA-1 of a Git blob) and hexadecimal
 	// digits. If none is publicly known it is empty; then the SHA-256 of the first
@@ -34,6 +39,7 @@ const (
 	CIFAR10      = "cifar-10-binary.tar.gz"
 	OFAPredictor = "acc_predictor.pth"
 	OFAWeights   = "ofa_mbv3_d234_e346_k357_w1.2"
+	OFAMeasured  = "measured_w1.0.csv.gz"
 	NASBench301  = "yahpo_nb301_model_v2.onnx"
 )
 
@@ -90,6 +96,15 @@ var assets = []Asset{
 		URL:     ofaFiles + "ofa_nets/" + OFAWeights,
 		// The digest is the file's name in the tree of that commit.
 		Digest: "git:d75a3613bae216091f61fc4b7df77d49cc82ed32",
+	},
+	{
+		ID:      OFAMeasured,
+		About:   "Measured ImageNet accuracies of 2,162 sub-networks of the Once-for-All MobileNetV3 supernet of width 1.0.",
+		Path:    "ofa/" + OFAMeasured,
+		Licence: "Apache 2.0, as DyNAS-T",
+		// The means of the networks in the five files mbnv3w10_*.csv there, which searches wrote.
+		URL:      "https://github.com/IntelLabs/DyNAS-T/tree/251cb5e0083077522eb554691f480ba750e63246/notebooks/data",
+		Compiled: true,
 	},
 	{
 		ID:      NASBench301,

@@ -53,5 +53,6 @@ func ExampleAssets() {
 	// cifar10/cifar-10-binary.tar.gz
 	// ofa/acc_predictor.pth
 	// ofa/ofa_mbv3_d234_e346_k357_w1.2
+	// ofa/measured_w1.0.csv.gz
 	// nasbench301/yahpo_nb301_model_v2.onnx
 }

@@ -62,11 +62,11 @@ func (c client) fetch(ctx context.Context, a Asset, folder string, all ...Option
 	if found.Path, err = filepath.Abs(filepath.Join(folder, filepath.FromSlash(a.Path))); err != nil {
 		return Found{}, fmt.Errorf("datasets: %w", err)
 	}
-	sources, err := a.sources()
-	if err != nil {
-		return Found{}, err
-	}
 	if err = a.verify(ctx, found.Path, found.Path); err != nil {
+		sources, unusable := a.sources()
+		if unusable != nil {
+			return Found{}, unusable
+		}
 		err = c.fetchLocked(watched(ctx, a.ID, o.progress), sources, &found)
 	}
 	switch {
@@ -90,6 +90,10 @@ func isDisk(err error) bool {
 // sources returns the URLs to get an asset from.
 func (a Asset) sources() ([]string, error) {
 	text := os.Getenv(envMirror)
+	if text == "" && a.Compiled {
+		return nil, fmt.Errorf("datasets: %s cannot be fetched, as it was compiled from the files at %s; put it at %s in the folder of %s, or set %s to a mirror that has it",
+			a.ID, a.URL, a.Path, envData, envMirror)
+	}
 	if text == "" {
 		return []string{a.URL}, nil
 	}
@@ -97,7 +101,11 @@ func (a Asset) sources() ([]string, error) {
 	if err != nil || mirror.Scheme != "http" && mirror.Scheme != "https" || mirror.Host == "" {
 		return nil, fmt.Errorf("datasets: %s is %q; set it to the URL of a data folder, such as https://host/path", envMirror, text)
 	}
-	return []string{mirror.JoinPath(a.Path).String(), a.URL}, nil
+	sources := []string{mirror.JoinPath(a.Path).String()}
+	if !a.Compiled {
+		sources = append(sources, a.URL)
+	}
+	return sources, nil
 }
 
 // fetchLocked waits until no other process fetches the file, and downloads it if it is

@@ -567,6 +567,53 @@ func TestFetchMirror(t *testing.T) {
 	}
 }
 
+// What was compiled from several files is fetched from a mirror or not at all, and is found unpacked, too.
+func TestFetchCompiled(t *testing.T) {
+	cache := tempCache(t)
+	t.Setenv(envData, "")
+	t.Setenv(envDownload, "1")
+	data, folder := payload(12), t.TempDir()
+	s := serve(t, data, func(w *answer, r *http.Request) bool {
+		if r.URL.Path != "/mirror/test/file.csv.gz" {
+			return fail(99, 404)(w, r)
+		}
+		return false
+	})
+	a := Asset{ID: "file.csv.gz", Path: "test/file.csv.gz", URL: s.URL + "/folder", Compiled: true}
+	replaceAsset(t, a)
+	t.Setenv(envMirror, "")
+	_, err := impatient.fetch(t.Context(), a, folder)
+	wantError(t, err, "file.csv.gz cannot be fetched, as it was compiled from the files at "+a.URL, "put it at test/file.csv.gz", envData, envMirror)
+	_, err = Find(t.Context(), a.ID, "")
+	wantError(t, err, "no data found", "compiled from the files at "+a.URL)
+	if !errors.Is(err, ErrNoData) || len(s.requests()) != 0 {
+		t.Errorf("error %v after %d requests, want ErrNoData and none", err, len(s.requests()))
+	}
+	t.Setenv(envMirror, s.URL+"/mirror")
+	if found, err := Find(t.Context(), a.ID, ""); err != nil || found.Place != Downloaded {
+		t.Errorf("found %+v, %v", found, err)
+	}
+	if got, err := os.ReadFile(filepath.Join(cache, a.Path)); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("what was fetched has %d bytes, want %d (%v)", len(got), len(data), err)
+	}
+	t.Setenv(envMirror, s.URL+"/wrong")
+	_, err = impatient.fetch(t.Context(), a, folder)
+	wantError(t, err, "/wrong/test/file.csv.gz did not give it: 404")
+	if strings.Contains(err.Error(), a.URL) {
+		t.Errorf("it was looked for where it is not: %v", err)
+	}
+
+	plain := filepath.Join(folder, "test", "file.csv")
+	if err := os.WriteFile(plain, []byte("a,b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, given := range []string{folder, filepath.Dir(plain), plain} {
+		if found, err := Lookup(a.ID, given); err != nil || found.Path != plain {
+			t.Errorf("in %s there is %+v, %v", given, found, err)
+		}
+	}
+}
+
 func TestFetchFullDisk(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("there is no /dev/full")

@@ -46,8 +46,11 @@ func Find(ctx context.Context, id, path string, all ...Option) (Found, error) {
 	if !errors.Is(err, ErrNoData) || !o.download {
 		return found, err
 	}
-	a, err := assetOf(id)
-	if err != nil {
+	a, missing := assetOf(id)
+	if missing != nil {
+		return Found{}, missing
+	}
+	if a.Compiled && os.Getenv(envMirror) == "" {
 		return Found{}, err
 	}
 	return Fetch(ctx, a, "", all...)
@@ -56,7 +59,8 @@ func Find(ctx context.Context, id, path string, all ...Option) (Found, error) {
 // Lookup finds the asset with an ID on this machine: at the given path, which is
 // the file or a folder that holds it, directly or as a data folder does; if path is
 // empty, in the folder that CTNAS_DATA names, then in the user's cache. If it is in
-// neither, the error is an [ErrNoData] that says how to get it.
+// neither, the error is an [ErrNoData] that says how to get it. A table of comma-separated
+// values that is published compressed is also found unpacked, without the ending .gz.
 //
 // A file of the wrong size is an error. Its content is for its reader to check.
 func Lookup(id, path string) (Found, error) {
@@ -99,7 +103,7 @@ func findAt(a Asset, given string) (Found, error) {
 	}
 	found, err := findIn(a, given, Given)
 	if errors.Is(err, fs.ErrNotExist) {
-		found, err = findFile(a, filepath.Join(given, a.ID), Given)
+		found, err = findPacked(a, filepath.Join(given, a.ID), Given)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("datasets: the folder %s holds neither %s nor %s", given, a.Path, a.ID)
@@ -109,7 +113,18 @@ func findAt(a Asset, given string) (Found, error) {
 
 // findIn finds an asset in a data folder.
 func findIn(a Asset, folder string, place Place) (Found, error) {
-	return findFile(a, filepath.Join(folder, filepath.FromSlash(a.Path)), place)
+	return findPacked(a, filepath.Join(folder, filepath.FromSlash(a.Path)), place)
+}
+
+// findPacked finds an asset at a path, or unpacked beside it.
+func findPacked(a Asset, file string, place Place) (Found, error) {
+	found, err := findFile(a, file, place)
+	if unpacked, isTable := strings.CutSuffix(file, ".csv"+gz); isTable && errors.Is(err, fs.ErrNotExist) {
+		if plain, err := findFile(a, unpacked+".csv", place); !errors.Is(err, fs.ErrNotExist) {
+			return plain, err
+		}
+	}
+	return found, err
 }
 
 func findFile(a Asset, file string, place Place) (Found, error) {
@@ -140,6 +155,9 @@ func (a Asset) checkSize(size int64) error {
 
 // howToGet returns what to do if an asset is not there.
 func (a Asset) howToGet() string {
+	if a.Compiled {
+		return fmt.Sprintf("set %s to a folder that holds %s, which was compiled from the files at %s", envData, a.Path, a.URL)
+	}
 	return fmt.Sprintf("fetch it with \"go run ./kernel-setup data %s\", or set %s=1, or set %s to a folder that holds %s",
 		a.ID, envDownload, envData, a.Path)
 }

@@ -7,6 +7,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/ctnas/ctnas/datasets/internal/lines"
 )
 
 // checkFuzzed looks for rows that no reader may let through.
@@ -93,12 +95,12 @@ func FuzzCSV(f *testing.F) {
 	f.Add("test3,params,ops,edges\n17209,882570,,1\n", "row,hash,val4,val12,val36,val108,train_seconds_108\n")
 	f.Fuzz(func(t *testing.T, tests, validations string) {
 		var rows []Row
-		err := unzipped(func(r io.Reader) (err error) {
+		err := lines.Unzipped(func(r io.Reader) (err error) {
 			rows, err = readTests(context.Background(), r)
 			return err
 		})(strings.NewReader(tests))
 		if err == nil {
-			err = unzipped(func(r io.Reader) error { return readValidations(context.Background(), r, rows) })(strings.NewReader(validations))
+			err = lines.Unzipped(func(r io.Reader) error { return readValidations(context.Background(), r, rows) })(strings.NewReader(validations))
 		}
 		if err == nil {
 			checkFuzzed(t, rows)

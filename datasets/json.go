@@ -10,6 +10,7 @@ import (
 	"math"
 
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/ctnas/ctnas/datasets/internal/lines"
 )
 
 func readJSONFile(ctx context.Context, files []string) (rows []Row, err error) {
@@ -39,17 +40,17 @@ func readJSON(ctx context.Context, r io.Reader) ([]Row, error) {
 	var claimed [][16]byte
 	first := make(map[[16]byte]int)
 
-	text := newMeter(r)
+	text := lines.NewMeter(r)
 	list := json.NewDecoder(text)
 	open, err := list.Token()
 	if err == nil && open != json.Delim('[') {
 		err = fmt.Errorf("it starts with %v", open)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("it is not a JSON list of cells: %w", cutShort(err))
+		return nil, fmt.Errorf("it is not a JSON list of cells: %w", lines.CutShort(err))
 	}
 	for number := 1; ; number++ {
-		text.left = maxItem
+		text.Left = lines.MaxItem
 		if !list.More() {
 			break
 		}
@@ -97,7 +98,7 @@ func notJSON(err error) error {
 	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("it is not JSON, which has no NaN or Infinity: %w", e)
 	}
-	return cutShort(err)
+	return lines.CutShort(err)
 }
 
 // row checks everything about the cell but its hash.

@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/ctnas/ctnas/datasets/internal/lines"
 )
 
 func TestReadTFRecord(t *testing.T) {
@@ -325,7 +327,7 @@ func TestEndless(t *testing.T) {
 		{`[{"hash_": "`, "x", "cell 1: it has more than 1048576 bytes", func(r io.Reader) error { _, err := readJSON(context.Background(), r); return err }},
 	} {
 		r := &endless{start: strings.NewReader(test.start), text: test.text}
-		if err := test.read(r); err == nil || err.Error() != test.want || r.read > 2*maxItem {
+		if err := test.read(r); err == nil || err.Error() != test.want || r.read > 2*lines.MaxItem {
 			t.Errorf("after %d bytes of %q: error %v, want %q", r.read, test.text, err, test.want)
 		}
 	}
@@ -342,7 +344,7 @@ func TestCSVDamaged(t *testing.T) {
 	for i := range tests {
 		flipped := bytes.Clone(tests)
 		flipped[i] ^= 0x10
-		err := unzipped(func(r io.Reader) error {
+		err := lines.Unzipped(func(r io.Reader) error {
 			rows, err := readTests(context.Background(), r)
 			if err == nil && !slices.EqualFunc(rows, want, func(a, b Row) bool { return a.Hash == b.Hash && a.Test == b.Test }) {
 				t.Fatalf("a flipped bit in byte %d was not seen", i)

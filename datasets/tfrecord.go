@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
+	"github.com/ctnas/ctnas/datasets/internal/lines"
 	"github.com/ctnas/ctnas/datasets/internal/wire"
 )
 
@@ -147,7 +148,7 @@ func (t *recordReader) next() ([]byte, error) {
 	if _, err := io.ReadFull(t.r, head[:]); err == io.EOF {
 		return nil, io.EOF
 	} else if err != nil {
-		return nil, cutShort(err)
+		return nil, lines.CutShort(err)
 	}
 	if !startsTFRecord(head[:]) {
 		return nil, errors.New("the checksum of its length is wrong")
@@ -158,21 +159,13 @@ func (t *recordReader) next() ([]byte, error) {
 	}
 	t.data = slices.Grow(t.data[:0], int(length)+4)[:length+4]
 	if _, err := io.ReadFull(t.r, t.data); err != nil {
-		return nil, cutShort(err)
+		return nil, lines.CutShort(err)
 	}
 	data, sum := t.data[:length], t.data[length:]
 	if maskedSum(data) != binary.LittleEndian.Uint32(sum) {
 		return nil, errors.New("the checksum of its data is wrong")
 	}
 	return data, nil
-}
-
-// cutShort says in words that a file ends too early.
-func cutShort(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return fmt.Errorf("the file ends in the middle of it: %w", io.ErrUnexpectedEOF)
-	}
-	return err
 }
 
 // startsTFRecord says whether start begins with the head of a record.

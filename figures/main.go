@@ -26,7 +26,6 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/experiment"
 	"github.com/ctnas/ctnas/ctnaslib/nb"
-	"github.com/ctnas/ctnas/datasets"
 	"github.com/ctnas/ctnas/internal/install"
 )
 
@@ -119,9 +118,9 @@ func (c choice) makeFigure(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	// Only the paper's size, whole and not on a surrogate, is a result to keep beside this program.
+	// Only the paper's size, whole and on real data as far as there is any, is a result to keep beside this program.
 	dir := filepath.Join("figures", id)
-	if c.preset != experiment.Paper || c.seeds != 0 || c.methods != nil || result.Source == string(datasets.Surrogate) {
+	if c.preset != experiment.Paper || c.seeds != 0 || c.methods != nil || !e.Keeps(result) {
 		dir = filepath.Join(c.runs, string(c.preset), id)
 	}
 	if result, err = e.Complete(os.DirFS(filepath.Dir(dir)), result); err != nil {

@@ -43,7 +43,11 @@ func listData(out io.Writer, assets []datasets.Asset) {
 		if a.Size > 0 {
 			size = megabytes(a.Size) + " MB"
 		}
-		fmt.Fprintf(out, "%s (%s)\n    %s\n    licence: %s\n    source:  %s\n    here:    ", a.ID, size, a.About, a.Licence, a.URL)
+		source := a.URL
+		if a.Compiled {
+			source = "compiled from the files at " + source + "; it cannot be fetched from there"
+		}
+		fmt.Fprintf(out, "%s (%s)\n    %s\n    licence: %s\n    source:  %s\n    here:    ", a.ID, size, a.About, a.Licence, source)
 		found, err := datasets.Lookup(a.ID, "")
 		switch {
 		case err == nil:

@@ -66,7 +66,7 @@ func TestDataList(t *testing.T) {
 			t.Errorf("the list does not say that there is %s", path)
 		}
 	}
-	for part, times := range map[string]int{"here:": 6, "here:    yes": 2, "here:    no\n": 3, "here:    unusable: datasets: " + data: 1, "522.8 MB": 1, "170.1 MB": 1, "not published": 2} {
+	for part, times := range map[string]int{"here:": 7, "here:    yes": 2, "here:    no\n": 4, "here:    unusable: datasets: " + data: 1, "522.8 MB": 1, "170.1 MB": 1, "not published": 3, "compiled from the files at": 1} {
 		if n := strings.Count(text, part); n != times {
 			t.Errorf("%q is %d times in the list, want %d:\n%s", part, n, times, text)
 		}

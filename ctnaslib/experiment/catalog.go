@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/gomlx/compute"
 
@@ -33,6 +34,9 @@ type Entry struct {
 	// Rows from elsewhere, if there are any: see [Entry.Complete].
 	complete func(beside fs.FS, r report.Result) (report.Result, error)
 
+	// Of an experiment whose accuracies are those of a model whatever data there is: the asset that is measured beside it.
+	beside string
+
 	seeds   int            // 0: the preset's
 	methods *regexp.Regexp // nil: all
 }
@@ -50,6 +54,7 @@ var All = map[string]Entry{
 	"proposition1": proposition1,
 
 	"darts":              darts,
+	"measured":           measured,
 	"weightsharing":      weightSharing,
 	"mobilenet-supernet": mobileNetSupernet,
 
@@ -134,6 +139,12 @@ func (e Entry) Complete(beside fs.FS, r report.Result) (report.Result, error) {
 	return e.complete(beside, r)
 }
 
+// Keeps says whether a result of the entry at the paper's size is one to keep in figures: what was measured on a surrogate is not, unless
+// the entry has nothing else and what is beside it is real.
+func (e Entry) Keeps(r report.Result) bool {
+	return r.Source != string(datasets.Surrogate) || e.beside != "" && strings.Contains(r.Data, e.beside)
+}
+
 // Settings returns what Run does at the size of a preset: the configuration of its result, without
 // what depends on the data, and the number of seeds.
 func (e Entry) Settings(p Preset) (config any, seeds int) {
@@ -157,13 +168,13 @@ func onNASBench101(ctx context.Context, _ compute.Backend) (Data, error) {
 	return NASBench101(table), nil
 }
 
-// onOFA opens the MobileNetV3 space in the mobile setting.
-func onOFA(ctx context.Context, _ compute.Backend) (Data, error) {
+// onImageNet opens the MobileNetV3 space in the mobile setting.
+func onImageNet(ctx context.Context, _ compute.Backend) (Data, error) {
 	predictor, err := ofa.Open(ctx, "")
 	if err != nil {
 		return Data{}, err
 	}
-	return OFA(predictor, MobileLimit)
+	return ImageNet(predictor, MobileLimit)
 }
 
 // onNASBench301 opens the DARTS space.
@@ -177,7 +188,7 @@ func onNASBench301(ctx context.Context, backend compute.Backend) (Data, error) {
 
 // compared returns an experiment on NAS-Bench-101 whose pictures are the columns with a bar for each method.
 func compared(compare func(Preset) Experiment, columns ...report.Column) Entry {
-	return Entry{compare: compare, data: onNASBench101, Columns: columns, Figures: func(r report.Result) []report.Figure {
+	return Entry{compare: compare, data: onNASBench101, Columns: withOrder(columns), Figures: func(r report.Result) []report.Figure {
 		figures := []report.Figure{{Name: "accuracy", Chart: r.Chart(report.Accuracy)}}
 		if slices.Contains(columns, report.KTau) {
 			figures = append(figures, report.Figure{Name: "ktau", Chart: r.Chart(report.KTau)})

@@ -108,11 +108,11 @@ func published(name string, g spacedarts.Genotype, paper map[string]float64, not
 var darts = Entry{
 	compare: DARTS,
 	data:    onNASBench301,
-	Columns: []report.Column{
+	Columns: withOrder([]report.Column{
 		{Header: "validation accuracy", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 3},
 		{Header: "best", Unit: "%", Value: "accuracy_best", Digits: 3},
 		report.KTau, report.Queries, report.MAdds, report.Top1, report.Top5,
-	},
+	}),
 	Figures: func(r report.Result) []report.Figure {
 		return []report.Figure{{Name: "regret", Chart: regret(r)}, {Name: "ktau", Chart: r.Chart(report.KTau)}}
 	},

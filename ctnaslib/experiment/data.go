@@ -18,6 +18,7 @@ import (
 	"github.com/ctnas/ctnas/datasets"
 	"github.com/ctnas/ctnas/datasets/nasbench301"
 	"github.com/ctnas/ctnas/datasets/ofa"
+	"github.com/ctnas/ctnas/datasets/ofa/top1"
 )
 
 // Data is what an experiment is measured on. Only the Benchmark is needed: a [space.Table] of labels of
@@ -32,7 +33,8 @@ type Data struct {
 	ReportOf string
 
 	// HeldOut draws n distinct architectures, none of them in exclude, with what is reported of them: what
-	// Kendall's tau is measured on. Nil draws from the benchmark, fewer where there are no more.
+	// Kendall's tau is measured on, 100, and the order near the top, 1,000. It may give fewer. Nil draws from the
+	// benchmark, fewer where there are no more.
 	HeldOut func(rng *rand.Rand, n int, exclude []space.Arch) ([]space.Arch, []float64, error)
 
 	// At returns the benchmark of networks trained for so many epochs. Nil: there is none.
@@ -159,12 +161,12 @@ func authorsTau(f *search.Found, b space.Benchmark, seed uint64) (float64, error
 	return metric.AuthorsTau(labels, func(i, j int) bool { return utilities[i] >= utilities[j] })
 }
 
-// OFA returns the MobileNetV3 space, up to a limit of multiply-adds, with the accuracies that
-// OFA's predictor gives, as [Data]. There are no others: what is reported of a
+// OFA returns the MobileNetV3 space of a predictor's skeleton, up to a limit of multiply-adds, with the accuracies that
+// the predictor gives, as [Data]. There are no others: what is reported of a
 // network is what a search may query. A further metric is its multiply-adds, in millions. The error says what
 // is wrong with the limit.
 func OFA(p *ofa.Predictor, limit int64) (Data, error) {
-	s, err := mobilenetv3.New(mobilenetv3.OFA(), limit)
+	s, err := mobilenetv3.New(p.Skeleton(), limit)
 	if err != nil {
 		return Data{}, err
 	}
@@ -173,13 +175,60 @@ func OFA(p *ofa.Predictor, limit int64) (Data, error) {
 		return Data{}, err
 	}
 	d := Data{Benchmark: benchmark, ReportOf: p.Source().Description, Metrics: []Metric{multiplyAdds(func(a space.Arch) (int64, error) {
-		n, ok := a.(mobilenetv3.Net)
-		if !ok {
-			return 0, fmt.Errorf("experiment: %v is not a network of the MobileNetV3 space", a)
+		n, err := asNet(a)
+		if err != nil {
+			return 0, err
 		}
 		return s.MAdds(n), nil
 	})}}
 	d.HeldOut = d.drawn()
+	return d, nil
+}
+
+// asNet returns an architecture as a network of the MobileNetV3 space.
+func asNet(a space.Arch) (mobilenetv3.Net, error) {
+	n, ok := a.(mobilenetv3.Net)
+	if !ok {
+		return n, fmt.Errorf("experiment: %v is not a network of the MobileNetV3 space", a)
+	}
+	return n, nil
+}
+
+// ImageNet returns the MobileNetV3 space of width 1.0, up to a limit of multiply-adds, with the accuracies of
+// [ofa.EmbeddedTop1], which are in the scale of ImageNet's validation images, as [Data]. Beside its multiply-adds, metrics of what
+// a search found are "model_error", the mean error in percentage points of that model on measured networks of about as many
+// multiply-adds, and "predictor", the accuracy in percent that raw gives it, OFA's predictor for the supernet of width 1.2. The error
+// says what is wrong with the limit.
+func ImageNet(raw *ofa.Predictor, limit int64) (Data, error) {
+	p := ofa.EmbeddedTop1()
+	d, err := OFA(p, limit)
+	if err != nil {
+		return Data{}, err
+	}
+	card, err := top1.EmbeddedCard()
+	if err != nil {
+		return Data{}, err
+	}
+	d.ReportOf += ", and beside it " + raw.Source().Description
+	d.Metrics = append(d.Metrics, Metric{
+		Name: "model_error", Reduce: func(perSeed []float64) float64 { return stat.Mean(perSeed, nil) },
+		Measure: func(f *search.Found, _ uint64) (float64, error) {
+			n, err := asNet(f.Best)
+			if err != nil {
+				return 0, err
+			}
+			return card.Error(p.Skeleton().MAdds(n)), nil
+		},
+	}, Metric{
+		Name: "predictor",
+		Measure: func(f *search.Found, _ uint64) (float64, error) {
+			n, err := asNet(f.Best)
+			if err != nil {
+				return 0, err
+			}
+			return 100 * raw.Accuracies([]mobilenetv3.Net{n})[0], nil
+		},
+	})
 	return d, nil
 }
 

@@ -175,7 +175,10 @@ func (m Method) judge(found *search.Found, data Data, seed uint64) (outcome, err
 	}
 	tau, err := metric.KendallTau(utilities, accuracies)
 	o.KTau = &tau
-	return o, err
+	if err != nil {
+		return o, err
+	}
+	return o, data.orderNearTop(o.Metrics, found, seed)
 }
 
 // result puts the outcomes of all methods and seeds together.
@@ -183,6 +186,9 @@ func (e Experiment) result(r *runner[outcome], data Data, backend compute.Backen
 	algorithms := rundir.Versions{}
 	result := newResultOn(e.ID, data.Benchmark, backend, e.Seeds, e.configs(), algorithms)
 	result.Elapsed = r.seconds
+	if data.ReportOf != "" {
+		result.Data += "; reported: " + data.ReportOf
+	}
 	for _, m := range e.Methods {
 		row := report.Row{Method: m.Name}
 		if m.runs() {

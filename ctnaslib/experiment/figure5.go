@@ -33,7 +33,7 @@ func Figure5(p Preset) Experiment {
 var figure5 = Entry{
 	compare: Figure5,
 	data:    onNASBench101,
-	Columns: []report.Column{report.Accuracy, report.Best, report.KTau, report.Authors},
+	Columns: withOrder([]report.Column{report.Accuracy, report.Best, report.KTau, report.Authors}),
 	Figures: func(r report.Result) []report.Figure {
 		return []report.Figure{
 			{Name: "accuracy", Chart: overLabels(r, "accuracy", "test accuracy (%)")},

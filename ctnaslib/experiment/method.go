@@ -113,7 +113,7 @@ func (m Method) runs() bool { return m.Search != nil || m.own != nil }
 
 // versions returns the versions of what the method runs in an experiment.
 func (m Method) versions(experiment string) rundir.Versions {
-	all := search.Versions().With(rundir.Versions{"outcome": 1})
+	all := search.Versions().With(rundir.Versions{"outcome": 2})
 	if m.Search != nil {
 		all = all.With(rundir.Versions{fmt.Sprintf("method %s of %s", m.Name, experiment): 1})
 	}

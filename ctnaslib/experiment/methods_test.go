@@ -79,17 +79,28 @@ func TestWhatIsMeasured(t *testing.T) {
 			}
 		}
 	}
-	if len(*held) != 4 {
-		t.Fatalf("held out %d times, want 4", len(*held))
+	if len(*held) != 8 {
+		t.Fatalf("held out %d times, want 8: for Kendall's tau and for the order near the top", len(*held))
 	}
+	sizes := map[int]int{}
 	for i, out := range *held {
-		if len(out) != heldOut || len((*excluded)[i]) != labelled {
-			t.Errorf("%d architectures were held out from %d labelled ones, want %d from %d", len(out), len((*excluded)[i]), heldOut, labelled)
+		sizes[len(out)]++
+		if len((*excluded)[i]) != labelled {
+			t.Errorf("%d architectures were held out from %d labelled ones, want %d", len(out), len((*excluded)[i]), labelled)
 		}
 		for _, a := range (*excluded)[i] {
 			if slices.ContainsFunc(out, func(h space.Arch) bool { return h.ID() == a.ID() }) {
 				t.Errorf("%s is labelled and held out", a)
 			}
+		}
+	}
+	if sizes[heldOut] != 4 || sizes[topHeldOut] != 4 {
+		t.Errorf("so many were held out, so often: %v", sizes)
+	}
+	for name, want := range map[string]float64{topTau: 1, bestOf10: 100 * best(*held), bestOf100: 100 * best(*held)} {
+		right, wrong := result.Rows[0].PerSeed[name], result.Rows[1].PerSeed[name]
+		if len(right) != 2 || len(wrong) != 2 || right[0] < want-1e-4 || right[0] > want+1e-4 || wrong[0] > want-0.1 {
+			t.Errorf("%s is %v of a right ranking, and %v of a wrong one, want %g of the right one", name, right, wrong, want)
 		}
 	}
 	for seed, accuracy := range result.Rows[0].PerSeed["accuracy"] {
@@ -102,6 +113,16 @@ func TestWhatIsMeasured(t *testing.T) {
 			t.Errorf("seed %d: accuracy %g, want %g", seed+1, accuracy, 100*want)
 		}
 	}
+}
+
+// best returns the highest accuracy among the largest of the first seed's held-out sets.
+func best(held [][]space.Arch) float64 {
+	highest := 0.0
+	for _, a := range slices.MaxFunc(held, func(a, b []space.Arch) int { return len(a) - len(b) }) {
+		q, _ := counted{nasbench101.Space{}}.Validation(a)
+		highest = max(highest, q)
+	}
+	return highest
 }
 
 // Methods share what they computed only where they are the same: not two of one's own whose
@@ -171,7 +192,7 @@ func TestResultsSayWhatComputedThem(t *testing.T) {
 	if !strings.Contains(result.Data, "digest ") || !strings.Contains(result.Data, "after 108 epochs") {
 		t.Errorf("the data is %q", result.Data)
 	}
-	if got := fmt.Sprint(result.Algorithms); got != "map[labels:1 outcome:1 random:1]" {
+	if got := fmt.Sprint(result.Algorithms); got != "map[labels:1 outcome:2 random:1]" {
 		t.Errorf("the algorithms are %s", got)
 	}
 }

@@ -64,8 +64,9 @@ type shrunk struct {
 	Net      string               `json:"net"`
 	Accuracy float64              `json:"network"` // test accuracy, in percent
 	MAdds    float64              `json:"madds_m"`
-	KTau     *float64             `json:"ktau"`    // of NAC's ranking of other sub-networks
-	Queries  int                  `json:"queries"` // labels of the supernet
+	KTau     *float64             `json:"ktau"`               // of NAC's ranking of other sub-networks
+	NearTop  map[string]float64   `json:"near_top,omitempty"` // of the same ranking
+	Queries  int                  `json:"queries"`            // labels of the supernet
 	Curves   map[string][]float64 `json:"curves"`
 }
 
@@ -190,7 +191,11 @@ func (r *shrinkingRun) ctnas(ctx context.Context, c onceforall.Config, watch tra
 		return o, err
 	}
 	tau, err := metric.KendallTau(utilities, accuracies)
+	if err != nil {
+		return o, err
+	}
 	o.KTau = &tau
+	o.NearTop, err = nearTop(utilities, accuracies)
 	return o, err
 }
 
@@ -227,10 +232,13 @@ func (r *shrinkingRun) result() (report.Result, error) {
 			if o.KTau != nil {
 				perSeed["ktau"] = append(perSeed["ktau"], *o.KTau)
 			}
+			for name, value := range o.NearTop {
+				perSeed[name] = append(perSeed[name], value)
+			}
 			madds += o.MAdds / float64(len(r.outcomes[name]))
 			queries = max(queries, o.Queries)
 		}
-		row := report.NewRow(name, perSeed)
+		row := report.NewRow(name, ofAll(perSeed, len(r.outcomes[name])))
 		row.Metrics["madds_m"] = madds
 		if queries > 0 {
 			row.Metrics["queries"] = float64(queries)
@@ -258,7 +266,7 @@ var mobileNetSupernet = Entry{
 		s := ShrinkingAt(p, cifar10Classes)
 		return s, s.Seeds
 	},
-	Columns: []report.Column{report.Network, report.KTau, smallMAdds, report.Queries},
+	Columns: withOrder([]report.Column{report.Network, report.KTau, smallMAdds, report.Queries}),
 	Figures: func(r report.Result) []report.Figure {
 		learning := report.Chart{X: "round", Y: "accuracy on training images (%)"}
 		for _, row := range r.Rows {

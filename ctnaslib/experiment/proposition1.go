@@ -81,7 +81,7 @@ func Proposition1(ctx context.Context, root string, table *datasets.NASBench101,
 		}
 	}
 	for i, perSeed := range measured {
-		result.Rows = append(result.Rows, report.NewRow(epochs(i*c.ProbeEvery), perSeed))
+		result.Rows = append(result.Rows, report.NewRow(epochs(i*c.ProbeEvery), ofAll(perSeed, c.Seeds)))
 	}
 	if c.Seeds > 1 {
 		for _, risk := range []string{"bce_risk", "ranking_risk"} {
@@ -126,7 +126,7 @@ func (c Proposition1Config) measure(ctx context.Context, root string, table *dat
 	}
 	trained, err := comparator.Train(ctx, root, comparator.Training{
 		Backend: backend, Space: benchmark.Space(), Labelled: labelled, Config: c.NAC,
-		Probe: comparator.Probe{Key: "risks", Measure: probe}, ProbeEvery: c.ProbeEvery, Watch: watch.Stage("epoch"),
+		Probe: comparator.Probe{Key: "risks and order near the top", Measure: probe}, ProbeEvery: c.ProbeEvery, Watch: watch.Stage("epoch"),
 	})
 	if err != nil {
 		return nil, err
@@ -143,7 +143,7 @@ func (c Proposition1Config) measure(ctx context.Context, root string, table *dat
 
 // versions returns the versions of the algorithms behind the two risks.
 func (c Proposition1Config) versions() rundir.Versions {
-	return c.NAC.Versions().With(search.Versions(), rundir.Versions{"proposition1": 1})
+	return c.NAC.Versions().With(search.Versions(), rundir.Versions{"proposition1": 2})
 }
 
 func probeRisks(n comparator.Scorer, archs []space.Arch, accuracies []float64) (map[string]float64, error) {
@@ -160,14 +160,22 @@ func probeRisks(n comparator.Scorer, archs []space.Arch, accuracies []float64) (
 		utilities[i] = s.Utility()
 	}
 	tau, err := metric.KendallTau(utilities, accuracies)
-	return map[string]float64{"bce_risk": bce, "ranking_risk": 100 * ranking, "ktau": tau}, err
+	if err != nil {
+		return nil, err
+	}
+	values, err := nearTop(utilities, accuracies)
+	if err != nil {
+		return nil, err
+	}
+	values["bce_risk"], values["ranking_risk"], values["ktau"] = bce, 100*ranking, tau
+	return values, nil
 }
 
 // Proposition1Columns are the columns of the result's table.
 var Proposition1Columns = []report.Column{
 	{Header: "cross-entropy", Unit: "nats", Value: "bce_risk_mean", StdDev: "bce_risk_std", Digits: 3},
 	{Header: "pairs in the wrong order", Unit: "%", Value: "ranking_risk_mean", StdDev: "ranking_risk_std", Digits: 2},
-	report.KTau,
+	report.KTau, report.TopTau, report.First10, report.First100,
 }
 
 // Proposition1Figures draws the result: "risks", both over the epochs, and "bound",

@@ -13,7 +13,7 @@ import (
 
 func mobileData(t *testing.T) Data {
 	t.Helper()
-	data, err := OFA(ofa.Embedded(), MobileLimit)
+	data, err := ImageNet(ofa.Embedded(), MobileLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,8 +39,14 @@ func TestMobile(t *testing.T) {
 			continue
 		}
 		accuracy[row.Method] = row.Metrics["accuracy_mean"]
-		if m := row.Metrics["madds_m"]; m < 190 || m > 600 {
+		if m := row.Metrics["madds_m"]; m < 121 || m > 567 {
 			t.Errorf("%s: %g million multiply-adds", row.Method, m)
+		}
+		if e, by := row.Metrics["model_error"], row.Metrics["predictor_mean"]; e < 0.02 || e > 0.06 || by < row.Metrics["accuracy_mean"]+3 || by > 86 {
+			t.Errorf("%s: the model's error is %g, and OFA's predictor says %g %%", row.Method, e, by)
+		}
+		if a := row.Metrics["accuracy_mean"]; a < 71 || a > 78 {
+			t.Errorf("%s: %g %% is not in ImageNet's scale", row.Method, a)
 		}
 		if q := row.Metrics["queries"]; q != 100 && row.Method != nameAnyNetwork {
 			t.Errorf("%s: %g queries", row.Method, q)
@@ -64,8 +70,15 @@ func TestMobile(t *testing.T) {
 			t.Errorf("%s reaches %.2f %%, a random network %.2f %%", name, accuracy[name], accuracy[nameAnyNetwork])
 		}
 	}
-	if text := result.Table(table2.Columns...).Markdown(); !strings.Contains(text, "surrogate") || !strings.Contains(text, "| 77.3 |") {
+	if text := result.Table(table2.Columns...).Markdown(); !strings.Contains(text, "surrogate") || !strings.Contains(text, "| 77.3 |") || !strings.Contains(text, "| KTau of the best tenth |") {
 		t.Errorf("the table is\n%s", text)
+	}
+	if !strings.Contains(result.Data, "2162 measured") || !strings.Contains(result.Data, ofa.Embedded().Source().Description) || table2.Keeps(result) {
+		t.Errorf("the data is %q", result.Data)
+	}
+	result.Data = "…, and beside it the published accuracy predictor of Once-for-All, from acc_predictor.pth"
+	if !table2.Keeps(result) || table4.Keeps(result) {
+		t.Error("a model with the published predictor beside it is to be kept, of Table 2 alone")
 	}
 }
 
@@ -89,7 +102,7 @@ func TestQueriesToReach(t *testing.T) {
 }
 
 func TestOFAErrors(t *testing.T) {
-	if _, err := OFA(ofa.Embedded(), 1e6); err == nil || !strings.Contains(err.Error(), "too small") {
+	if _, err := ImageNet(ofa.Embedded(), 1e6); err == nil || !strings.Contains(err.Error(), "too small") {
 		t.Errorf("a limit of 1M: error %v", err)
 	}
 	data := mobileData(t)

@@ -73,10 +73,11 @@ const (
 // sharingOutcome is what a method reached with one seed. It is stored in a run directory.
 type sharingOutcome struct {
 	Cell     string               `json:"cell"`
-	Accuracy float64              `json:"accuracy"`     // of the cell, looked up, in percent
-	Rank     float64              `json:"rank_percent"` // of the cell, looked up
-	KTau     *float64             `json:"ktau"`         // of shared and benchmark accuracy of other cells
-	Network  float64              `json:"network"`      // test accuracy of the network here, in percent
+	Accuracy float64              `json:"accuracy"`           // of the cell, looked up, in percent
+	Rank     float64              `json:"rank_percent"`       // of the cell, looked up
+	KTau     *float64             `json:"ktau"`               // of shared and benchmark accuracy of other cells
+	NearTop  map[string]float64   `json:"near_top,omitempty"` // of the same cells
+	Network  float64              `json:"network"`            // test accuracy of the network here, in percent
 	Curves   map[string][]float64 `json:"curves"`
 }
 
@@ -255,6 +256,9 @@ func (r *sharingRun) share(ctx context.Context, c supernet.Config, watch train.W
 		return o, err
 	}
 	o.KTau = &tau
+	if o.NearTop, err = nearTop(shared, tests); err != nil {
+		return o, err
+	}
 	for i := range tests {
 		o.Curves["cells_benchmark"] = append(o.Curves["cells_benchmark"], 100*tests[i])
 		o.Curves["cells_shared"] = append(o.Curves["cells_shared"], 100*shared[i])
@@ -372,9 +376,12 @@ func (r *sharingRun) row(name string) report.Row {
 		if o.KTau != nil {
 			perSeed["ktau"] = append(perSeed["ktau"], *o.KTau)
 		}
+		for name, value := range o.NearTop {
+			perSeed[name] = append(perSeed[name], value)
+		}
 		ranks = append(ranks, o.Rank)
 	}
-	row := report.NewRow(name, perSeed)
+	row := report.NewRow(name, ofAll(perSeed, len(r.outcomes[name])))
 	row.Curves, row.Metrics["best_rank_percent"] = r.outcomes[name][0].Curves, slices.Min(ranks)
 	for _, m := range Table1(Paper).Methods {
 		if m.Name == name {
@@ -427,7 +434,7 @@ var weightSharing = Entry{
 		s := WeightSharing(p, cifar10Classes)
 		return s, s.Seeds
 	},
-	Columns: []report.Column{report.KTau, report.Accuracy, report.Best, report.Rank, report.Network, report.Images, report.Peak},
+	Columns: withOrder([]report.Column{report.KTau, report.Accuracy, report.Best, report.Rank, report.Network, report.Images, report.Peak}),
 	Figures: sharingFigures,
 }
 

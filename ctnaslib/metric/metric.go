@@ -9,6 +9,9 @@ import (
 	"slices"
 )
 
+// ErrTied is in the error of [KendallTau] where all items are tied.
+var ErrTied = errors.New("all items are tied")
+
 // KendallTau returns Kendall's rank correlation τ-b of two rankings of the same items (the KTau of the paper's Table
 // 1):
 //
@@ -46,7 +49,7 @@ func KendallTau(x, y []float64) (float64, error) {
 	discordant := sortCountingSwaps(ys, make([]float64, n))
 	tiedY := tiedPairs(ys) // sorted now
 	if tiedX == pairs || tiedY == pairs {
-		return 0, errors.New("metric: Kendall's tau is undefined, as all items are tied")
+		return 0, fmt.Errorf("metric: Kendall's tau is undefined, as %w", ErrTied)
 	}
 	concordant := pairs - tiedX - tiedY + tiedBoth - discordant
 	return float64(concordant-discordant) / math.Sqrt(float64(pairs-tiedX)) / math.Sqrt(float64(pairs-tiedY)), nil

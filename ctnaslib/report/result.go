@@ -69,7 +69,9 @@ type Comparison struct {
 // measured are the paper's metrics that are measured for each seed. In [Row.Metrics] they, and those of
 // one's own, have the endings _mean and _std.
 var measured = []string{
-	"ktau",         // Kendall's τ of the ranking of held-out architectures
+	"ktau",                  // Kendall's τ of the ranking of held-out architectures
+	"ktau_top",              // the same among the best tenth: [metric.TopTau]
+	"first_10", "first_100", // accuracy of the best of so many that are ranked first, in percent: [metric.BestOfFirst]
 	"ktau_authors", // the same by the authors' protocol: [metric.AuthorsTau] against labels
 	"accuracy",     // test accuracy, in percent; also with the ending _best
 	"network",      // test accuracy of a network trained here, in percent

@@ -25,6 +25,9 @@ type Column struct {
 // The columns of the paper's tables.
 var (
 	KTau     = Column{Header: "KTau", Value: "ktau_mean", StdDev: "ktau_std", Digits: 3}
+	TopTau   = Column{Header: "KTau of the best tenth", Value: "ktau_top_mean", StdDev: "ktau_top_std", Digits: 3}
+	First10  = Column{Header: "best of its first 10", Unit: "%", Value: "first_10_mean", StdDev: "first_10_std", Digits: 2}
+	First100 = Column{Header: "best of its first 100", Unit: "%", Value: "first_100_mean", StdDev: "first_100_std", Digits: 2}
 	Authors  = Column{Header: "KTau by the authors' protocol", Value: "ktau_authors_mean", StdDev: "ktau_authors_std", Digits: 3}
 	Accuracy = Column{Header: "test accuracy", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 2}
 	Best     = Column{Header: "best", Unit: "%", Value: "accuracy_best", Digits: 2}

@@ -17,11 +17,11 @@ type Benchmark struct {
 var _ space.Versioned = (*Benchmark)(nil)
 
 // Benchmark returns what a search in s may ask. The error says that s is not of the
-// skeleton of OFA's supernet, the only one whose networks the predictor knows; s may
-// have any limit of multiply-adds.
+// skeleton whose networks the predictor knows, [Predictor.Skeleton]; s may have any
+// limit of multiply-adds.
 func (p *Predictor) Benchmark(s mobilenetv3.Space) (*Benchmark, error) {
-	if s.Skeleton != mobilenetv3.OFA() {
-		return nil, fmt.Errorf("ofa: the predictor knows no networks of the space %q, only of one with the skeleton mobilenetv3.OFA()", s.Name())
+	if s.Skeleton != p.skeleton {
+		return nil, fmt.Errorf("ofa: the predictor knows no networks of the space %q, only of the skeleton of width %g at %d", s.Name(), p.skeleton.Width, p.skeleton.Resolution)
 	}
 	return &Benchmark{predictor: p, space: s}, nil
 }
@@ -34,7 +34,7 @@ func (b *Benchmark) Source() string { return string(b.predictor.source.Kind) }
 
 // Version returns the predictor's description and the digest of its weights.
 func (b *Benchmark) Version() string {
-	return fmt.Sprintf("%s, digest %s", b.predictor.source.Description, b.predictor.net.Digest())
+	return fmt.Sprintf("%s, digest %s", b.predictor.source.Description, b.predictor.model.Digest())
 }
 
 // Sample draws n distinct networks as [mobilenetv3.Space.Sample] does. It is free. The

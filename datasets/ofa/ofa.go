@@ -14,6 +14,11 @@
 //
 // The published predictor is a file of 1.5 MB, [datasets.OFAPredictor]. README.md is
 // the card of the model of it.
+//
+// In ImageNet's own scale there are two more sources, both of the supernet of width 1.0:
+//
+//	m, err := ofa.OpenMeasured(ctx, "") // some 2,000 networks that were measured: m.Benchmark()
+//	p := ofa.EmbeddedTop1()             // a model of these, for all networks of the space
 package ofa
 
 import (
@@ -30,13 +35,21 @@ import (
 	"github.com/ctnas/ctnas/datasets"
 	"github.com/ctnas/ctnas/datasets/internal/weights"
 	"github.com/ctnas/ctnas/datasets/ofa/internal/mlp"
+	"github.com/ctnas/ctnas/datasets/ofa/top1"
 	"github.com/ctnas/ctnas/datasets/torch"
 )
 
 // Predictor predicts the accuracies of networks. It is safe for concurrent use.
 type Predictor struct {
-	source datasets.Source
-	net    mlp.Net
+	source   datasets.Source
+	skeleton mobilenetv3.Skeleton // of the networks that it knows
+	model    model
+}
+
+// model is what predicts: accuracies in [0, 1], and what names its numbers.
+type model interface {
+	Accuracies(nets []mobilenetv3.Net) []float64
+	Digest() string
 }
 
 // Open opens the published predictor at path, which is the file or a folder that
@@ -58,7 +71,7 @@ func Open(ctx context.Context, path string, all ...datasets.Option) (*Predictor,
 	if err != nil {
 		return nil, err
 	}
-	p := &Predictor{net: net, source: datasets.Source{
+	p := &Predictor{model: perceptron{net}, skeleton: mobilenetv3.OFA(), source: datasets.Source{
 		Kind:        datasets.Real,
 		Description: "the published accuracy predictor of Once-for-All, from " + filepath.Base(found.Path),
 		Path:        found.Path,
@@ -117,20 +130,30 @@ var embedded = weights.Once(file, func(data []byte) (mlp.Net, error) {
 // Embedded returns a smaller model, which this project trained on the published predictor's
 // answers and which is part of the program. Its kind is [datasets.Surrogate].
 func Embedded() *Predictor {
-	return &Predictor{net: embedded(), source: datasets.Source{
+	return &Predictor{model: perceptron{embedded()}, skeleton: mobilenetv3.OFA(), source: datasets.Source{
 		Kind:        datasets.Surrogate,
 		Description: "a surrogate of the accuracy predictor of Once-for-All: a smaller model of it, not the published one",
+	}}
+}
+
+// EmbeddedTop1 returns the model of package top1, which is part of the program: of the measured networks of [OpenMeasured],
+// for all networks of width 1.0, in the scale of ImageNet's validation images. Its kind is [datasets.Surrogate].
+func EmbeddedTop1() *Predictor {
+	return &Predictor{model: top1.Embedded(), skeleton: mobilenetv3.OFAWidth1(), source: datasets.Source{
+		Kind:        datasets.Surrogate,
+		Description: "a model of the ImageNet top-1 accuracies of 2162 measured sub-networks of the Once-for-All supernet of width 1.0",
 	}}
 }
 
 // Source says which predictor this is.
 func (p *Predictor) Source() datasets.Source { return p.source }
 
+// Skeleton returns the skeleton of the networks that the predictor knows.
+func (p *Predictor) Skeleton() mobilenetv3.Skeleton { return p.skeleton }
+
 // Accuracies returns the predicted accuracies of networks, in [0, 1], at 224 pixels. It is
 // fastest for many at once.
-func (p *Predictor) Accuracies(nets []mobilenetv3.Net) []float64 {
-	return p.accuracies(nets, resolution)
-}
+func (p *Predictor) Accuracies(nets []mobilenetv3.Net) []float64 { return p.model.Accuracies(nets) }
 
 const resolution = 224
 
@@ -140,10 +163,15 @@ const (
 	resolutionStep = 16
 )
 
-// accuracies returns those at another resolution, which only the published predictor knows.
-func (p *Predictor) accuracies(nets []mobilenetv3.Net, resolution int) []float64 {
+// perceptron is the published predictor or the model of it.
+type perceptron struct{ mlp.Net }
+
+func (p perceptron) Accuracies(nets []mobilenetv3.Net) []float64 { return p.at(nets, resolution) }
+
+// at returns the accuracies at another resolution, which only the published predictor knows.
+func (p perceptron) at(nets []mobilenetv3.Net, resolution int) []float64 {
 	const batch = 1024
-	inputs := p.net.Inputs()
+	inputs := p.Inputs()
 	accuracies := make([]float64, 0, len(nets))
 	for from := 0; from < len(nets); from += batch {
 		part := nets[from:min(from+batch, len(nets))]
@@ -156,7 +184,7 @@ func (p *Predictor) accuracies(nets []mobilenetv3.Net, resolution int) []float64
 				x.Set(i, mobilenetv3.Features+(resolution-minResolution)/resolutionStep, 1)
 			}
 		}
-		accuracies = append(accuracies, p.net.Apply(x).RawMatrix().Data...)
+		accuracies = append(accuracies, p.Apply(x).RawMatrix().Data...)
 	}
 	return accuracies
 }

@@ -5,9 +5,12 @@ import (
 	_ "embed"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +18,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/metric"
 	"github.com/ctnas/ctnas/ctnaslib/space/mobilenetv3"
 	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/datasets/internal/lines"
 )
 
 // openReal opens the published predictor, or skips the test.
@@ -38,7 +42,7 @@ func TestRealPredictor(t *testing.T) {
 	p := openReal(t)
 	worst := 0.0
 	for _, g := range readGolden(t) {
-		got := p.accuracies([]mobilenetv3.Net{g.net}, g.resolution)[0]
+		got := p.model.(perceptron).at([]mobilenetv3.Net{g.net}, g.resolution)[0]
 		worst = max(worst, math.Abs(got-g.accuracy))
 	}
 	t.Logf("the largest difference is %.1g", worst)
@@ -133,4 +137,72 @@ func numbers(t *testing.T, text string) []int {
 		values = append(values, v)
 	}
 	return values
+}
+
+// Every measured network has the multiply-adds and the parameters that are counted here, for width 1.0.
+func TestRealMeasuredCosts(t *testing.T) {
+	m := openRealMeasured(t)
+	file, err := os.Open(m.Source().Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	err = lines.Unzipped(func(r io.Reader) error {
+		rows, err := csv.NewReader(r).ReadAll()
+		if err != nil {
+			return err
+		}
+		if len(rows) != publishedNetworks+1 || !slices.Equal(rows[0], measuredColumns) {
+			t.Fatalf("%d lines, the first is %q", len(rows), rows[0])
+		}
+		s := mobilenetv3.OFAWidth1()
+		for i, n := range m.Networks() {
+			c := s.Cost(n.Net)
+			if params, macs := fmt.Sprint(c.Params), fmt.Sprint(c.MAdds); params != rows[i+1][4] || macs != rows[i+1][5] || macs != fmt.Sprint(s.MAdds(n.Net)) {
+				t.Errorf("%v has %s parameters and %s multiply-adds, not %s and %s", n.Net, params, macs, rows[i+1][4], rows[i+1][5])
+			}
+		}
+		return nil
+	})(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What is known of the measured networks, from elsewhere.
+func TestRealMeasured(t *testing.T) {
+	m := openRealMeasured(t)
+	var nets []mobilenetv3.Net
+	var accuracies []float64
+	for _, n := range m.Networks() {
+		nets, accuracies = append(nets, n.Net), append(accuracies, n.Accuracy)
+	}
+	if least, most := slices.Min(accuracies), slices.Max(accuracies); len(nets) != publishedNetworks || math.Abs(least-0.70998) > 1e-9 || math.Abs(most-0.77466) > 1e-9 {
+		t.Errorf("%d networks, accuracies from %v to %v", len(nets), least, most)
+	}
+	if m.Benchmark().Source() != "real" || m.Benchmark().Len() != publishedNetworks {
+		t.Errorf("the benchmark has %d networks, source %s", m.Benchmark().Len(), m.Benchmark().Source())
+	}
+	for p, want := range map[*Predictor]float64{openReal(t): 0.881, EmbeddedTop1(): 0.97} {
+		tau, err := metric.KendallTau(p.Accuracies(nets), accuracies)
+		if err != nil || tau < want-0.005 || tau > want+0.02 {
+			t.Errorf("%v orders them with Kendall's tau %v (%v), want %v", p.Source(), tau, err, want)
+		}
+	}
+}
+
+// openRealMeasured opens the measured networks, or skips the test.
+func openRealMeasured(t *testing.T) *Measured {
+	t.Helper()
+	if os.Getenv("CTNAS_DATA") == "" {
+		t.Skip("CTNAS_DATA is not set")
+	}
+	m, err := OpenMeasured(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Source().Kind != datasets.Real {
+		t.Skipf("needs the measured networks, not: %v", m.Source())
+	}
+	return m
 }

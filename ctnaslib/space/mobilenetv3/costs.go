@@ -18,6 +18,13 @@ func OFA() Skeleton {
 	return Skeleton{Width: 1.2, Resolution: 224, Classes: 1000, Strides: [...]int{2, 2, 2, 2, 1, 2}}
 }
 
+// OFAWidth1 returns the skeleton of OFA's published supernet for ImageNet of width 1.0.
+func OFAWidth1() Skeleton {
+	s := OFA()
+	s.Width = 1
+	return s
+}
+
 // Check reports what is wrong with the skeleton.
 func (s Skeleton) Check() error {
 	const maxWidth, maxResolution, maxClasses = 64, 8192, 1 << 20 // so that multiply-adds are no more than an int64 holds
