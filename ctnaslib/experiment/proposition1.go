@@ -172,11 +172,11 @@ func probeRisks(n comparator.Scorer, archs []space.Arch, accuracies []float64) (
 }
 
 // Proposition1Columns are the columns of the result's table.
-var Proposition1Columns = []report.Column{
+var Proposition1Columns = withOrder([]report.Column{
 	{Header: "cross-entropy", Unit: "nats", Value: "bce_risk_mean", StdDev: "bce_risk_std", Digits: 3},
 	{Header: "pairs in the wrong order", Unit: "%", Value: "ranking_risk_mean", StdDev: "ranking_risk_std", Digits: 2},
-	report.KTau, report.TopTau, report.First10, report.First100,
-}
+	report.KTau,
+})
 
 // Proposition1Figures draws the result: "risks", both over the epochs, and "bound",
 // one against the other during training. The cross-entropy is in bits there, since

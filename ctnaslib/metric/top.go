@@ -1,10 +1,10 @@
 package metric
 
 import (
-	"cmp"
 	"fmt"
 	"math"
-	"slices"
+
+	"github.com/ctnas/ctnas/ctnaslib/space"
 )
 
 // TopTau returns Kendall's τ-b, [KendallTau], of the scores and the accuracies among the best items alone: the n of the highest
@@ -20,7 +20,7 @@ func TopTau(scores, accuracies []float64, n int) (float64, error) {
 	if err := checkRanking(scores, accuracies); err != nil {
 		return 0, err
 	}
-	best := order(accuracies)[:min(n, len(accuracies))]
+	best := space.Order(accuracies)[:min(n, len(accuracies))]
 	x, y := make([]float64, len(best)), make([]float64, len(best))
 	for k, i := range best {
 		x[k], y[k] = scores[i], accuracies[i]
@@ -40,7 +40,7 @@ func BestOfFirst(scores, accuracies []float64, n int) (float64, error) {
 		return 0, err
 	}
 	best := math.Inf(-1)
-	for _, i := range order(scores)[:min(n, len(scores))] {
+	for _, i := range space.Order(scores)[:min(n, len(scores))] {
 		best = max(best, accuracies[i])
 	}
 	return best, nil
@@ -60,14 +60,4 @@ func checkRanking(scores, accuracies []float64) error {
 		}
 	}
 	return nil
-}
-
-// order returns the positions of values, that of the highest first, of equal ones in their order.
-func order(values []float64) []int {
-	positions := make([]int, len(values))
-	for i := range positions {
-		positions[i] = i
-	}
-	slices.SortStableFunc(positions, func(i, j int) int { return cmp.Compare(values[j], values[i]) })
-	return positions
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ctnas/ctnas/ctnaslib/supernet"
 )
 
 // memory tells how much of the card's memory training takes, by the size of the batches.
@@ -29,7 +31,7 @@ func memory(ctx context.Context, w *worker) error {
 		batches = []int{8, 16}
 	}
 	all := networks(w.size)
-	for _, name := range []string{rowAlone, "MobileNetV3 supernet, largest network", "SPOS"} { // the last takes the longest to compile
+	for _, name := range []string{rowAlone, rowLargest, string(supernet.SPOS)} { // the last takes the longest to compile
 		n := all[slices.IndexFunc(all, func(n network) bool { return n.name == name })]
 		for _, batch := range batches {
 			name := fmt.Sprintf("%s, batch %d", name, batch)

@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	rowAlone = "one cell alone"
-	cifar10  = 40_000 // images that the presets for CIFAR-10 train on
-	heldOut  = 2048   // images, of a training that only measures
+	rowAlone   = "one cell alone"
+	rowLargest = "MobileNetV3 supernet, largest network"
+	cifar10    = 40_000 // images that the presets for CIFAR-10 train on
+	heldOut    = 2048   // images, of a training that only measures
 )
 
 // aloneCell is trained alone: the cell of the official example of NAS-Bench-101.
@@ -51,7 +52,7 @@ type stepper interface {
 func networks(s size) []network {
 	return []network{
 		sharedNetwork(s, supernet.SPOS), aloneNetwork(s),
-		onceForAllNetwork(s, 0, "MobileNetV3 supernet, largest network"), onceForAllNetwork(s, 1, "MobileNetV3 supernet, with a teacher"),
+		onceForAllNetwork(s, 0, rowLargest), onceForAllNetwork(s, 1, "MobileNetV3 supernet, with a teacher"),
 		sharedNetwork(s, supernet.DARTS), sharedNetwork(s, supernet.FairNAS), sharedNetwork(s, supernet.ENAS), sharedNetwork(s, supernet.FBNet),
 		relaxedNetwork(s),
 	}

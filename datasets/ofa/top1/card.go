@@ -98,13 +98,13 @@ func Measure(ctx context.Context, data string, samples []Sample, c Config) (Card
 	if err := card.byRange(samples, held); err != nil {
 		return card, err
 	}
-	last := Errors{}
 	for _, millions := range []int64{300, 350, 400, 450} {
 		of := fmt.Sprintf("at least %dM multiply-adds, by a model of those below", millions)
-		if last, err = beyond(ctx, of, samples, c.fitter(), func(s Sample) bool { return madds(s) >= millions*1e6 }); err != nil {
+		e, err := beyond(ctx, of, samples, c.fitter(), func(s Sample) bool { return madds(s) >= millions*1e6 })
+		if err != nil {
 			return card, err
 		}
-		card.Beyond = append(card.Beyond, last)
+		card.Beyond = append(card.Beyond, e)
 	}
 	for _, percent := range []float64{76.5, 77} {
 		e, err := beyond(ctx, fmt.Sprintf("at least %g %%, by a model of those below", percent), samples, c.fitter(), func(s Sample) bool { return 100*s.Accuracy >= percent })
