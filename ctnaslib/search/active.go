@@ -186,20 +186,11 @@ func (a *active) Restore(state []byte) error {
 	if err := train.DecodeState(state, &s); err != nil {
 		return err
 	}
-	for i, text := range s.Archs {
-		arch, err := Parse(a.problem.Benchmark.Space(), text)
-		if err != nil {
-			return err
-		}
-		accuracy, err := a.labels.label(a.ctx, arch)
-		if err != nil {
-			return err
-		}
-		if accuracy != s.Accuracies[i] {
-			return fmt.Errorf("search: the benchmark gives %s the accuracy %g, but gave it %g when this search was begun; search under another folder", arch, accuracy, s.Accuracies[i])
-		}
-		a.labelled = append(a.labelled, space.Labelled{Arch: arch, Accuracy: accuracy})
+	labelled, err := a.labels.again(a.ctx, s.Archs, s.Accuracies)
+	if err != nil {
+		return err
 	}
+	a.labelled = append(a.labelled, labelled...)
 	if a.config.WarmEpochs > 0 {
 		if len(s.States) != a.config.Members {
 			return fmt.Errorf("search: the checkpoint has the weights of %d comparators, not of %d", len(s.States), a.config.Members)

@@ -80,6 +80,30 @@ func (b *Labels) Buy(ctx context.Context, archs []space.Arch) ([]space.Labelled,
 	return labelled, nil
 }
 
+// again buys labels that a checkpoint has, which counts them, and finds out a benchmark that answers otherwise than
+// the one of the checkpoint.
+func (b *Labels) again(ctx context.Context, texts []string, accuracies []float64) ([]space.Labelled, error) {
+	if len(texts) != len(accuracies) {
+		return nil, fmt.Errorf("search: the checkpoint has %d architectures and %d accuracies; delete the run directory to start again", len(texts), len(accuracies))
+	}
+	labelled := make([]space.Labelled, len(texts))
+	for i, text := range texts {
+		arch, err := Parse(b.benchmark.Space(), text)
+		if err != nil {
+			return nil, err
+		}
+		accuracy, err := b.label(ctx, arch)
+		if err != nil {
+			return nil, err
+		}
+		if accuracy != accuracies[i] {
+			return nil, fmt.Errorf("search: the benchmark gives %s the accuracy %g, but gave it %g when this search was begun; search under another folder", arch, accuracy, accuracies[i])
+		}
+		labelled[i] = space.Labelled{Arch: arch, Accuracy: accuracy}
+	}
+	return labelled, nil
+}
+
 // grace is how long a query that is under way may take after the end of its context, so that
 // it is not lost; everything stops within a second.
 const grace = 800 * time.Millisecond

@@ -267,6 +267,21 @@ func (c Chosen) Words() []string {
 	return words
 }
 
+// Counts returns how often each option of each name was chosen, the names in the order of their first choice.
+func (c Chosen) Counts() []float32 {
+	from := make(map[string]int) // of each name
+	var counts []float32
+	for i, option := range c.Options() {
+		choice := c.space.config.Choices[i]
+		if _, ok := from[choice.Name]; !ok {
+			from[choice.Name] = len(counts)
+			counts = append(counts, make([]float32, len(choice.Options))...)
+		}
+		counts[from[choice.Name]+option]++
+	}
+	return counts
+}
+
 // Options returns the positions of the chosen options in [Choice.Options], which are also the decisions that lead to the
 // architecture.
 func (c Chosen) Options() []int {

@@ -114,6 +114,16 @@ type Vector interface {
 	Vector() []float32
 }
 
+// Counting is an [Arch] that counts what it is made of, for what has to learn from few labels: counts say less than
+// what stands where, but a few architectures already show what they are worth. It is needed where the
+// operations of the [Graph] are too many to be counted themselves.
+type Counting interface {
+	Arch
+
+	// Counts returns a fixed number of counts, of the same things for each architecture of the space.
+	Counts() []float32
+}
+
 // Crossing is a [Space] whose architectures can be crossed.
 type Crossing interface {
 	Space

@@ -188,4 +188,19 @@ func (n Net) Vector() []float32 {
 	return v
 }
 
+// Counts returns, for the network and then for each unit, the number of blocks of each kernel and of each
+// expansion.
+func (n Net) Counts() []float32 {
+	counts := make([]float32, 6*(1+Units))
+	for u := range Units {
+		for _, b := range n.Blocks(u) {
+			for _, from := range []int{0, 6 * (1 + u)} {
+				counts[from+indexOf(Kernels, b.Kernel)]++
+				counts[from+3+indexOf(Expansions, b.Expansion)]++
+			}
+		}
+	}
+	return counts
+}
+
 func indexOf(values [3]int, v int) int { return slices.Index(values[:], v) }

@@ -1,0 +1,330 @@
+package search
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/ctnaslib/gaussian"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
+	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/train"
+)
+
+// ThompsonConfig is the configuration of [Thompson]. [DefaultThompson] has the one setting that is meant for all
+// spaces; only Labels and Seed are one's own.
+type ThompsonConfig struct {
+	Labels int // architectures whose accuracy is queried
+	First  int // of them, at random
+	Batch  int // labels of a round: as many functions are sampled, and each chooses one
+
+	Elite       int // best labels that a round starts from
+	Random      int // random architectures that it starts from, too
+	Generations int // of mutants, by which the functions are climbed
+	Parents     int // of each function in a generation: the highest of it
+	Children    int // mutants of these, for each function in a generation
+
+	Seed uint64
+}
+
+// DefaultThompson returns the setting for all spaces, with the given number of labels.
+func DefaultThompson(labels int) ThompsonConfig {
+	return ThompsonConfig{Labels: labels, First: min(20, labels), Batch: 5, Elite: 20, Random: 200, Generations: 10, Parents: 5, Children: 10}
+}
+
+// Versions returns the versions of the algorithms behind a search of this configuration.
+func (c ThompsonConfig) Versions() rundir.Versions {
+	return rundir.Versions{"thompson": 1, "gaussian": gaussian.Version}
+}
+
+func (c ThompsonConfig) check() error {
+	if c.First < 2 || c.First > c.Labels || c.Batch < 1 || c.Elite < 1 || c.Random < 0 || c.Generations < 0 || c.Parents < 1 || c.Children < 1 {
+		return fmt.Errorf("search: Thompson needs a First from 2 to Labels (%d), at least 1 for Batch, Elite, Parents and Children, and no negative Random and Generations, not First %d, Batch %d, Elite %d, Parents %d, Children %d, Random %d and Generations %d",
+			c.Labels, c.First, c.Batch, c.Elite, c.Parents, c.Children, c.Random, c.Generations)
+	}
+	return nil
+}
+
+// rounds returns the number of rounds.
+func (c ThompsonConfig) rounds() int { return (c.Labels - c.First + c.Batch - 1) / c.Batch }
+
+// Thompson is this project's answer to "which search do I use on my own space?". It is contrastive, as CTNAS is: it
+// learns from the order of labels alone, and what it believes is a comparator ([gaussian.Comparator]). But it buys its
+// labels where it searches, and it does so by Thompson sampling: a round draws functions from what the
+// labels leave open, climbs each by mutation, from the best labels and random architectures, and buys what is
+// highest in each. So it looks both where the comparator is sure and where it knows little, and needs no policy.
+//
+// The answer is the labelled architecture for which the mean of two numbers is highest: the normal score of its label,
+// and the utility that the comparator expects. For a label may be one noisy training run.
+//
+// Where the benchmark has no accuracy of an architecture ([space.ErrNotQueryable]), the next one is taken; such a
+// query does not count. It trains nothing on a backend. It works in a run directory under root, resumes and is loaded
+// as CTNAS is, a round being an iteration; the metric of each round is "bought", the mean of its labels.
+func Thompson(ctx context.Context, root string, p Problem, config ThompsonConfig) (*Found, error) {
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	p.Backend = nil // the result is the same with any
+	labels, first, err := p.label(ctx, root, config.First, config.Seed)
+	if err != nil {
+		return nil, err
+	}
+	s := p.Benchmark.Space()
+	rng := engine.Stream(config.Seed, "search: thompson, reference", 0)
+	reference := make([]space.Arch, 300)
+	for i := range reference {
+		reference[i] = s.Sample(rng)
+	}
+	features, err := gaussian.NewFeatures(s, reference)
+	if err != nil {
+		return nil, err
+	}
+	t := &thompson{ctx: ctx, problem: p, config: config, features: features, labels: labels, first: len(first)}
+	t.add(first)
+	found := &Found{Labelled: first}
+	run, err := p.open(root, "thompson", config, first)
+	if err != nil {
+		return nil, err
+	}
+	defer run.Close()
+	if found.Outcome, err = train.Do(ctx, run, t, train.Plan{Steps: config.rounds(), Watch: p.Watch}); err != nil {
+		return nil, fmt.Errorf("search: %w", err)
+	}
+	model, err := gaussian.Fit(t.features, t.labelled, t.hyper)
+	if err != nil {
+		return nil, err
+	}
+	if config.rounds() == 0 {
+		found.Status = labels.status()
+	}
+	if found.Best, err = t.answer(model); err != nil {
+		return nil, err
+	}
+	found.Labelled, found.Ranker = t.labelled, model
+	return finish(run, p, labels, found)
+}
+
+// thompson is the search as a [train.Process]. A step is a round.
+type thompson struct {
+	ctx      context.Context
+	problem  Problem
+	config   ThompsonConfig
+	features *gaussian.Features
+	labels   *Labels
+	first    int              // labels at random
+	labelled []space.Labelled // so far
+	known    map[string]bool  // their IDs, and those of architectures that the benchmark has no accuracy of
+	hyper    *gaussian.Hyper  // of the kernel, nil before the first fit
+	fitted   int              // labels of the last fit of the kernel
+}
+
+func (t *thompson) add(labelled []space.Labelled) {
+	if t.known == nil {
+		t.known = make(map[string]bool)
+	}
+	t.labelled = append(t.labelled, labelled...)
+	for _, l := range labelled {
+		t.known[l.Arch.ID()] = true
+	}
+}
+
+// fit learns from the labels so far. The kernel is fitted again when there are a fifth more of them.
+func (t *thompson) fit() (*gaussian.Comparator, error) {
+	if t.hyper != nil && len(t.labelled) < t.fitted+t.fitted/5 {
+		return gaussian.With(t.features, t.labelled, *t.hyper)
+	}
+	model, err := gaussian.Fit(t.features, t.labelled, t.hyper)
+	if err != nil {
+		return nil, err
+	}
+	t.hyper, t.fitted = &model.Hyper, len(t.labelled)
+	return model, nil
+}
+
+func (t *thompson) Step(ctx context.Context, round int) (map[string]float64, error) {
+	model, err := t.fit()
+	if err != nil {
+		return nil, err
+	}
+	rng := engine.Stream(t.config.Seed, "search: thompson, round", round)
+	count := min(t.config.Batch, t.config.Labels-len(t.labelled))
+	samples, err := model.Sample(rng, count)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := t.climb(ctx, rng, samples, count)
+	if err != nil {
+		return nil, err
+	}
+	var bought []space.Labelled
+	for i := range count {
+		l, err := t.buy(ctx, pool, i)
+		if err != nil {
+			return nil, err
+		}
+		bought = append(bought, l)
+	}
+	return map[string]float64{"bought": meanLabel(bought)}, nil
+}
+
+// candidate is an architecture with the values of the sampled functions.
+type candidate struct {
+	arch   space.Arch
+	values []float64
+}
+
+// climb returns what the sampled functions were asked for, while each was climbed.
+func (t *thompson) climb(ctx context.Context, rng *rand.Rand, samples *gaussian.Samples, functions int) ([]candidate, error) {
+	var pool []candidate
+	met := make(map[string]bool)
+	add := func(archs []space.Arch) {
+		fresh := archs[:0]
+		for _, a := range archs {
+			if id := a.ID(); !met[id] {
+				met[id] = true
+				fresh = append(fresh, a)
+			}
+		}
+		pool = append(pool, evaluate(samples, fresh)...)
+	}
+	start, err := t.random(rng)
+	if err != nil {
+		return nil, err
+	}
+	accuracies := make([]float64, len(t.labelled))
+	for i, l := range t.labelled {
+		accuracies[i] = l.Accuracy
+	}
+	for _, i := range space.Order(accuracies)[:min(t.config.Elite, len(t.labelled))] {
+		start = append(start, t.labelled[i].Arch)
+	}
+	add(start)
+	s := t.problem.Benchmark.Space()
+	for range t.config.Generations {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		var children []space.Arch
+		for i := range functions {
+			parents := highest(pool, i, t.config.Parents)
+			for range t.config.Children {
+				child, err := s.Mutate(rng, parents[rng.IntN(len(parents))].arch)
+				if err != nil {
+					return nil, err
+				}
+				children = append(children, child)
+			}
+		}
+		add(children)
+	}
+	return pool, nil
+}
+
+// random returns random architectures that can be queried: fewer where the benchmark has not as many.
+func (t *thompson) random(rng *rand.Rand) ([]space.Arch, error) {
+	for n := t.config.Random; n > 0; n /= 2 {
+		archs, err := t.problem.Benchmark.Sample(rng, n)
+		if err == nil || n == 1 {
+			return archs, err
+		}
+	}
+	return nil, nil
+}
+
+// evaluate asks the sampled functions for architectures, on all cores.
+func evaluate(samples *gaussian.Samples, archs []space.Arch) []candidate {
+	candidates := make([]candidate, len(archs))
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(archs)) {
+		group.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(archs) {
+					return
+				}
+				candidates[i] = candidate{archs[i], samples.Values(archs[i])}
+			}
+		})
+	}
+	group.Wait()
+	return candidates
+}
+
+// highest returns the n highest of a function, the highest first.
+func highest(pool []candidate, function, n int) []candidate {
+	order := slices.Clone(pool)
+	slices.SortStableFunc(order, func(a, b candidate) int { return cmp.Compare(b.values[function], a.values[function]) })
+	return order[:min(n, len(order))]
+}
+
+// buy buys the label of what is highest in a function and has none.
+func (t *thompson) buy(ctx context.Context, pool []candidate, function int) (space.Labelled, error) {
+	for _, c := range highest(pool, function, len(pool)) {
+		if t.known[c.arch.ID()] {
+			continue
+		}
+		labelled, err := t.labels.Buy(ctx, []space.Arch{c.arch})
+		if errors.Is(err, space.ErrNotQueryable) {
+			t.known[c.arch.ID()] = true
+			continue
+		}
+		if err != nil {
+			return space.Labelled{}, err
+		}
+		t.add(labelled)
+		return labelled[0], nil
+	}
+	return space.Labelled{}, fmt.Errorf("search: after %d labels no other architecture was met that has an accuracy; ask for fewer Labels", len(t.labelled))
+}
+
+// answer returns the labelled architecture that label and comparator together find best.
+func (t *thompson) answer(model *gaussian.Comparator) (space.Arch, error) {
+	archs := space.Archs(t.labelled)
+	utilities, err := model.Utilities(archs)
+	if err != nil {
+		return nil, err
+	}
+	for i, score := range gaussian.NormalScores(t.labelled) {
+		utilities[i] = (utilities[i] + score) / 2
+	}
+	return archs[space.Order(utilities)[0]], nil
+}
+
+// savedThompson is the search in a checkpoint: what it bought in its rounds, and the kernel.
+type savedThompson struct {
+	Archs      []string
+	Accuracies []float64
+	Hyper      *gaussian.Hyper
+	Fitted     int
+}
+
+func (t *thompson) Encode() ([]byte, error) {
+	s := savedThompson{Hyper: t.hyper, Fitted: t.fitted}
+	for _, l := range t.labelled[t.first:] {
+		s.Archs, s.Accuracies = append(s.Archs, l.Arch.String()), append(s.Accuracies, l.Accuracy)
+	}
+	return train.EncodeState(s)
+}
+
+// Restore asks the benchmark for the labels again, as that of [Active] does.
+func (t *thompson) Restore(state []byte) error {
+	var s savedThompson
+	if err := train.DecodeState(state, &s); err != nil {
+		return err
+	}
+	labelled, err := t.labels.again(t.ctx, s.Archs, s.Accuracies)
+	if err != nil {
+		return err
+	}
+	t.add(labelled)
+	t.hyper, t.fitted = s.Hyper, s.Fitted
+	return nil
+}
