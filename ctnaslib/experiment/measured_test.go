@@ -126,7 +126,7 @@ func TestMeasuredErrors(t *testing.T) {
 	if _, err := orderNetworks(t.Context(), t.TempDir(), search.Problem{Benchmark: mobileData(t).Benchmark}, OrderConfig{}); err == nil || !strings.Contains(err.Error(), "experiment.Measured") {
 		t.Errorf("on other data, the error is %v", err)
 	}
-	if c := byLabels(report.Result{Rows: []report.Row{{Method: nameOrderPredictor}}}, "ktau", ""); len(c.Series) != 0 {
+	if c := byLabels(report.Result{Rows: []report.Row{{Method: nameOrderPredictor}}}, "", "ktau", ""); len(c.Series) != 0 {
 		t.Errorf("without labels, %v is drawn", c.Series)
 	}
 }

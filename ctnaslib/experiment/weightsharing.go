@@ -441,7 +441,7 @@ var weightSharing = Entry{
 // sharingFigures returns the learning curves, and the accuracy of cells with shared weights
 // against the benchmark's.
 func sharingFigures(r report.Result) []report.Figure {
-	learning := report.Chart{X: "share of the training (%)", Y: "accuracy on training images (%)"}
+	learning := report.Chart{Title: "Weight sharing: learning curves", X: "share of the training (%)", Y: "accuracy on training images (%)"}
 	var scatter []report.Figure
 	for _, row := range r.Rows {
 		if y := row.Curves["accuracy"]; len(y) > 0 {
@@ -453,8 +453,8 @@ func sharingFigures(r report.Result) []report.Figure {
 		}
 		if x := row.Curves["cells_benchmark"]; len(x) > 0 && slices.Contains([]string{string(supernet.SPOS), string(supernet.FairNAS)}, row.Method) {
 			scatter = append(scatter, report.Figure{Name: "scatter-" + row.Method, Chart: report.Chart{
-				Title: row.Method, X: "benchmark: test accuracy (%)", Y: "shared weights: validation accuracy (%)",
-				Series: []report.Series{{Name: "cells", X: x, Y: row.Curves["cells_shared"], Points: true}},
+				Title: row.Method + ": accuracy with shared weights and alone", X: "test accuracy in the benchmark (%)", Y: "with shared weights (%)",
+				Series: []report.Series{{Name: row.Method, X: x, Y: row.Curves["cells_shared"], Points: true}},
 			}})
 		}
 	}
