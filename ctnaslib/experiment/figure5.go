@@ -44,7 +44,7 @@ var figure5 = Entry{
 
 // medianNote says what the lines and bands of [report.Series.Summarise] are.
 func medianNote(r report.Result) string {
-	return fmt.Sprintf("Median of %d seeds; the band holds the middle 80 %% of them.", r.Seeds)
+	return fmt.Sprintf("Median of %d seeds; the band holds the middle half of them.", r.Seeds)
 }
 
 // overLabels draws a metric of Figure 5's rows over the number of labels.

@@ -452,11 +452,28 @@ func sharingFigures(r report.Result) []report.Figure {
 			learning.Series = append(learning.Series, s)
 		}
 		if x := row.Curves["cells_benchmark"]; len(x) > 0 && slices.Contains([]string{string(supernet.SPOS), string(supernet.FairNAS)}, row.Method) {
+			x, y, note := withoutFailed(x, row.Curves["cells_shared"])
 			scatter = append(scatter, report.Figure{Name: "scatter-" + row.Method, Chart: report.Chart{
+				Note:  note,
 				Title: row.Method + ": accuracy with shared weights and alone", X: "test accuracy in the benchmark (%)", Y: "with shared weights (%)",
-				Series: []report.Series{{Name: row.Method, X: x, Y: row.Curves["cells_shared"], Points: true}},
+				Series: []report.Series{{Name: row.Method, X: x, Y: y, Points: true}},
 			}})
 		}
 	}
 	return append([]report.Figure{{Name: "learning", Chart: learning}}, scatter...)
+}
+
+// withoutFailed returns the points of cells whose training did not fail, if there are some, and says how many it leaves out: they would
+// press all others together.
+func withoutFailed(benchmark, shared []float64) (x, y []float64, note string) {
+	const failed = 80 // percent
+	for i, accuracy := range benchmark {
+		if accuracy >= failed {
+			x, y = append(x, accuracy), append(y, shared[i])
+		}
+	}
+	if len(x) == 0 || len(x) == len(benchmark) {
+		return benchmark, shared, fmt.Sprintf("%d cells.", len(benchmark))
+	}
+	return x, y, fmt.Sprintf("%d cells; %d more, below %d %% in the benchmark, are left out.", len(x), len(benchmark)-len(x), failed)
 }

@@ -3,7 +3,9 @@ package report
 import (
 	"bytes"
 	"fmt"
+	"html"
 	"image/png"
+	"regexp"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -37,8 +39,23 @@ func (c Chart) SVG() (string, error) {
 	if _, err := canvas.WriteTo(&out); err != nil {
 		return "", fmt.Errorf("report: cannot draw %q: %w", c.Title, err)
 	}
-	// Where there is no Liberation Sans, these have letters of the same widths.
-	return strings.ReplaceAll(out.String(), "font-family:Liberation Sans;", "font-family:Liberation Sans,Arimo,Arial,Helvetica,sans-serif;"), nil
+	return sized(out.String()), nil
+}
+
+// textElement is a text as vgsvg writes it.
+var textElement = regexp.MustCompile(`(?s)<text ([^>]*font-family:)Liberation Sans;([^>]*)>([^<]*)</text>`)
+
+// sized gives each text of an SVG the width that it was laid out with, whatever sans-serif font shows it.
+func sized(svg string) string {
+	return textElement.ReplaceAllStringFunc(svg, func(element string) string {
+		parts := textElement.FindStringSubmatch(element)
+		style := textStyle
+		if strings.Contains(parts[2], "bold") {
+			style = titleStyle
+		}
+		return fmt.Sprintf(`<text textLength="%.1f" lengthAdjust="spacingAndGlyphs" %sLiberation Sans,Arimo,Arial,Helvetica,sans-serif;%s>%s</text>`,
+			style.Width(html.UnescapeString(parts[3])).Points(), parts[1], parts[2], parts[3])
+	})
 }
 
 // Width is how wide a picture is on a page, in pixels. A [PNG] has twice as many, so that it is sharp on a fine screen.
@@ -132,7 +149,9 @@ func (c Chart) lay(width, height vg.Length) (layout, error) {
 	if len(c.Series) > 1 {
 		l.legend = flow(entries, room)
 	}
-	if c.turned(width) {
+	if !c.turned(width) {
+		p.Y.Label.Text = wrapped(textStyle, p.Y.Label.Text, height-2*margin-l.head()-40)
+	} else {
 		under := 2*textStyle.Height("0") + 30 // the axis
 		l.height = max(height, 2*margin+l.head()+under+rowHeight*vg.Length(len(c.Categories)))
 	}

@@ -152,7 +152,7 @@ func (c Chart) interactive(i int, s Series, f frame, colour string) options {
 		o["type"] = "bar"
 	case s.Reference:
 		o["lineStyle"], o["symbol"] = options{"type": "dashed", "width": 2}, "none"
-	case len(s.X) > many:
+	case len(s.X) > few:
 		o["symbolSize"] = 4
 	}
 	return o

@@ -135,9 +135,9 @@ func (c Chart) plot(width vg.Length) (*plot.Plot, []entry) {
 	return p, entries
 }
 
-// many is the number of points from which on they are a cloud of hollow points, behind all else, and a line has no mark at
-// each of its points.
-const many = 30
+// More points than many are a cloud of hollow points, behind all else, and a line through more than few has no mark at each
+// of them.
+const many, few = 30, 12
 
 func (s Series) cloud() bool { return s.Points && len(s.X) > many }
 
@@ -197,7 +197,7 @@ func (c Chart) add(p *plot.Plot, f frame, i int, colour color.NRGBA) []plot.Thum
 		line.Width, line.Dashes = 1.25, []vg.Length{5, 3}
 		return []plot.Thumbnailer{line}
 	}
-	if len(points) > many {
+	if len(points) > few {
 		return []plot.Thumbnailer{line}
 	}
 	marks := &plotter.Scatter{XYs: points, GlyphStyle: draw.GlyphStyle{Color: colour, Radius: 2.75, Shape: markOf(i)}}
@@ -220,7 +220,7 @@ func (c Chart) addPoints(p *plot.Plot, f frame, i int, points plotter.XYs, colou
 	case s.Reference:
 		look.Radius, look.Shape = 4, mark{corners: 4, hollow: true, filled: true}
 	case s.cloud():
-		look.Color, look.Radius, look.Shape = thin(colour, 0xb0), 2.25, mark{hollow: true}
+		look.Color, look.Radius, look.Shape = thin(colour, 0xb0), 2.25, mark{corners: markOf(i).corners, hollow: true}
 	}
 	drawn := &plotter.Scatter{XYs: points, GlyphStyle: look}
 	shown := *drawn // in the legend
@@ -261,7 +261,7 @@ func (c Chart) spreadOut(s Series, f frame, points plotter.XYs) {
 		at := int(x)
 		share := (float64(seen[at]) - float64(of[at]-1)/2) / float64(of[at])
 		seen[at]++
-		points[k] = f.at(x+0.5*share, s.Y[k])
+		points[k] = f.at(x+min(0.5, 0.1+0.06*float64(len(c.Categories)))*share, s.Y[k])
 	}
 }
 
@@ -342,14 +342,16 @@ func (c Chart) setAxes(p *plot.Plot, f frame, width vg.Length) {
 		a.Label.TextStyle, a.Label.Padding = look, 4
 	}
 	x, y := &p.X, &p.Y
-	x.Label.Text, y.Label.Text = printable(c.X), wrapped(textStyle, printable(c.Y), height*0.6)
 	if f.rows {
 		x, y = y, x
-		y.Label.Text, x.Label.Text = printable(c.Y), printable(c.X)
 	}
+	x.Label.Text, y.Label.Text = printable(c.X), printable(c.Y)
 	y.Tick.Marker = plot.ConstantTicks(f.y.ticks(0))
 	if f.rows {
 		y.Tick.Marker = plot.ConstantTicks(f.y.ticks(room(width * 0.6)))
+	}
+	if c.from != 0 {
+		y.Min = -0.2 // for the numbers of what is outside
 	}
 	if slices.ContainsFunc(c.Series, c.bars) {
 		if f.y.min == 0 {

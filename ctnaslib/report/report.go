@@ -46,7 +46,7 @@ const (
 	paper      // a hollow diamond
 )
 
-// Summarise adds a point at x: the median of the values, with a bar from their first decile to the ninth. Unlike a mean
+// Summarise adds a point at x: the median of the values, with a bar from their lower to their upper quartile. Unlike a mean
 // with a standard deviation, these are values that there are. Without values it adds nothing; one that is not finite
 // is an error when the chart is drawn.
 func (s *Series) Summarise(x float64, values []float64) {
@@ -60,7 +60,7 @@ func (s *Series) Summarise(x float64, values []float64) {
 	sorted := slices.Sorted(slices.Values(values))
 	quantile := func(share float64) float64 { return stat.Quantile(share, stat.Empirical, sorted, nil) }
 	s.X, s.Y = append(s.X, x), append(s.Y, quantile(0.5))
-	s.Low, s.High = append(s.Low, quantile(0.1)), append(s.High, quantile(0.9))
+	s.Low, s.High = append(s.Low, quantile(0.25)), append(s.High, quantile(0.75))
 }
 
 // Chart is a plot of series over common axes. A series whose name is that of a method has the method's colour, as package

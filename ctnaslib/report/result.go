@@ -368,14 +368,14 @@ var titles = map[string]string{
 	"weightsharing":      "Weight sharing",
 }
 
-// Title returns what readers call the result with an id, such as "Table 1" for "table1" and "Ablation: depth" for
+// Title returns what readers call the result with an id, such as "Table 1" for "table1" and "Ablation (depth)" for
 // "ablation-depth".
 func Title(id string) string {
 	if title, ok := titles[id]; ok {
 		return title
 	}
 	if what, ok := strings.CutPrefix(id, "ablation-"); ok {
-		return "Ablation: " + what
+		return "Ablation (" + what + ")"
 	}
 	name := strings.TrimRight(id, "0123456789")
 	if name == "" {

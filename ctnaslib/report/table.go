@@ -37,15 +37,15 @@ const (
 
 // The columns of the paper's tables.
 var (
-	KTau = Column{Header: "KTau", Value: "ktau_mean", StdDev: "ktau_std", Digits: 3, Better: Higher, Shows: "how well held-out architectures are ranked",
-		About: "Kendall's τ between the ranking of held-out architectures and their accuracy: 1 for the same order, 0 for none."}
-	TopTau = Column{Header: "KTau, best tenth", Value: "ktau_top_mean", StdDev: "ktau_top_std", Digits: 3, Better: Higher,
+	KTau = Column{Header: "Kendall's τ", Value: "ktau_mean", StdDev: "ktau_std", Digits: 3, Better: Higher, Shows: "how well held-out architectures are ranked",
+		About: "between the ranking of held-out architectures and their accuracy: 1 for the same order, 0 for none."}
+	TopTau = Column{Header: "τ, best tenth", Value: "ktau_top_mean", StdDev: "ktau_top_std", Digits: 3, Better: Higher,
 		About: "Kendall's τ among the best tenth of the held-out architectures."}
 	First10 = Column{Header: "best of first 10", Unit: "%", Value: "first_10_mean", StdDev: "first_10_std", Digits: 2, Better: Higher,
 		About: "the best accuracy among the 10 held-out architectures that are ranked first."}
 	First100 = Column{Header: "best of first 100", Unit: "%", Value: "first_100_mean", StdDev: "first_100_std", Digits: 2, Better: Higher,
 		About: "the same among the first 100."}
-	Authors = Column{Header: "KTau, authors' protocol", Value: "ktau_authors_mean", StdDev: "ktau_authors_std", Digits: 3, Better: Higher,
+	Authors = Column{Header: "τ, authors' protocol", Value: "ktau_authors_mean", StdDev: "ktau_authors_std", Digits: 3, Better: Higher,
 		About: "Kendall's τ as the authors' code measures it."}
 	Accuracy = Column{Header: "test accuracy", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 2, Better: Higher, Shows: "accuracy of the cell found",
 		About: "of the cell that the search returns, mean ± standard deviation over the seeds."}
@@ -160,7 +160,10 @@ func (r Result) Table(columns ...Column) Table {
 		}
 	}
 	t := tables[0]
-	t.Caption, t.More = r.caption(), tables[1:]
+	t.Caption = r.caption()
+	for _, further := range tables[1:] {
+		t.More = append(t.More, further.withoutEmpty())
+	}
 	if len(r.Tests) > 0 {
 		t.More = append(t.More, r.tests())
 	}
@@ -193,6 +196,17 @@ func (t *Table) add(p part) {
 	for i := range t.Rows {
 		t.Rows[i], t.Bold[i] = append(t.Rows[i], p.cells[i]), append(t.Bold[i], p.bold[i])
 	}
+}
+
+// withoutEmpty returns the table without the rows that have no number.
+func (t Table) withoutEmpty() Table {
+	left := Table{Header: t.Header}
+	for i, row := range t.Rows {
+		if slices.ContainsFunc(row[1:], func(text string) bool { return text != missing }) {
+			left.Rows, left.Bold = append(left.Rows, row), append(left.Bold, t.Bold[i])
+		}
+	}
+	return left
 }
 
 // parts returns the column of what was measured and that of the paper's numbers, without those that would be empty.
@@ -309,7 +323,7 @@ func metricName(name string) string {
 	case "accuracy":
 		return "accuracy (%)"
 	case "ktau":
-		return "KTau"
+		return "Kendall's τ"
 	}
 	return strings.ReplaceAll(name, "_", " ")
 }

@@ -29,7 +29,7 @@ var Palette = []string{Blue, Vermilion, Green, Purple, Sky, Orange, Brown}
 // methods are the fixed colours, by how a method's name begins. The first that fits holds.
 var methods = []struct{ name, colour string }{
 	{"CTNAS, one-hot", Sky},
-	{"CTNAS, test labels", Sky},
+	{"CTNAS, test labels", Vermilion},
 	{"CTNAS, messages both ways", Sky},
 	{"CTNAS", Blue},
 	{"authors' code", Blue},
