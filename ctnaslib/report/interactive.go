@@ -92,9 +92,6 @@ func (c Chart) options(f frame) options {
 	top, series := 64, []options(nil)
 	colours := style.Colours(names)
 	for i, s := range c.Series {
-		if name := names[i]; name == "" || len(c.Series) == 1 {
-			names[i] = "series\u0000" // has no place in a tooltip
-		}
 		series = append(series, c.interactive(i, s, f, colours[i]))
 	}
 	legend := options{"show": len(c.Series) > 1, "type": "scroll", "left": 0, "top": 30, "itemGap": 16, "textStyle": letters}

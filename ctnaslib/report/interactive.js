@@ -10,7 +10,7 @@
     return name ? `${name}: ${text}` : text;
   };
   options.tooltip.formatter = point => [
-    point.seriesName.startsWith("series\u0000") ? "" : point.seriesName,
+    point.seriesName.startsWith("series\u0000") ? "" : point.seriesName, // ECharts' name for none
     (labels[point.seriesIndex] ?? [])[point.dataIndex] ?? "",
     read(axes.x, point.value[axes.turned ? 1 : 0]),
     read(axes.y, point.value[axes.turned ? 0 : 1]),

@@ -137,7 +137,7 @@ func (c Chart) plot(width vg.Length) (*plot.Plot, []entry) {
 
 // More points than many are a cloud of hollow points, behind all else, and a line through more than few has no mark at each
 // of them.
-const many, few = 30, 12
+const many, few = 30, 15
 
 func (s Series) cloud() bool { return s.Points && len(s.X) > many }
 

@@ -220,15 +220,18 @@ func (r Result) parts(c Column) []part {
 		{c.title(), func(row Row) map[string]float64 { return row.Metrics }, c.Digits},
 		{"paper: " + c.title(), func(row Row) map[string]float64 { return row.Paper }, cmp.Or(c.PaperDigits, c.Digits)},
 	} {
-		rows := make([]map[string]float64, len(r.Rows))
+		comparable := make([]map[string]float64, len(r.Rows)) // without what was measured on something else
 		p, any := part{header: of.header}, false
 		for i, row := range r.Rows {
-			rows[i] = of.numbers(row)
-			_, ok := rows[i][c.Value]
+			numbers := of.numbers(row)
+			_, ok := numbers[c.Value]
 			any = any || ok
-			p.cells = append(p.cells, c.text(rows[i], of.digits))
+			p.cells = append(p.cells, c.text(numbers, of.digits))
+			if r.sourceOf(row) == r.Source {
+				comparable[i] = numbers
+			}
 		}
-		if p.bold = c.best(rows, of.digits); any {
+		if p.bold = c.best(comparable, of.digits); any {
 			all = append(all, p)
 		}
 	}
