@@ -10,6 +10,7 @@ package nb
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"html"
 	"maps"
@@ -104,9 +105,10 @@ func Pictures(pictures ...Picture) {
 // row returns the HTML of drawings side by side.
 func row(pictures []Picture) string {
 	var row strings.Builder
-	row.WriteString(`<style>.ctnas-row svg{max-width:100%;height:auto}</style><div class="ctnas-row" style="display:flex;gap:24px;align-items:flex-end">`)
+	row.WriteString(`<div style="display:flex;gap:24px;align-items:flex-end">`)
 	for _, p := range pictures {
-		fmt.Fprintf(&row, `<figure style="margin:0;min-width:0;text-align:center">%s<figcaption>%s</figcaption></figure>`, p.SVG, html.EscapeString(p.Caption))
+		fmt.Fprintf(&row, `<figure style="margin:0;min-width:0;text-align:center"><img style="max-width:100%%" src="data:image/svg+xml;base64,%s"><figcaption>%s</figcaption></figure>`,
+			base64.StdEncoding.EncodeToString([]byte(p.SVG)), html.EscapeString(p.Caption))
 	}
 	row.WriteString(`</div>`)
 	return row.String()
