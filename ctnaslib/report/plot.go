@@ -334,13 +334,14 @@ func (c Chart) setAxes(p *plot.Plot, f frame, width vg.Length) {
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
 		a.Min, a.Max, a.Padding = -around, 1+around, 0
 		a.LineStyle = draw.LineStyle{Color: colourOf(style.Faint), Width: 0.75}
-		a.Tick.LineStyle, a.Tick.Length = draw.LineStyle{}, 4
+		a.Tick.LineStyle, a.Tick.Length = a.LineStyle, 3
 		look := textStyle
 		look.XAlign, look.YAlign = a.Tick.Label.XAlign, a.Tick.Label.YAlign
 		a.Tick.Label = look
 		look.XAlign, look.YAlign = draw.XCenter, draw.YBottom
 		a.Label.TextStyle, a.Label.Padding = look, 4
 	}
+	p.Y.LineStyle.Width, p.Y.Tick.LineStyle.Width = 0, 0 // the grid says enough
 	x, y := &p.X, &p.Y
 	if f.rows {
 		x, y = y, x
@@ -363,7 +364,6 @@ func (c Chart) setAxes(p *plot.Plot, f frame, width vg.Length) {
 	}
 	if f.categories == 0 {
 		x.Tick.Marker = plot.ConstantTicks(f.x.ticks(room(width)))
-		p.Y.LineStyle.Width = 0
 		return
 	}
 	x.Min, x.Max = -0.5, float64(f.categories)-0.5
@@ -375,7 +375,6 @@ func (c Chart) setAxes(p *plot.Plot, f frame, width vg.Length) {
 		}
 	}
 	x.Tick.Marker = plot.ConstantTicks(names)
-	p.Y.LineStyle.Width = 0
 }
 
 // rowsFrom returns the position of the first category.

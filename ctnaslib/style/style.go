@@ -26,7 +26,7 @@ const (
 // Palette are the colours of series without a fixed one, in the order in which they are taken.
 var Palette = []string{Blue, Vermilion, Green, Purple, Sky, Orange, Brown}
 
-// methods are the fixed colours, by how a method's name begins. The first that fits holds.
+// methods are the fixed colours, by a method's name, which a comma or a bracket may follow. The first that fits holds.
 var methods = []struct{ name, colour string }{
 	{"CTNAS, one-hot", Sky},
 	{"CTNAS, test labels", Vermilion},
@@ -37,15 +37,20 @@ var methods = []struct{ name, colour string }{
 	{"NAC, active labels", Green},
 	{"NAC", Blue},
 	{"RegressionNAS, one-hot", Purple},
+	{"RegressionNAS", Vermilion},
 	{"Regression", Vermilion},
 	{"ReNAS", Purple},
-	{"Ridge", Purple},
+	{"Ridge on pairs of choices", Purple},
 	{"Evolution (OFA's)", Brown},
 	{"Evolution", Orange},
 	{"Regularised evolution", Orange},
 	{"fixed", Orange},
-	{"Random", Grey},
+	{"fixed baseline", Orange},
+	{"Random search", Grey},
+	{"Random network", Grey},
 	{"random", Grey},
+	{"random cells", Grey},
+	{"random updating", Grey},
 	{"Best sampled", Grey},
 	{"SPOS", "#332288"},
 	{"FairNAS", "#CC6677"},
@@ -55,24 +60,23 @@ var methods = []struct{ name, colour string }{
 	{"one cell alone", Grey},
 }
 
-// Of returns the colour that a method has in every chart, by the beginning of its name, or false for what has no fixed
-// colour.
+// Of returns the colour that a method has in every chart, or false for what has no fixed colour.
 func Of(name string) (colour string, ok bool) {
 	for _, m := range methods {
-		if strings.HasPrefix(name, m.name) {
+		if rest, ok := strings.CutPrefix(name, m.name); ok && (rest == "" || strings.HasPrefix(rest, ",") || strings.HasPrefix(rest, " (")) {
 			return m.colour, true
 		}
 	}
 	return "", false
 }
 
-// Colours returns a colour for each of the names of the series of a chart: a method's own, else one of [Palette] that no
-// other series of the chart has, as long as there are some.
+// Colours returns a colour for each of the names of the series of a chart: a method's own, or where that is taken or there is none, one of
+// [Palette] that no other series of the chart has, as long as there are some.
 func Colours(names []string) []string {
 	colours := make([]string, len(names))
 	taken := make(map[string]bool)
 	for i, name := range names {
-		if colour, ok := Of(name); ok {
+		if colour, ok := Of(name); ok && !taken[colour] {
 			colours[i], taken[colour] = colour, true
 		}
 	}

@@ -14,14 +14,19 @@ func TestOf(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	if _, ok := Of("loss"); ok {
-		t.Error("a loss is a method")
+	for _, name := range []string{"loss", "random decisions", "CTNAS's loss", ""} {
+		if _, ok := Of(name); ok {
+			t.Errorf("%q is a method", name)
+		}
 	}
 }
 
 func TestColours(t *testing.T) {
 	if got, want := Colours([]string{"a", "CTNAS", "b", "Random search"}), []string{Vermilion, Blue, Green, Grey}; !slices.Equal(got, want) {
 		t.Errorf("the colours are %q, want %q", got, want)
+	}
+	if got, want := Colours([]string{"CTNAS", "CTNAS (paper's text)"}), []string{Blue, Vermilion}; !slices.Equal(got, want) {
+		t.Errorf("two of a family have the colours %q, want %q", got, want)
 	}
 	many := Colours(make([]string, 20))
 	if !slices.Equal(many[:7], Palette) || slices.Contains(many, "") {
