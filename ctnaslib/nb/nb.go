@@ -123,11 +123,16 @@ func Charts(charts ...report.Chart) {
 		}
 		return
 	}
-	gonbui.SendData(&protocol.DisplayData{
-		Data:     map[protocol.MIMEType]any{protocol.MIMEImagePNG: picture},
-		Metadata: map[string]any{string(protocol.MIMEImagePNG): map[string]any{"width": report.Width}},
-	})
+	gonbui.SendData(displayed(picture))
 	gonbui.Sync()
+}
+
+// displayed returns what shows a PNG of [report.PNG] as wide as it is meant to be. Its types are those that GoNB can send.
+func displayed(picture []byte) *protocol.DisplayData {
+	return &protocol.DisplayData{
+		Data:     map[protocol.MIMEType]any{protocol.MIMEImagePNG: picture},
+		Metadata: map[string]any{string(protocol.MIMEImagePNG): map[string]int{"width": report.Width}},
+	}
 }
 
 // Progress shows how far a run is, with the last values of its metrics and an estimate of the time left: as one line

@@ -1,6 +1,7 @@
 package nb
 
 import (
+	"encoding/gob"
 	"io"
 	"math"
 	"os"
@@ -87,6 +88,17 @@ func TestRow(t *testing.T) {
 	got := row([]Picture{{SVG: "<svg/>", Caption: "a < b"}, {SVG: "<svg/>"}})
 	if strings.Count(got, `src="data:image/svg+xml;base64,PHN2Zy8+"`) != 2 || !strings.Contains(got, "<figcaption>a &lt; b</figcaption>") {
 		t.Errorf("the row is %s", got)
+	}
+}
+
+// GoNB's pipe takes the picture and its width.
+func TestDisplayed(t *testing.T) {
+	data := displayed([]byte("picture"))
+	if err := gob.NewEncoder(io.Discard).Encode(data); err != nil {
+		t.Error(err)
+	}
+	if width := data.Metadata["image/png"].(map[string]int)["width"]; width != 800 {
+		t.Errorf("the picture is %d pixels wide", width)
 	}
 }
 

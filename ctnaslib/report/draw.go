@@ -2,10 +2,15 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"html"
+	"image"
+	"image/color"
 	"image/png"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -84,10 +89,41 @@ func pngAt(density int, charts []Chart) ([]byte, error) {
 		top -= row[0].height
 	}
 	var out bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, canvas.Image()); err != nil {
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, paletted(canvas.Image())); err != nil {
 		return nil, fmt.Errorf("report: cannot draw %q: %w", charts[0].Title, err)
 	}
 	return out.Bytes(), nil
+}
+
+// paletted returns a picture with its 256 most frequent colours, and for each other one the nearest of these: a chart has few, and shades of
+// them at the edges of lines, so that it looks the same at half the size.
+func paletted(picture image.Image) *image.Paletted {
+	bounds := picture.Bounds()
+	counts := make(map[color.RGBA]int)
+	at := func(x, y int) color.RGBA { return color.RGBAModel.Convert(picture.At(x, y)).(color.RGBA) }
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			counts[at(x, y)]++
+		}
+	}
+	colours := slices.SortedFunc(maps.Keys(counts), func(a, b color.RGBA) int {
+		return cmp.Or(counts[b]-counts[a], int(a.R)-int(b.R), int(a.G)-int(b.G), int(a.B)-int(b.B), int(a.A)-int(b.A))
+	})
+	palette := make(color.Palette, min(256, len(colours)))
+	index := make(map[color.RGBA]uint8, len(colours))
+	for i := range palette {
+		palette[i] = colours[i]
+	}
+	for _, c := range colours {
+		index[c] = uint8(palette.Index(c))
+	}
+	out := image.NewPaletted(bounds, palette)
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			out.SetColorIndex(x, y, index[at(x, y)])
+		}
+	}
+	return out
 }
 
 // arrange lays charts out in rows, whose charts are of the same height, and returns the height of all.

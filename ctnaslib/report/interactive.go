@@ -85,6 +85,7 @@ func (c Chart) options(f frame) options {
 		x, y = y, x
 	}
 	x["nameLocation"], x["nameGap"] = "middle", 32
+	y["nameTextStyle"] = options{"align": "left"} // above the axis
 	var names []string
 	for _, s := range c.Series {
 		names = append(names, s.Name)
@@ -114,7 +115,7 @@ func (c Chart) options(f frame) options {
 // axisOptions returns an axis of numbers.
 func (c Chart) axisOptions(label string, a axis) options {
 	o := options{
-		"type": "value", "scale": true, "name": printable(label), "nameTextStyle": options{"align": "left"}, "axisLabel": options{"fontSize": 14},
+		"type": "value", "scale": true, "name": printable(label), "axisLabel": options{"fontSize": 14},
 		"axisLine": options{"lineStyle": options{"color": style.Faint}}, "splitLine": options{"lineStyle": options{"color": style.Grid}},
 	}
 	if a.log {
