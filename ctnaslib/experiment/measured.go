@@ -292,7 +292,7 @@ var measured = Entry{
 		return Measured(m, predictor), nil
 	},
 	Columns: withOrder([]report.Column{
-		report.KTau, {Header: "τ of the 100 best", Value: tauOf100 + "_mean", StdDev: tauOf100 + "_std", Digits: 3, Better: report.Higher,
+		report.KTau, {Header: "KTau of the 100 best", Value: tauOf100 + "_mean", StdDev: tauOf100 + "_std", Digits: 3, Better: report.Higher,
 			About: "Kendall's τ among the 100 best of the networks without a label."},
 		{Header: "measured top-1 of its first", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 2, Better: report.Higher,
 			About: "measured accuracy on ImageNet of the network that is ranked first."}, report.Queries,

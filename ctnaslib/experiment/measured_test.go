@@ -66,7 +66,7 @@ func TestMeasuredRankings(t *testing.T) {
 		t.Errorf("%d tests of %d pairs", len(result.Tests), len(e.Compare))
 	}
 	table := result.Table(measured.Columns...).Markdown()
-	for _, words := range []string{"KTau of the 100 best", "best of its first 10 (%)", "surrogate"} {
+	for _, words := range []string{"KTau of the 100 best", "best of first 10 (%)", "surrogate"} {
 		if !strings.Contains(table, words) {
 			t.Errorf("the table lacks %q", words)
 		}

@@ -185,6 +185,10 @@ func (c Chart) lay(width, height vg.Length) (layout, error) {
 	if len(c.Series) > 1 {
 		l.legend = flow(entries, room)
 	}
+	if further := len(l.legend) - 1; further > 0 {
+		l.height += vg.Length(further) * (textStyle.Height("x") + between) // the plot stays as high
+	}
+	height = l.height
 	if !c.turned(width) {
 		p.Y.Label.Text = wrapped(textStyle, p.Y.Label.Text, height-2*margin-l.head()-40)
 	} else {

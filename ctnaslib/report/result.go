@@ -312,7 +312,7 @@ func (r Result) OutsideTwoSigma(c Column) []string {
 // Chart draws a column of the result's table, a row for each method: what it reached with each seed and the mean, or the
 // mean alone where there is no more, and the mean that the paper has. Values far below all others are at the edge, as numbers.
 func (r Result) Chart(column Column) Chart {
-	c := Chart{Title: Title(r.ID) + ": " + cmp.Or(column.Shows, column.Header), Y: column.title(), Rows: true}
+	c := Chart{Title: Title(r.ID) + ": " + cmp.Or(column.Shows, column.Header), Y: strings.Replace(column.title(), "KTau", "Kendall's tau", 1), Rows: true}
 	each := Series{Name: "one seed", Points: true, form: seeds}
 	ours := Series{Name: "mean", Points: true, form: mean}
 	papers := Series{Name: "the paper's mean", Points: true, Reference: true, form: paper}

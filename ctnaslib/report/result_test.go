@@ -193,6 +193,21 @@ func TestWideTable(t *testing.T) {
 	}
 }
 
+// A table of one's own is paged where one asks for it, also if its rows differ in length.
+func TestPaged(t *testing.T) {
+	table := Table{Header: strings.Split("abcdefghij", ""), Rows: [][]string{strings.Split("0123456789", ""), {"short", "1"}}, Notes: []string{"note"}}
+	got := table.Paged()
+	if strings.Join(got.Header, "") != "abcdefgh" || len(got.Rows) != 2 || len(got.More) != 1 || len(got.Notes) != 1 {
+		t.Fatalf("%+v", got)
+	}
+	if rest := got.More[0]; strings.Join(rest.Header, "") != "aij" || len(rest.Rows) != 1 || strings.Join(rest.Rows[0], "") != "089" {
+		t.Errorf("the rest is %+v", rest)
+	}
+	if narrow := got.More[0].Paged(); len(narrow.More) != 0 {
+		t.Errorf("a narrow table is paged: %+v", narrow)
+	}
+}
+
 // What several rows have to say is said once.
 func TestNotesOnce(t *testing.T) {
 	r := exampleResult(t)
@@ -218,13 +233,13 @@ func TestHolm(t *testing.T) {
 		}
 	}
 	tests := r.Table(Accuracy).More[0]
-	for i, want := range [][]string{{"accuracy (%)", "0.030"}, {"Kendall's τ", "< 0.001"}, {"accuracy (%)", "0.060"}, {"accuracy (%)", "0.060"}, {"Kendall's τ", "0.200"}, {"accuracy (%)", "0.020"}} {
+	for i, want := range [][]string{{"accuracy (%)", "0.030"}, {"KTau", "< 0.001"}, {"accuracy (%)", "0.060"}, {"accuracy (%)", "0.060"}, {"KTau", "0.200"}, {"accuracy (%)", "0.020"}} {
 		row := tests.Rows[i]
 		if significant := want[1] < "0.05" || want[1][0] == '<'; row[0] != "A − B" || row[1] != want[0] || row[4] != want[1] || tests.Bold[i][4] != significant {
 			t.Errorf("test %d is %q, bold %v; want %q", i, row, tests.Bold[i], want)
 		}
 	}
-	if !strings.Contains(tests.Caption, "(4 of accuracy, 2 of Kendall's τ)") {
+	if !strings.Contains(tests.Caption, "(4 of accuracy, 2 of KTau)") {
 		t.Errorf("the caption is %q", tests.Caption)
 	}
 	if len(exampleResult(t).Holm()) != 0 || len(exampleResult(t).Table(Accuracy).More) != 0 {

@@ -37,15 +37,15 @@ const (
 
 // The columns of the paper's tables.
 var (
-	KTau = Column{Header: "Kendall's τ", Value: "ktau_mean", StdDev: "ktau_std", Digits: 3, Better: Higher, Shows: "how well held-out architectures are ranked",
-		About: "between the ranking of held-out architectures and their accuracy: 1 for the same order, 0 for none."}
-	TopTau = Column{Header: "τ, best tenth", Value: "ktau_top_mean", StdDev: "ktau_top_std", Digits: 3, Better: Higher,
+	KTau = Column{Header: "KTau", Value: "ktau_mean", StdDev: "ktau_std", Digits: 3, Better: Higher, Shows: "how well held-out architectures are ranked",
+		About: "Kendall's τ between the ranking of held-out architectures and their accuracy: 1 for the same order, 0 for none."}
+	TopTau = Column{Header: "KTau, best tenth", Value: "ktau_top_mean", StdDev: "ktau_top_std", Digits: 3, Better: Higher,
 		About: "Kendall's τ among the best tenth of the held-out architectures."}
 	First10 = Column{Header: "best of first 10", Unit: "%", Value: "first_10_mean", StdDev: "first_10_std", Digits: 2, Better: Higher,
 		About: "the best accuracy among the 10 held-out architectures that are ranked first."}
 	First100 = Column{Header: "best of first 100", Unit: "%", Value: "first_100_mean", StdDev: "first_100_std", Digits: 2, Better: Higher,
 		About: "the same among the first 100."}
-	Authors = Column{Header: "τ, authors' protocol", Value: "ktau_authors_mean", StdDev: "ktau_authors_std", Digits: 3, Better: Higher,
+	Authors = Column{Header: "KTau, authors' protocol", Value: "ktau_authors_mean", StdDev: "ktau_authors_std", Digits: 3, Better: Higher,
 		About: "Kendall's τ as the authors' code measures it."}
 	Accuracy = Column{Header: "test accuracy", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 2, Better: Higher, Shows: "accuracy of the cell found",
 		About: "of the cell that the search returns, mean ± standard deviation over the seeds."}
@@ -136,34 +136,26 @@ const widest = 8
 // notes hold the marks, why the result is outdated, if it is, what the rows have to say, and what the columns are.
 func (r Result) Table(columns ...Column) Table {
 	marks, notes := r.marks()
-	methods := make([]string, len(r.Rows))
+	t := Table{Caption: r.caption(), Header: []string{"method"}, Rows: make([][]string, len(r.Rows)), Bold: make([][]bool, len(r.Rows))}
 	for i, row := range r.Rows {
-		methods[i] = row.Method + marks[i]
+		t.Rows[i], t.Bold[i] = []string{row.Method + marks[i]}, []bool{false}
 	}
-	tables := []Table{newPart(methods)}
 	var about []string
+	var groups []int // of columns that stay together
 	for _, c := range columns {
-		of := r.parts(c)
-		if len(of) == 0 {
-			continue
+		parts := r.parts(c)
+		for _, p := range parts {
+			t.Header = append(t.Header, p.header)
+			for i := range t.Rows {
+				t.Rows[i], t.Bold[i] = append(t.Rows[i], p.cells[i]), append(t.Bold[i], p.bold[i])
+			}
 		}
-		last := &tables[len(tables)-1]
-		if len(last.Header)+len(of) > widest {
-			tables = append(tables, newPart(methods))
-			last = &tables[len(tables)-1]
-		}
-		for _, p := range of {
-			last.add(p)
-		}
-		if c.About != "" {
+		if len(parts) > 0 && c.About != "" {
 			about = append(about, c.Header+": "+c.About)
 		}
+		groups = append(groups, len(parts))
 	}
-	t := tables[0]
-	t.Caption = r.caption()
-	for _, further := range tables[1:] {
-		t.More = append(t.More, further.withoutEmpty())
-	}
+	t = t.paged(groups)
 	if len(r.Tests) > 0 {
 		t.More = append(t.More, r.tests())
 	}
@@ -174,39 +166,67 @@ func (r Result) Table(columns ...Column) Table {
 	return t
 }
 
+// Paged returns the table with at most eight columns, which have room on a page, and the others in further tables under it: each with the
+// first column, and the rows that have something in the others.
+func (t Table) Paged() Table {
+	if len(t.Header) <= widest {
+		return t
+	}
+	return t.paged(slices.Repeat([]int{1}, len(t.Header)-1))
+}
+
+// paged is [Table.Paged] for groups of columns that stay together, given as how many each has, after the first column.
+func (t Table) paged(groups []int) Table {
+	var pages [][]int // the columns of each
+	column := 1
+	for _, n := range groups {
+		if last := len(pages) - 1; last < 0 || len(pages[last])+n > widest {
+			pages = append(pages, []int{0})
+		}
+		for range n {
+			pages[len(pages)-1] = append(pages[len(pages)-1], column)
+			column++
+		}
+	}
+	if len(pages) < 2 {
+		return t
+	}
+	first := t.choose(pages[0], true)
+	first.Caption, first.Notes, first.More = t.Caption, t.Notes, t.More
+	for _, columns := range pages[1:] {
+		first.More = append(first.More, t.choose(columns, false))
+	}
+	return first
+}
+
+// choose returns the table with some of its columns, and the rows that have something in one of them beside the first, or all rows.
+func (t Table) choose(columns []int, all bool) Table {
+	var chosen Table
+	for _, c := range columns {
+		chosen.Header = append(chosen.Header, t.Header[c])
+	}
+	for i, row := range t.Rows {
+		var cells []string
+		var bold []bool
+		for _, c := range columns {
+			text := ""
+			if c < len(row) {
+				text = row[c]
+			}
+			cells, bold = append(cells, text), append(bold, t.IsBold(i, c))
+		}
+		if all || slices.ContainsFunc(cells[1:], func(text string) bool { return text != missing && text != "" }) {
+			chosen.Rows, chosen.Bold = append(chosen.Rows, cells), append(chosen.Bold, bold)
+		}
+	}
+	return chosen
+}
+
 // part is a column of a table.
 type part struct {
 	header string
 	cells  []string
 	bold   []bool
-}
-
-// newPart returns a table with the methods alone.
-func newPart(methods []string) Table {
-	t := Table{Header: []string{"method"}}
-	for _, method := range methods {
-		t.Rows, t.Bold = append(t.Rows, []string{method}), append(t.Bold, []bool{false})
-	}
-	return t
-}
-
-// add adds a column to the table.
-func (t *Table) add(p part) {
-	t.Header = append(t.Header, p.header)
-	for i := range t.Rows {
-		t.Rows[i], t.Bold[i] = append(t.Rows[i], p.cells[i]), append(t.Bold[i], p.bold[i])
-	}
-}
-
-// withoutEmpty returns the table without the rows that have no number.
-func (t Table) withoutEmpty() Table {
-	left := Table{Header: t.Header}
-	for i, row := range t.Rows {
-		if slices.ContainsFunc(row[1:], func(text string) bool { return text != missing }) {
-			left.Rows, left.Bold = append(left.Rows, row), append(left.Bold, t.Bold[i])
-		}
-	}
-	return left
 }
 
 // parts returns the column of what was measured and that of the paper's numbers, without those that would be empty.
@@ -313,8 +333,11 @@ const significance = 0.05
 
 // signed returns a difference with its sign.
 func signed(x float64) string {
-	text := fixed(x, 3)
-	if x > 0 {
+	text := grouped(strconv.FormatFloat(x, 'f', 3, 64))
+	switch {
+	case strings.Trim(text, "−0.") == "":
+		return "0.000"
+	case x > 0:
 		return "+" + text
 	}
 	return text
@@ -326,7 +349,7 @@ func metricName(name string) string {
 	case "accuracy":
 		return "accuracy (%)"
 	case "ktau":
-		return "Kendall's τ"
+		return "KTau"
 	}
 	return strings.ReplaceAll(name, "_", " ")
 }
