@@ -29,7 +29,7 @@ func Example() {
 	// Output:
 	// Table 1. Measured on nasbench101 (real), backend go, 3 seeds, in 1m2s.
 	//
-	// | method | test accuracy (%) | paper: test accuracy (%) | best (%) |
+	// | method | test accuracy (%) | paper | best (%) |
 	// | --- | ---: | ---: | ---: |
 	// | CTNAS | **94.00 ± 0.10** | 93.92 ± 0.18 | **94.10** |
 	// | random | 93.27 ± 0.21 | – | 93.50 |
@@ -42,6 +42,7 @@ func Example() {
 	//
 	// - test accuracy: of the cell that the search returns, mean ± standard deviation over the seeds.
 	// - best: of all seeds.
+	// - paper: what the paper has for the column before.
 }
 
 // A chart is a value; SVG draws it.

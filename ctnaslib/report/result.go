@@ -382,5 +382,5 @@ func Title(id string) string {
 		return id
 	}
 	first, rest := utf8.DecodeRuneInString(name)
-	return strings.TrimSpace(string(unicode.ToUpper(first)) + name[rest:] + " " + id[len(name):])
+	return strings.TrimSpace(string(unicode.ToUpper(first)) + strings.ReplaceAll(name[rest:], "-", " ") + " " + id[len(name):])
 }

@@ -124,7 +124,7 @@ func TestCompare(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	table := exampleResult(t).Table(Accuracy, Best, Queries)
-	wantHeader := []string{"method", "test accuracy (%)", "paper: test accuracy (%)", "best (%)", "paper: best (%)", "queries"}
+	wantHeader := []string{"method", "test accuracy (%)", "paper", "best (%)", "paper", "queries"}
 	if !slices.Equal(table.Header, wantHeader) {
 		t.Errorf("header %q, want %q", table.Header, wantHeader)
 	}
@@ -139,7 +139,7 @@ func TestTable(t *testing.T) {
 	}
 	wantMarkdown := `Table 4. Measured on nasbench101 (real), backend xla:cpu, 3 seeds, in 1m2s.
 
-| method | test accuracy (%) | paper: test accuracy (%) | best (%) | paper: best (%) | queries |
+| method | test accuracy (%) | paper | best (%) | paper | queries |
 | --- | ---: | ---: | ---: | ---: | ---: |
 | CTNAS | 94.00 ± 0.10 | **93.92 ± 0.18** | 94.10 | – | 423 |
 | fixed \| none † | 93.00 | – | – | – | – |
@@ -151,6 +151,7 @@ func TestTable(t *testing.T) {
 - test accuracy: of the cell that the search returns, mean ± standard deviation over the seeds.
 - best: of all seeds.
 - queries: accuracies that one search bought.
+- paper: what the paper has for the column before.
 `
 	if got := strings.ReplaceAll(table.Markdown(), "\u00a0", " "); got != wantMarkdown {
 		t.Errorf("Markdown\n%s\nwant\n%s", got, wantMarkdown)
@@ -323,7 +324,7 @@ func TestOutliers(t *testing.T) {
 
 func TestTitle(t *testing.T) {
 	for id, want := range map[string]string{
-		"table1": "Table 1", "proposition1": "Proposition 1", "ablation-depth": "Ablation (depth)", "weightsharing": "Weight sharing", "x": "X", "12": "12", "": "",
+		"table1": "Table 1", "proposition1": "Proposition 1", "ablation-depth": "Ablation (depth)", "weightsharing": "Weight sharing", "x": "X", "own-benchmark": "Own benchmark", "12": "12", "": "",
 	} {
 		if got := Title(id); got != want {
 			t.Errorf("%q is %q, want %q", id, got, want)

@@ -141,6 +141,7 @@ func (r Result) Table(columns ...Column) Table {
 		t.Rows[i], t.Bold[i] = []string{row.Method + marks[i]}, []bool{false}
 	}
 	var about []string
+	beside := false // the paper's numbers are beside measured ones
 	var groups []int // of columns that stay together
 	for _, c := range columns {
 		parts := r.parts(c)
@@ -153,7 +154,11 @@ func (r Result) Table(columns ...Column) Table {
 		if len(parts) > 0 && c.About != "" {
 			about = append(about, c.Header+": "+c.About)
 		}
+		beside = beside || len(parts) > 1
 		groups = append(groups, len(parts))
+	}
+	if beside {
+		about = append(about, "paper: what the paper has for the column before.")
 	}
 	t = t.paged(groups)
 	if len(r.Tests) > 0 {
@@ -252,6 +257,9 @@ func (r Result) parts(c Column) []part {
 			}
 		}
 		if p.bold = c.best(comparable, of.digits); any {
+			if len(all) > 0 {
+				p.header = "paper" // beside what was measured
+			}
 			all = append(all, p)
 		}
 	}

@@ -58,6 +58,7 @@ var methods = []struct{ name, colour string }{
 	{"DARTS", "#44AA99"},
 	{"FBNet", "#AA4499"},
 	{"one cell alone", Grey},
+	{"OFA's predictor of width 1.2", Grey},
 }
 
 // Of returns the colour that a method has in every chart, or false for what has no fixed colour.
