@@ -107,8 +107,10 @@ func (c Chart) options(f frame) options {
 		"grid":    options{"left": 12, "right": 32, "top": top, "bottom": 36, "containLabel": true},
 		"tooltip": options{"trigger": "item", "renderMode": "richText", "confine": true, "textStyle": options{"fontSize": 14}},
 		// Zooming by a rectangle: a wheel that zooms would keep the page from scrolling.
-		"toolbox": options{"right": 8, "top": 0, "feature": options{"dataZoom": options{"title": options{"zoom": "zoom into a rectangle", "back": "one step back"}}, "restore": options{"title": "all"}}},
-		"xAxis":   x, "yAxis": y, "series": series,
+		"toolbox": options{"right": 8, "top": 0, "feature": options{
+			"dataZoom": options{"title": options{"zoom": "zoom into a rectangle", "back": "one step back"}}, "restore": options{"title": "all"},
+		}},
+		"xAxis": x, "yAxis": y, "series": series,
 	}
 }
 
@@ -116,7 +118,7 @@ func (c Chart) options(f frame) options {
 func (c Chart) axisOptions(label string, a axis) options {
 	o := options{
 		"type": "value", "scale": true, "name": printable(label), "axisLabel": options{"fontSize": 14},
-		"axisLine": options{"lineStyle": options{"color": style.Faint}}, "splitLine": options{"lineStyle": options{"color": style.Grid}},
+		"axisLine": options{"onZero": false, "lineStyle": options{"color": style.Faint}}, "splitLine": options{"lineStyle": options{"color": style.Grid}},
 	}
 	if a.log {
 		o["type"] = "log"
@@ -137,10 +139,18 @@ func (c Chart) interactive(i int, s Series, f frame, colour string) options {
 		}
 	}
 	o := options{
-		"type": "line", "name": printable(s.Name), "data": points, "itemStyle": options{"color": colour}, "z": 3,
+		"type": "line", "name": printable(s.Name), "data": points, "itemStyle": options{"color": colour, "opacity": 1}, "z": 3,
 		"symbol": []string{"circle", "diamond", "triangle", "rect"}[i%4], "symbolSize": 8, "lineStyle": options{"width": 2},
 	}
 	switch {
+	case s.form != plain:
+		o["type"] = "scatter"
+		o["symbol"] = map[form]string{seeds: "emptyCircle", mean: "rect", paper: "emptyDiamond"}[s.form]
+		o["symbolSize"] = map[form][2]int{seeds: {7, 7}, mean: {4, 18}, paper: {11, 11}}[s.form]
+		o["itemStyle"] = options{"color": style.Ink, "opacity": 1}
+		if s.form != paper {
+			o["data"] = c.ofMethods(s, points)
+		}
 	case s.Points:
 		o["type"], o["symbolSize"] = "scatter", 10
 		if s.cloud() {
@@ -154,6 +164,15 @@ func (c Chart) interactive(i int, s Series, f frame, colour string) options {
 		o["symbolSize"] = 4
 	}
 	return o
+}
+
+// ofMethods returns points in the colours of the methods whose rows they are in.
+func (c Chart) ofMethods(s Series, points [][2]json.Number) []options {
+	coloured := make([]options, len(points))
+	for k, point := range points {
+		coloured[k] = options{"value": point, "itemStyle": options{"color": c.rowColour(s.X[k])}}
+	}
+	return coloured
 }
 
 // rounded returns a number as exactly as a chart shows it, to keep the chart small.

@@ -240,15 +240,20 @@ func (c Chart) addPoints(p *plot.Plot, f frame, i int, points plotter.XYs, colou
 	if len(c.Categories) > 0 && (s.form == seeds || s.form == mean) {
 		drawn.GlyphStyleFunc = func(k int) draw.GlyphStyle {
 			own := look
-			own.Color = colourOf(style.Blue)
-			if of, ok := style.Of(c.Categories[int(s.X[k])]); ok {
-				own.Color = colourOf(of)
-			}
+			own.Color = colourOf(c.rowColour(s.X[k]))
 			return own
 		}
 	}
 	p.Add(drawn)
 	return []plot.Thumbnailer{&shown}
+}
+
+// rowColour returns the colour of a category: its own, if it is a method.
+func (c Chart) rowColour(x float64) string {
+	if colour, ok := style.Of(c.Categories[int(x)]); ok {
+		return colour
+	}
+	return style.Blue
 }
 
 // spreadOut moves the points of a category apart, across its row.

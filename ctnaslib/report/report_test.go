@@ -325,6 +325,25 @@ func TestColoursOfMethods(t *testing.T) {
 	}
 }
 
+// A cloud of cells with their names is at most 200 KB, the script of ECharts apart, and no wheel zooms into it.
+func TestInteractiveIsSmall(t *testing.T) {
+	s := Series{Name: "cells", Points: true}
+	for i := range 4000 {
+		s.X, s.Y = append(s.X, float64(i)*1.2345678e-2), append(s.Y, 85+10*math.Sin(float64(i)))
+		s.Labels = append(s.Labels, "110000100110101:ABMA")
+	}
+	html, err := Chart{Title: "cells", X: "parameters (millions)", Y: "test accuracy (%)", Series: []Series{s}}.Interactive("echarts.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(html) > 200_000 {
+		t.Errorf("the chart has %d bytes", len(html))
+	}
+	if strings.Contains(html, `"inside"`) || !strings.Contains(html, `"unit":" millions"`) || !strings.Contains(html, `"unit":" %"`) {
+		t.Error("a wheel zooms, or the units are not there")
+	}
+}
+
 // A picture of charts side by side is as wide as one chart; charts with rows are below one another.
 func TestPNG(t *testing.T) {
 	size := func(charts ...Chart) (int, int) {

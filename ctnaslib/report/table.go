@@ -141,7 +141,7 @@ func (r Result) Table(columns ...Column) Table {
 		t.Rows[i], t.Bold[i] = []string{row.Method + marks[i]}, []bool{false}
 	}
 	var about []string
-	beside := false // the paper's numbers are beside measured ones
+	beside := false  // the paper's numbers are beside measured ones
 	var groups []int // of columns that stay together
 	for _, c := range columns {
 		parts := r.parts(c)
