@@ -40,7 +40,7 @@ func Live(what string, names ...string) train.Watch {
 		case p.Done == p.Total:
 			gonbui.UpdateHTML(id, "")
 			Charts(charts...)
-		case time.Since(shown) > time.Second:
+		case time.Since(shown) > 3*time.Second: // drawing takes time from the run
 			shown = time.Now()
 			picture := base64.StdEncoding.EncodeToString(Must(report.PNG(charts...)))
 			gonbui.UpdateHTML(id, fmt.Sprintf(`<img width="%d" src="data:image/png;base64,%s">`, report.Width, picture))

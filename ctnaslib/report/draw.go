@@ -7,6 +7,7 @@ import (
 	"html"
 	"image"
 	"image/color"
+	imagedraw "image/draw"
 	"image/png"
 	"maps"
 	"regexp"
@@ -89,7 +90,9 @@ func pngAt(density int, charts []Chart) ([]byte, error) {
 		top -= row[0].height
 	}
 	var out bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, paletted(canvas.Image())); err != nil {
+	picture := image.NewRGBA(canvas.Image().Bounds())
+	imagedraw.Draw(picture, picture.Bounds(), canvas.Image(), picture.Bounds().Min, imagedraw.Src)
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, paletted(picture)); err != nil {
 		return nil, fmt.Errorf("report: cannot draw %q: %w", charts[0].Title, err)
 	}
 	return out.Bytes(), nil
@@ -97,14 +100,12 @@ func pngAt(density int, charts []Chart) ([]byte, error) {
 
 // paletted returns a picture with its 256 most frequent colours, and for each other one the nearest of these: a chart has few, and shades of
 // them at the edges of lines, so that it looks the same at half the size.
-func paletted(picture image.Image) *image.Paletted {
-	bounds := picture.Bounds()
+func paletted(picture *image.RGBA) *image.Paletted {
 	counts := make(map[color.RGBA]int)
-	at := func(x, y int) color.RGBA { return color.RGBAModel.Convert(picture.At(x, y)).(color.RGBA) }
-	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
-		for x := bounds.Min.X; x < bounds.Max.X; x++ {
-			counts[at(x, y)]++
-		}
+	pixels := picture.Pix // four bytes each
+	at := func(i int) color.RGBA { return color.RGBA{pixels[i], pixels[i+1], pixels[i+2], pixels[i+3]} }
+	for i := 0; i < len(pixels); i += 4 {
+		counts[at(i)]++
 	}
 	colours := slices.SortedFunc(maps.Keys(counts), func(a, b color.RGBA) int {
 		return cmp.Or(counts[b]-counts[a], int(a.R)-int(b.R), int(a.G)-int(b.G), int(a.B)-int(b.B), int(a.A)-int(b.A))
@@ -117,11 +118,9 @@ func paletted(picture image.Image) *image.Paletted {
 	for _, c := range colours {
 		index[c] = uint8(palette.Index(c))
 	}
-	out := image.NewPaletted(bounds, palette)
-	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
-		for x := bounds.Min.X; x < bounds.Max.X; x++ {
-			out.SetColorIndex(x, y, index[at(x, y)])
-		}
+	out := image.NewPaletted(picture.Bounds(), palette)
+	for i := range out.Pix {
+		out.Pix[i] = index[at(4*i)]
 	}
 	return out
 }
