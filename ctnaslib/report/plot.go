@@ -221,6 +221,8 @@ func (c Chart) addPoints(p *plot.Plot, f frame, i int, points plotter.XYs, colou
 		look.Radius, look.Shape = 4, mark{corners: 4, hollow: true, filled: true}
 	case s.cloud():
 		look.Color, look.Radius, look.Shape = thin(colour, 0xb0), 2.25, mark{corners: markOf(i).corners, hollow: true}
+	case slices.ContainsFunc(c.Series, Series.cloud):
+		look.Radius = 4.25 // above a cloud
 	}
 	drawn := &plotter.Scatter{XYs: points, GlyphStyle: look}
 	shown := *drawn // in the legend
