@@ -340,7 +340,16 @@ func (r Result) Chart(column Column) Chart {
 			c.Series = append(c.Series, s)
 		}
 	}
-	c.from = lowerFence(append(slices.Concat(each.Y, papers.Y), ours.Y...))
+	fence := lowerFence(slices.Concat(each.Y, ours.Y, papers.Y))
+	outside := make([]int, len(c.Categories))
+	for k, y := range each.Y {
+		if y < fence {
+			outside[int(each.X[k])]++
+		}
+	}
+	if len(outside) > 0 && slices.Max(outside) <= 1 { // several are no exception, and have no room as numbers
+		c.from = fence
+	}
 	return c
 }
 

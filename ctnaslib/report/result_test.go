@@ -320,6 +320,11 @@ func TestOutliers(t *testing.T) {
 	if c := r.Chart(Accuracy); c.from != 0 {
 		t.Errorf("without outliers, the axis begins at %g", c.from)
 	}
+	several := NewRow("c", map[string][]float64{"accuracy": {90, 80, 81, 82}})
+	r.Rows = append(slices.Repeat(rows[:1], 5), several)
+	if c := r.Chart(Accuracy); c.from != 0 {
+		t.Errorf("a method with several outliers is cut at %g", c.from)
+	}
 }
 
 func TestTitle(t *testing.T) {
