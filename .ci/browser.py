@@ -109,9 +109,35 @@ def wait(page, what, condition):
     raise AssertionError(f"{what}: that did not come true")
 
 
-def shown(picture):
-    box = picture.bounding_box()
-    return box and box["width"] > 50 and box["height"] > 20
+def point_at_chart(notebook):
+    """Points at a cell in the interactive chart, and turns the wheel over it, which moves the page."""
+    chart = notebook.panel.locator("div[id^=chart-]").first
+    chart.scroll_into_view_if_needed()
+    chart.evaluate("at => echarts.getInstanceByDom(at).on('showTip', tip => { at.dataset.tip = tip.dataIndex })")
+    x, y = chart.evaluate("""at => {
+        const chart = echarts.getInstanceByDom(at);
+        return chart.convertToPixel({seriesIndex: 0}, chart.getOption().series[0].data[100]) }""")
+    box = chart.bounding_box()
+    notebook.page.mouse.move(box["x"] + x - 3, box["y"] + y)
+    notebook.page.mouse.move(box["x"] + x, box["y"] + y)
+    wait(notebook.page, "the chart says what is pointed at", lambda: chart.get_attribute("data-tip"))
+    tip = chart.evaluate("""at => {
+        const option = echarts.getInstanceByDom(at).getOption(), i = Number(at.dataset.tip);
+        return option.tooltip[0].formatter({seriesName: "cells", seriesIndex: 0, dataIndex: i, value: option.series[0].data[i]}) }""")
+    assert re.fullmatch(r"cells\n[01]+:[ABM]*\nparameters: [\d.]+ millions\ntest accuracy: \d\d\.\d\d %", tip), tip
+    notebook.page.mouse.wheel(0, -100)
+    wait(notebook.page, "the wheel moves the page", lambda: abs(chart.bounding_box()["y"] - box["y"]) > 50)
+    chart.scroll_into_view_if_needed()
+
+
+def dark(notebook):
+    """Changes to the dark theme: the pictures have a white ground, which the screenshot shows."""
+    page = notebook.page
+    page.get_by_role("menuitem", name="Settings", exact=True).click()
+    page.locator(".lm-Menu-item:visible", has_text=re.compile("^Theme")).first.hover()
+    page.locator(".lm-Menu-item:visible", has_text=re.compile("^JupyterLab Dark$")).first.click()
+    page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+    notebook.panel.locator(".jp-OutputArea-output img").first.scroll_into_view_if_needed()
 
 
 def run_quickstart(notebook, run, minutes):
@@ -126,9 +152,9 @@ def run_quickstart(notebook, run, minutes):
         raise AssertionError("no table of results; the cells said: " + " ".join(notebook.errors()))
     assert re.search(r"\d\d\.\d\d %", table.inner_text()), table.inner_text()
     # Cells out of sight are not drawn until one scrolls to them.
-    plot = panel.locator(".jp-OutputArea-output svg").first
-    plot.scroll_into_view_if_needed()
-    wait(notebook.page, "the first picture is not empty", lambda: shown(plot) and plot.locator("path, line, rect, polyline, text").count() > 3)
+    picture = panel.locator(".jp-OutputArea-output img").first
+    picture.scroll_into_view_if_needed()
+    wait(notebook.page, "the first picture is drawn", lambda: picture.evaluate("i => i.complete && i.naturalWidth > 50"))
     canvas = panel.locator("canvas").first
     canvas.scroll_into_view_if_needed()
     wait(notebook.page, "the chart is drawn", lambda: canvas.evaluate("""c => {
@@ -184,9 +210,11 @@ def main(chromium, command, screenshots):
             address = lab.address()
             notebook = step("1-opened", lambda: Notebook(page, address, QUICKSTART))
             step("2-quickstart", lambda: run_quickstart(notebook, notebook.run_all, 8))
-            step("3-restarted-and-run-again", lambda: run_quickstart(notebook, notebook.restart_and_run_all, 4))
-            notebook = step("4-opened-long-cell", lambda: Notebook(page, address, INTERRUPT))
-            step("5-interrupted", lambda: interrupt(notebook))
+            step("3-chart-pointed-at", lambda: point_at_chart(notebook))
+            step("4-restarted-and-run-again", lambda: run_quickstart(notebook, notebook.restart_and_run_all, 4))
+            step("5-dark", lambda: dark(notebook))
+            notebook = step("6-opened-long-cell", lambda: Notebook(page, address, INTERRUPT))
+            step("7-interrupted", lambda: interrupt(notebook))
             browser.close()
     finally:
         lab.stop()

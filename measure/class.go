@@ -58,7 +58,7 @@ func measureClass(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	m := begin(out, "class", "", "GoNB", "gopls, at rest", "gopls, after a completion", "compiling a cell", "the cell's program", "all at once", "first cell", "training cell")
+	m := begin(out, "class", "", "GoNB", "gopls, at rest / after a completion", "compiling a cell", "the cell's program", "all at once", "first cell", "training cell")
 	for _, count := range classSizes {
 		a, err := attend(ctx, env, count)
 		if err != nil {
@@ -75,6 +75,7 @@ func measureClass(ctx context.Context, out io.Writer) error {
 			metrics[c.name] = c.value
 			cells = append(cells, fmt.Sprintf("%.0f MB", c.value))
 		}
+		cells = slices.Replace(cells, 1, 3, fmt.Sprintf("%.0f / %s", metrics["gopls_rest_mb"], cells[2])) // a page has room for eight columns
 		first, work := slices.Max(a.First), slices.Max(a.Work)
 		metrics["first_ms"], metrics["work_ms"] = 1000*first, 1000*work
 		m.add(report.Row{Method: fmt.Sprintf("%d kernels", count), Metrics: metrics}, append(cells, fmt.Sprintf("%.1f s", first), fmt.Sprintf("%.1f s", work))...)

@@ -109,8 +109,9 @@ var darts = Entry{
 	compare: DARTS,
 	data:    onNASBench301,
 	Columns: withOrder([]report.Column{
-		{Header: "validation accuracy", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 3},
-		{Header: "best", Unit: "%", Value: "accuracy_best", Digits: 3},
+		{Header: "validation accuracy", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 3, Better: report.Higher,
+			About: "of the genotype that the search returns, mean ± standard deviation over the seeds."},
+		{Header: "best", Unit: "%", Value: "accuracy_best", Digits: 3, Better: report.Higher, About: report.Best.About},
 		report.KTau, report.Queries, report.MAdds, report.Top1, report.Top5,
 	}),
 	Figures: func(r report.Result) []report.Figure {
@@ -126,7 +127,8 @@ func regret(r report.Result) report.Chart {
 	for _, row := range r.Rows {
 		best = math.Max(best, row.Metrics["accuracy_best"])
 	}
-	chart := report.Chart{X: "queries", Y: "below the best found (%)", LogX: true}
+	chart := report.Chart{Title: "DARTS space: how far from the best genotype found", X: "queries", Y: "below the best (% accuracy)", LogX: true,
+		Note: fmt.Sprintf("Mean of %d seeds; bands are one standard deviation, of searches that could stop at any time.", r.Seeds)}
 	for _, method := range []string{methodRandom, methodEvolution, nameActive, methodRegression, methodRegressionOneHot, methodCTNAS, methodOneHot} {
 		s := report.Series{Name: method}
 		for _, row := range r.Rows {
@@ -135,9 +137,11 @@ func regret(r report.Result) report.Chart {
 				continue
 			}
 			if c := row.Curves; c != nil { // of the largest number, as the last row has it
-				s.X, s.Y, s.Err = slices.Clone(c[curveQueries]), nil, c[curveSpread]
-				for _, accuracy := range c[curveAccuracy] {
+				s.X, s.Y, s.Low, s.High = slices.Clone(c[curveQueries]), nil, nil, nil
+				for i, accuracy := range c[curveAccuracy] {
 					s.Y = append(s.Y, best-accuracy)
+					s.Low = append(s.Low, math.Max(0, best-accuracy-c[curveSpread][i])) // none is better than the best
+					s.High = append(s.High, best-accuracy+c[curveSpread][i])
 				}
 				continue
 			}

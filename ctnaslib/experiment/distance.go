@@ -182,7 +182,7 @@ var distance = Entry{
 
 // sampleChart draws how good the policies' samples are over the search, beside random cells.
 func sampleChart(r report.Result) report.Chart {
-	c := report.Chart{Title: "what the policy samples", X: "done of the search (%)", Y: "mean test accuracy (%)"}
+	c := report.Chart{Title: report.Title(r.ID) + ": what the policy samples", X: "done of the search (%)", Y: "mean test accuracy (%)"}
 	random := report.Series{Name: "random cells", Reference: true}
 	for _, row := range r.Rows {
 		s := report.Series{Name: row.Method}
@@ -206,7 +206,7 @@ func sampleChart(r report.Result) report.Chart {
 
 // rankChart draws where the first 100 of a comparator's ranking truly stand, for the first seed.
 func rankChart(r report.Result) report.Chart {
-	c := report.Chart{Title: "the 100 best of its ranking", X: "true rank", Y: "rank by the comparator", LogX: true}
+	c := report.Chart{Title: "Distance to the paper: where the first 100 of a ranking truly stand", X: "true rank", Y: "rank by the comparator", LogX: true}
 	for _, row := range r.Rows {
 		if ranks := row.Curves[curveRanks]; len(ranks) > 0 {
 			s := report.Series{Name: row.Method, X: ranks, Points: true}

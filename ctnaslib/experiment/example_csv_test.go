@@ -44,5 +44,5 @@ func Example_ownBenchmark() {
 	data := experiment.Data{Benchmark: seen, Report: hidden.Validation, ReportOf: hidden.Version()}
 	result := nb.Must(e.Run(context.Background(), dir, data, backend, nil))
 	fmt.Println(result.Table(report.Accuracy, report.Queries).Rows)
-	// Output: [[random search 92.50 ± 0.00 4 proxy 2]]
+	// Output: [[random search 92.50 ± 0.00 4]]
 }

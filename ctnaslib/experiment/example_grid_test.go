@@ -36,5 +36,5 @@ func Example_grid() {
 	layers := report.Column{Header: "layers", Value: "layers_mean", StdDev: "layers_std"}
 	table := result.Table(report.Accuracy, layers)
 	fmt.Println(table.Header, len(table.Rows), result.Rows[0].Metrics["layers_mean"] <= mobilenetv3.Units*4+2)
-	// Output: [method test accuracy (%) layers source seeds] 4 true
+	// Output: [method test accuracy (%) layers] 4 true
 }

@@ -376,19 +376,33 @@ func TestStoredResults(t *testing.T) {
 		} else if want != got || seeds != result.Seeds {
 			t.Errorf("%s was made with %d seeds and %s\nbut the code has %d and %s", path, result.Seeds, got, seeds, want)
 		}
-		files := map[string]string{"table.md": result.Table(entry.Columns...).Markdown()}
 		figures := entry.Figures(result)
 		if id == "proposition1" { // as its notebook makes the toy's
 			toy := risk.Toy{Quality: []float64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, Noise: 2, Seed: 1}
 			_, path := toy.Minimise(20_000)
 			figures = append(figures, risk.Figure(path))
 		}
+		files := map[string]string{"table.md": report.Page(result.Table(entry.Columns...), figures...)}
 		for _, f := range figures {
 			svg, err := f.Chart.SVG()
 			if err != nil {
 				t.Fatal(err)
 			}
 			files[f.Name+".svg"] = svg
+		}
+		pictures, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*.svg"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range pictures {
+			if _, ok := files[filepath.Base(path)]; ok {
+				continue
+			}
+			if !*update {
+				t.Errorf("%s is not a picture of the result", path)
+			} else if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
 		}
 		for name, made := range files {
 			path := filepath.Join(filepath.Dir(path), name)

@@ -39,14 +39,21 @@ func overQueries(r report.Result, method, label string) report.Chart {
 		switch {
 		case strings.HasPrefix(row.Method, method+","):
 			fixed.Name = method
-			fixed.X = append(fixed.X, row.Metrics["queries"])
-			fixed.Y = append(fixed.Y, row.Metrics["accuracy_mean"])
-			fixed.Err = append(fixed.Err, row.Metrics["accuracy_std"])
+			fixed.X, fixed.Y = append(fixed.X, row.Metrics["queries"]), append(fixed.Y, row.Metrics["accuracy_mean"])
+			fixed.Low = append(fixed.Low, row.Metrics["accuracy_mean"]-row.Metrics["accuracy_std"])
+			fixed.High = append(fixed.High, row.Metrics["accuracy_mean"]+row.Metrics["accuracy_std"])
 		case len(row.Curves[curveQueries]) > 0:
-			curves = append(curves, report.Series{Name: row.Method, X: row.Curves[curveQueries], Y: row.Curves[curveAccuracy], Err: row.Curves[curveSpread]})
+			s := report.Series{Name: row.Method, X: row.Curves[curveQueries], Y: row.Curves[curveAccuracy]}
+			for i, spread := range row.Curves[curveSpread] {
+				s.Low, s.High = append(s.Low, s.Y[i]-spread), append(s.High, s.Y[i]+spread)
+			}
+			curves = append(curves, s)
 		}
 	}
-	return report.Chart{X: "queries", Y: label, LogX: true, Series: append([]report.Series{fixed}, curves...)}
+	return report.Chart{
+		Title: report.Title(r.ID) + ": accuracy against the number of queries", Note: fmt.Sprintf("Mean of %d seeds; bands are one standard deviation.", r.Seeds),
+		X: "queries", Y: label, LogX: true, Series: append([]report.Series{fixed}, curves...),
+	}
 }
 
 // QueriesToReach returns the first point of a row's curve, in queries, at which its mean

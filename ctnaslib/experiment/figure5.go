@@ -36,19 +36,22 @@ var figure5 = Entry{
 	Columns: withOrder([]report.Column{report.Accuracy, report.Best, report.KTau, report.Authors}),
 	Figures: func(r report.Result) []report.Figure {
 		return []report.Figure{
-			{Name: "accuracy", Chart: overLabels(r, "accuracy", "test accuracy (%)")},
-			{Name: "ktau", Chart: overLabels(r, "ktau", "Kendall's tau")},
+			{Name: "accuracy", Chart: overLabels(r, "Figure 5: accuracy of the cell found", "accuracy", "test accuracy (%)")},
+			{Name: "ktau", Chart: overLabels(r, "Figure 5: how well held-out cells are ranked", "ktau", "Kendall's tau")},
 		}
 	},
 }
 
+// medianNote says what the lines and bands of [report.Series.Summarise] are.
+func medianNote(r report.Result) string {
+	return fmt.Sprintf("Median of %d seeds; the band holds the middle half of them.", r.Seeds)
+}
+
 // overLabels draws a metric of Figure 5's rows over the number of labels.
-func overLabels(r report.Result, metric, label string) report.Chart {
-	s := report.Series{Name: "measured (" + r.Source + ")"}
+func overLabels(r report.Result, title, metric, label string) report.Chart {
+	s := report.Series{Name: nameReleased}
 	for _, row := range r.Rows {
-		s.X = append(s.X, row.Metrics["queries"])
-		s.Y = append(s.Y, row.Metrics[metric+"_mean"])
-		s.Err = append(s.Err, row.Metrics[metric+"_std"])
+		s.Summarise(row.Metrics["queries"], row.PerSeed[metric])
 	}
-	return report.Chart{X: "labelled architectures", Y: label, LogX: true, Series: []report.Series{s}}
+	return report.Chart{Title: title, Note: medianNote(r), X: "labelled architectures", Y: label, LogX: true, Series: []report.Series{s}}
 }

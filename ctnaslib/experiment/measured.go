@@ -254,14 +254,14 @@ func labelsOf(row report.Row, method string) (labels float64, ok bool) {
 }
 
 // byLabels draws a metric over the number of labels, and what the predictor has without any.
-func byLabels(r report.Result, metric, label string) report.Chart {
-	c := report.Chart{X: "labels", Y: label, LogX: true}
+func byLabels(r report.Result, title, metric, label string) report.Chart {
+	c := report.Chart{Title: "Measured networks: " + title, Note: medianNote(r), X: "labels", Y: label, LogX: true}
 	without := report.Series{Name: nameOrderPredictor, Reference: true}
 	for _, method := range []string{nameOrderNAC, nameOrderRegression, nameOrderRidge} {
 		s := report.Series{Name: method}
 		for _, row := range r.Rows {
 			if labels, ok := labelsOf(row, method); ok {
-				s.X, s.Y, s.Err = append(s.X, labels), append(s.Y, row.Metrics[metric+"_mean"]), append(s.Err, row.Metrics[metric+"_std"])
+				s.Summarise(labels, row.PerSeed[metric])
 			}
 		}
 		if len(s.X) > 0 {
@@ -292,13 +292,15 @@ var measured = Entry{
 		return Measured(m, predictor), nil
 	},
 	Columns: withOrder([]report.Column{
-		report.KTau, {Header: "KTau of the 100 best", Value: tauOf100 + "_mean", StdDev: tauOf100 + "_std", Digits: 3},
-		{Header: "measured top-1 of its first", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 2}, report.Queries,
+		report.KTau, {Header: "KTau of the 100 best", Value: tauOf100 + "_mean", StdDev: tauOf100 + "_std", Digits: 3, Better: report.Higher,
+			About: "Kendall's τ among the 100 best of the networks without a label."},
+		{Header: "measured top-1 of its first", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 2, Better: report.Higher,
+			About: "measured accuracy on ImageNet of the network that is ranked first."}, report.Queries,
 	}),
 	Figures: func(r report.Result) []report.Figure {
 		return []report.Figure{
-			{Name: "ktau", Chart: byLabels(r, "ktau", "Kendall's tau")}, {Name: "ktau_100", Chart: byLabels(r, tauOf100, "Kendall's tau among the 100 best")},
-			{Name: "first", Chart: byLabels(r, "accuracy", "measured top-1 of the first (%)")},
+			{Name: "ktau", Chart: byLabels(r, "how well they are ranked", "ktau", "Kendall's tau")}, {Name: "ktau_100", Chart: byLabels(r, "how well the 100 best are ranked", tauOf100, "Kendall's tau")},
+			{Name: "first", Chart: byLabels(r, "accuracy of the one ranked first", "accuracy", "ImageNet top-1, measured (%)")},
 		}
 	},
 }

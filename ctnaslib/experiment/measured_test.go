@@ -66,7 +66,7 @@ func TestMeasuredRankings(t *testing.T) {
 		t.Errorf("%d tests of %d pairs", len(result.Tests), len(e.Compare))
 	}
 	table := result.Table(measured.Columns...).Markdown()
-	for _, words := range []string{"KTau of the 100 best", "best of its first 10 (%)", "surrogate"} {
+	for _, words := range []string{"KTau of the 100 best", "best of first 10 (%)", "surrogate"} {
 		if !strings.Contains(table, words) {
 			t.Errorf("the table lacks %q", words)
 		}
@@ -126,7 +126,7 @@ func TestMeasuredErrors(t *testing.T) {
 	if _, err := orderNetworks(t.Context(), t.TempDir(), search.Problem{Benchmark: mobileData(t).Benchmark}, OrderConfig{}); err == nil || !strings.Contains(err.Error(), "experiment.Measured") {
 		t.Errorf("on other data, the error is %v", err)
 	}
-	if c := byLabels(report.Result{Rows: []report.Row{{Method: nameOrderPredictor}}}, "ktau", ""); len(c.Series) != 0 {
+	if c := byLabels(report.Result{Rows: []report.Row{{Method: nameOrderPredictor}}}, "", "ktau", ""); len(c.Series) != 0 {
 		t.Errorf("without labels, %v is drawn", c.Series)
 	}
 }

@@ -268,7 +268,7 @@ var mobileNetSupernet = Entry{
 	},
 	Columns: withOrder([]report.Column{report.Network, report.KTau, smallMAdds, report.Queries}),
 	Figures: func(r report.Result) []report.Figure {
-		learning := report.Chart{X: "round", Y: "accuracy on training images (%)"}
+		learning := report.Chart{Title: "MobileNetV3 supernet: learning curves", X: "round", Y: "accuracy on training images (%)"}
 		for _, row := range r.Rows {
 			if row.Method != subNetworks[0].name+", shrunk" && !strings.HasSuffix(row.Method, ", alone") {
 				continue // of the same training

@@ -20,13 +20,10 @@ const (
 	topHeldOut = 10 * heldOut // architectures that the order near the top is measured on, whose best tenth is as many as heldOut
 )
 
-// ranks are the columns of how good a ranking is: Kendall's tau, and the order near the top.
-var ranks = []report.Column{report.KTau, report.TopTau, report.First10, report.First100}
-
-// withOrder returns columns, with those of the order near the top after Kendall's tau.
+// withOrder returns columns, and after them, if Kendall's tau is one of them, those of the order near the top.
 func withOrder(columns []report.Column) []report.Column {
-	if at := slices.Index(columns, report.KTau); at >= 0 {
-		return slices.Replace(slices.Clone(columns), at, at+1, ranks...)
+	if slices.Contains(columns, report.KTau) {
+		return slices.Concat(columns, []report.Column{report.TopTau, report.First10, report.First100})
 	}
 	return columns
 }

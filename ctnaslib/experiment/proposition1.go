@@ -178,40 +178,42 @@ var Proposition1Columns = withOrder([]report.Column{
 	report.KTau,
 })
 
-// Proposition1Figures draws the result: "risks", both over the epochs, and "bound",
+// Proposition1Figures draws the result: "cross-entropy" and "order", the two risks over the epochs, and "bound",
 // one against the other during training. The cross-entropy is in bits there, since
 // in bits it is never below the share of pairs in the wrong order.
 func Proposition1Figures(r report.Result) []report.Figure {
-	bce := report.Series{Name: "cross-entropy (bits)"}
-	ranking := report.Series{Name: "share in the wrong order"}
-	each := report.Series{Name: "measurements", Points: true}
+	var bce, ranking report.Series
+	each := report.Series{Name: "measured during training", Points: true}
 	for _, row := range r.Rows {
 		var epoch float64
 		if _, err := fmt.Sscanf(row.Method, "after %f epoch", &epoch); err != nil {
 			continue
 		}
-		add := func(s *report.Series, metric string, unit float64) {
-			s.X, s.Y = append(s.X, epoch), append(s.Y, row.Metrics[metric+"_mean"]/unit)
-			s.Err = append(s.Err, row.Metrics[metric+"_std"]/unit)
+		var bits []float64
+		for _, nats := range row.PerSeed["bce_risk"] {
+			bits = append(bits, nats/math.Ln2)
 		}
-		add(&bce, "bce_risk", math.Ln2)
-		add(&ranking, "ranking_risk", 100)
+		bce.Summarise(epoch, bits)
+		ranking.Summarise(epoch, row.PerSeed["ranking_risk"])
 		if epoch == 0 {
 			continue // untrained networks lie far from all others
 		}
-		for i, nats := range row.PerSeed["bce_risk"] {
-			each.X = append(each.X, nats/math.Ln2)
-			each.Y = append(each.Y, row.PerSeed["ranking_risk"][i]/100)
+		each.X = append(each.X, bits...)
+		for _, percent := range row.PerSeed["ranking_risk"] {
+			each.Y = append(each.Y, percent/100)
 		}
 	}
 	most := floats.Max(append(each.X, 1))
 	bound := report.Series{Name: "bound", X: []float64{0, most}, Y: []float64{0, most}, Reference: true}
 	return []report.Figure{
-		{Name: "risks", Chart: report.Chart{
-			Title: "Two risks on held-out pairs", X: "epochs", Y: "risk", Series: []report.Series{bce, ranking},
+		{Name: "cross-entropy", Chart: report.Chart{
+			Title: "Cross-entropy of held-out pairs", Note: medianNote(r), X: "epochs", Y: "cross-entropy (bits)", Series: []report.Series{bce},
+		}},
+		{Name: "order", Chart: report.Chart{
+			Title: "Held-out pairs in the wrong order", Note: medianNote(r), X: "epochs", Y: "pairs in the wrong order (%)", Series: []report.Series{ranking},
 		}},
 		{Name: "bound", Chart: report.Chart{
-			Title: "One risk against the other", X: "cross-entropy (bits)", Y: "share in the wrong order", Series: []report.Series{each, bound},
+			Title: "Proposition 1: one risk against the other", X: "cross-entropy (bits)", Y: "share in the wrong order", Series: []report.Series{each, bound},
 		}},
 	}
 }

@@ -54,7 +54,7 @@ func TestProposition1(t *testing.T) {
 		t.Errorf("the risks do not fall: %v, then %v", first, last)
 	}
 	figures := Proposition1Figures(result)
-	if points := figures[1].Chart.Series[0]; len(points.X) != 2*2 || points.X[0] != result.Rows[1].PerSeed["bce_risk"][0]/math.Ln2 {
+	if points := figures[2].Chart.Series[0]; len(points.X) != 2*2 || points.X[0] != result.Rows[1].PerSeed["bce_risk"][0]/math.Ln2 {
 		t.Errorf("the risks of two trainings at two epochs are drawn at %v", points.X)
 	}
 	if err := result.WriteFiles(t.TempDir(), result.Table(Proposition1Columns...), figures...); err != nil {

@@ -107,9 +107,12 @@ func Table2(p Preset) Experiment {
 
 // The columns of accuracies in ImageNet's scale, and beside it.
 var (
-	byModel     = report.Column{Header: "ImageNet top-1 by the model", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 2}
-	modelError  = report.Column{Header: "error of the model", Unit: "%", Value: "model_error", Digits: 2}
-	byPredictor = report.Column{Header: "by OFA's predictor of width 1.2", Unit: "%", Value: "predictor_mean", StdDev: "predictor_std", Digits: 2}
+	byModel = report.Column{Header: "ImageNet top-1 by the model", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 2, Better: report.Higher,
+		Shows: "accuracy of the network found", About: "accuracy of the network that the search returns, as the model of measured networks has it, mean ± standard deviation over the seeds."}
+	modelError = report.Column{Header: "error of the model", Unit: "%", Value: "model_error", Digits: 2,
+		About: "of the model on measured networks of about as many multiply-adds."}
+	byPredictor = report.Column{Header: "by OFA's predictor of width 1.2", Unit: "%", Value: "predictor_mean", StdDev: "predictor_std", Digits: 2, Better: report.Higher,
+		About: "the same by the predictor that the authors published for a wider supernet."}
 )
 
 var table2 = Entry{

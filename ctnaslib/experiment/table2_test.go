@@ -70,7 +70,7 @@ func TestMobile(t *testing.T) {
 			t.Errorf("%s reaches %.2f %%, a random network %.2f %%", name, accuracy[name], accuracy[nameAnyNetwork])
 		}
 	}
-	if text := result.Table(table2.Columns...).Markdown(); !strings.Contains(text, "surrogate") || !strings.Contains(text, "| 77.3 |") || !strings.Contains(text, "| KTau of the best tenth |") {
+	if text := result.Table(table2.Columns...).Markdown(); !strings.Contains(text, "surrogate") || !strings.Contains(text, "| **77.3** |") || !strings.Contains(text, "| KTau, best tenth |") {
 		t.Errorf("the table is\n%s", text)
 	}
 	if !strings.Contains(result.Data, "2162 measured") || !strings.Contains(result.Data, ofa.Embedded().Source().Description) || table2.Keeps(result) {

@@ -441,7 +441,7 @@ var weightSharing = Entry{
 // sharingFigures returns the learning curves, and the accuracy of cells with shared weights
 // against the benchmark's.
 func sharingFigures(r report.Result) []report.Figure {
-	learning := report.Chart{X: "share of the training (%)", Y: "accuracy on training images (%)"}
+	learning := report.Chart{Title: "Weight sharing: learning curves", X: "share of the training (%)", Y: "accuracy on training images (%)"}
 	var scatter []report.Figure
 	for _, row := range r.Rows {
 		if y := row.Curves["accuracy"]; len(y) > 0 {
@@ -452,11 +452,28 @@ func sharingFigures(r report.Result) []report.Figure {
 			learning.Series = append(learning.Series, s)
 		}
 		if x := row.Curves["cells_benchmark"]; len(x) > 0 && slices.Contains([]string{string(supernet.SPOS), string(supernet.FairNAS)}, row.Method) {
+			x, y, note := withoutFailed(x, row.Curves["cells_shared"])
 			scatter = append(scatter, report.Figure{Name: "scatter-" + row.Method, Chart: report.Chart{
-				Title: row.Method, X: "benchmark: test accuracy (%)", Y: "shared weights: validation accuracy (%)",
-				Series: []report.Series{{Name: "cells", X: x, Y: row.Curves["cells_shared"], Points: true}},
+				Note:  note,
+				Title: row.Method + ": accuracy with shared weights and alone", X: "test accuracy in the benchmark (%)", Y: "with shared weights (%)",
+				Series: []report.Series{{Name: row.Method, X: x, Y: y, Points: true}},
 			}})
 		}
 	}
 	return append([]report.Figure{{Name: "learning", Chart: learning}}, scatter...)
+}
+
+// withoutFailed returns the points of cells whose training did not fail, if there are some, and says how many it leaves out: they would
+// press all others together.
+func withoutFailed(benchmark, shared []float64) (x, y []float64, note string) {
+	const failed = 80 // percent
+	for i, accuracy := range benchmark {
+		if accuracy >= failed {
+			x, y = append(x, accuracy), append(y, shared[i])
+		}
+	}
+	if len(x) == 0 || len(x) == len(benchmark) {
+		return benchmark, shared, fmt.Sprintf("%d cells.", len(benchmark))
+	}
+	return x, y, fmt.Sprintf("%d cells; %d more, below %d %% in the benchmark, are left out.", len(x), len(benchmark)-len(x), failed)
 }

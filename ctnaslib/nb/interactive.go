@@ -1,7 +1,6 @@
 package nb
 
 import (
-	_ "embed"
 	"fmt"
 
 	"github.com/janpfeifer/gonb/gonbui"
@@ -9,19 +8,18 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/report"
 )
 
-// echarts is Apache ECharts 5.4.3, so that charts need no network. Its licence is beside it.
-//
-//go:embed echarts/echarts.min.js
-var echarts string
+// ECharts is where Jupyter serves the script of Apache ECharts, below its own address: kernel-setup puts it beside the
+// description of the kernel, so that charts need no network, and no output holds a megabyte.
+const ECharts = "kernelspecs/ctnas/echarts.min.js"
 
-// InteractiveChart shows a chart to zoom and to read values off, in viewers that run scripts. In a terminal it prints
-// the title.
+// InteractiveChart shows a chart to zoom and to read values off, in viewers that run scripts and have a Jupyter server. In
+// a terminal it prints the title.
 func InteractiveChart(c report.Chart) {
-	chart := Must(c.Interactive())
+	chart := Must(c.Interactive(ECharts))
 	if !gonbui.IsNotebook {
 		fmt.Printf("[chart] %s\n", c.Title)
 		return
 	}
-	gonbui.DisplayHTML("<script>if (typeof echarts === 'undefined') {" + echarts + "}</script>" + chart)
+	gonbui.DisplayHTML(chart)
 	gonbui.Sync()
 }

@@ -1,8 +1,9 @@
 package nb
 
 import (
+	"encoding/base64"
+	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/janpfeifer/gonb/gonbui"
@@ -33,13 +34,16 @@ func Live(what string, names ...string) train.Watch {
 				curves[i] = extended(curves[i], float64(p.Done), v)
 			}
 		}
-		if p.Done == p.Total {
+		charts := drawn(what, names, curves)
+		switch {
+		case len(charts) == 0:
+		case p.Done == p.Total:
 			gonbui.UpdateHTML(id, "")
-			gonbui.DisplayHTML(drawn(what, names, curves))
-			gonbui.Sync()
-		} else if time.Since(shown) > time.Second {
+			Charts(charts...)
+		case time.Since(shown) > 3*time.Second: // drawing takes time from the run
 			shown = time.Now()
-			gonbui.UpdateHTML(id, drawn(what, names, curves))
+			picture := base64.StdEncoding.EncodeToString(Must(report.PNG(charts...)))
+			gonbui.UpdateHTML(id, fmt.Sprintf(`<img width="%d" src="data:image/png;base64,%s">`, report.Width, picture))
 		}
 	}
 }
@@ -53,14 +57,13 @@ func extended(curve report.Series, x, y float64) report.Series {
 	return curve
 }
 
-// drawn puts the curves that have points side by side.
-func drawn(what string, names []string, curves []report.Series) string {
-	var row strings.Builder
-	row.WriteString(`<div style="display:flex;flex-wrap:wrap;gap:24px">`)
+// drawn returns a chart of each of the curves that have points.
+func drawn(what string, names []string, curves []report.Series) []report.Chart {
+	var charts []report.Chart
 	for i, name := range names {
 		if len(curves[i].X) > 0 {
-			row.WriteString(Must(report.Chart{Title: name, X: what, Series: curves[i : i+1]}.SVG()))
+			charts = append(charts, report.Chart{Title: name, X: what, Series: curves[i : i+1]})
 		}
 	}
-	return row.String() + `</div>`
+	return charts
 }

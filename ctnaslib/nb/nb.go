@@ -10,6 +10,7 @@ package nb
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"html"
 	"maps"
@@ -22,6 +23,7 @@ import (
 	"time"
 
 	"github.com/janpfeifer/gonb/gonbui"
+	"github.com/janpfeifer/gonb/gonbui/protocol"
 
 	"github.com/ctnas/ctnas/ctnaslib/report"
 	"github.com/ctnas/ctnas/ctnaslib/train"
@@ -88,7 +90,7 @@ type Picture struct {
 	SVG, Caption string
 }
 
-// Pictures shows drawings side by side. In a terminal it prints the captions.
+// Pictures shows drawings side by side, smaller where they would be wider than the page. In a terminal it prints the captions.
 func Pictures(pictures ...Picture) {
 	if !gonbui.IsNotebook {
 		for _, p := range pictures {
@@ -96,26 +98,41 @@ func Pictures(pictures ...Picture) {
 		}
 		return
 	}
-	var row strings.Builder
-	row.WriteString(`<div style="display:flex;flex-wrap:wrap;gap:24px;align-items:flex-end">`)
-	for _, p := range pictures {
-		fmt.Fprintf(&row, `<figure style="margin:0;text-align:center">%s<figcaption>%s</figcaption></figure>`, p.SVG, html.EscapeString(p.Caption))
-	}
-	row.WriteString(`</div>`)
-	gonbui.DisplayHTML(row.String())
+	gonbui.DisplayHTML(row(pictures))
 	gonbui.Sync()
 }
 
-// Charts draws charts and shows them side by side.
-func Charts(charts ...report.Chart) {
-	pictures := make([]Picture, len(charts))
-	for i, c := range charts {
-		pictures[i] = Picture{SVG: Must(c.SVG())}
-		if !gonbui.IsNotebook {
-			pictures[i].Caption = c.Title
-		}
+// row returns the HTML of drawings side by side.
+func row(pictures []Picture) string {
+	var row strings.Builder
+	row.WriteString(`<div style="display:flex;gap:24px;align-items:flex-end">`)
+	for _, p := range pictures {
+		fmt.Fprintf(&row, `<figure style="margin:0;min-width:0;text-align:center"><img style="max-width:100%%" src="data:image/svg+xml;base64,%s"><figcaption>%s</figcaption></figure>`,
+			base64.StdEncoding.EncodeToString([]byte(p.SVG)), html.EscapeString(p.Caption))
 	}
-	Pictures(pictures...)
+	row.WriteString(`</div>`)
+	return row.String()
+}
+
+// Charts draws charts side by side, as one picture: see [report.PNG]. In a terminal it prints their titles.
+func Charts(charts ...report.Chart) {
+	picture := Must(report.PNG(charts...))
+	if !gonbui.IsNotebook {
+		for _, c := range charts {
+			fmt.Printf("[picture] %s\n", c.Title)
+		}
+		return
+	}
+	gonbui.SendData(displayed(picture))
+	gonbui.Sync()
+}
+
+// displayed returns what shows a PNG of [report.PNG] as wide as it is meant to be. Its types are those that GoNB can send.
+func displayed(picture []byte) *protocol.DisplayData {
+	return &protocol.DisplayData{
+		Data:     map[protocol.MIMEType]any{protocol.MIMEImagePNG: picture},
+		Metadata: map[string]any{string(protocol.MIMEImagePNG): map[string]int{"width": report.Width}},
+	}
 }
 
 // Progress shows how far a run is, with the last values of its metrics and an estimate of the time left: as one line

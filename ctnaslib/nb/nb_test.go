@@ -1,6 +1,7 @@
 package nb
 
 import (
+	"encoding/gob"
 	"io"
 	"math"
 	"os"
@@ -61,8 +62,8 @@ func TestCurvesOfWhatIsNotFinite(t *testing.T) {
 	if want := []float64{1, 4}; !slices.Equal(curves[0].X, want) || len(curves[1].Y) != 0 {
 		t.Errorf("curves %+v, want points at %g", curves, want)
 	}
-	if html := drawn("epoch", []string{"loss", "tau"}, curves); strings.Count(html, "<svg") != 1 {
-		t.Errorf("drawn as %s", html)
+	if charts := drawn("epoch", []string{"loss", "tau"}, curves); len(charts) != 1 || charts[0].Title != "loss" {
+		t.Errorf("the charts are %+v", charts)
 	}
 }
 
@@ -79,6 +80,25 @@ func TestProgressOfStages(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	if len(lines) != 2 || !strings.HasPrefix(lines[0], "labels 1/2, ") || !strings.HasPrefix(lines[1], "iteration 1/1 in ") || !strings.HasSuffix(lines[1], "reward 0.5") || strings.Contains(lines[1], "loss") {
 		t.Errorf("printed\n%s", text)
+	}
+}
+
+// Drawings are in a row, each a picture of its own with its caption, which is text.
+func TestRow(t *testing.T) {
+	got := row([]Picture{{SVG: "<svg/>", Caption: "a < b"}, {SVG: "<svg/>"}})
+	if strings.Count(got, `src="data:image/svg+xml;base64,PHN2Zy8+"`) != 2 || !strings.Contains(got, "<figcaption>a &lt; b</figcaption>") {
+		t.Errorf("the row is %s", got)
+	}
+}
+
+// GoNB's pipe takes the picture and its width.
+func TestDisplayed(t *testing.T) {
+	data := displayed([]byte("picture"))
+	if err := gob.NewEncoder(io.Discard).Encode(data); err != nil {
+		t.Error(err)
+	}
+	if width := data.Metadata["image/png"].(map[string]int)["width"]; width != 800 {
+		t.Errorf("the picture is %d pixels wide", width)
 	}
 }
 

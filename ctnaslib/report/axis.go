@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gonum.org/v1/plot"
 )
@@ -20,9 +21,6 @@ type axis struct {
 	min, max float64
 	log      bool
 }
-
-// letters is how many letters of tick labels fit side by side under a chart.
-const letters = 56
 
 // newAxis makes the axis that shows all the values, which are finite and, if it is logarithmic, positive. It widens a
 // range without extent, or so narrow that there are not enough floating point numbers in it for ticks. There is at
@@ -53,12 +51,6 @@ func newAxis(values []float64, log bool) axis {
 	return a
 }
 
-// extend makes the axis longer at its upper end by a share of its length, as far as there are numbers.
-func (a axis) extend(share float64) axis {
-	a.max = min(a.max+share*min(a.max-a.min, math.MaxFloat64), math.MaxFloat64)
-	return a
-}
-
 // at returns the position of a value: 0 at the lower end of the axis, 1 at the upper.
 func (a axis) at(x float64) float64 {
 	if a.log {
@@ -81,14 +73,14 @@ func logarithm(x, base float64) float64 {
 	return math.Log(fraction/baseFraction) + math.Ln2*float64(exponent-baseExponent)
 }
 
-// ticks returns 3 to 8 ticks at round values. If the labels have to fit side by side, as under a chart, there are no
-// more than fit, but at least 3.
-func (a axis) ticks(sideBySide bool) []plot.Tick {
+// ticks returns 3 to 8 ticks at round values. If their labels stand side by side, as under a chart, there is room for so
+// many letters, and there are no more ticks than fit, but at least 3; 0 is room for any.
+func (a axis) ticks(room int) []plot.Tick {
 	var at []decimal
 	if a.log {
-		at = a.logTicks()
+		at = a.logTicks(room)
 	} else {
-		at = a.linearTicks(sideBySide)
+		at = a.linearTicks(room)
 	}
 	ticks := make([]plot.Tick, len(at))
 	for i, label := range labels(at) {
@@ -102,7 +94,7 @@ const fewestTicks, mostTicks, goodTicks = 3, 8, 5
 
 // linearTicks returns the multiples of a step of 1, 2 or 5 times a power of ten. Of two such steps the larger is at
 // most 2.5 times the other, so there always is one with 3 to 8 multiples on an axis: the largest with at least 3.
-func (a axis) linearTicks(sideBySide bool) []decimal {
+func (a axis) linearTicks(room int) []decimal {
 	low, high := shortest(a.min), shortest(a.max)
 	var best []decimal
 	for exponent := int(math.Ceil(math.Log10(a.max/2-a.min/2))) + 1; ; exponent-- {
@@ -118,12 +110,16 @@ func (a axis) linearTicks(sideBySide bool) []decimal {
 			for k := first; k <= last; k++ {
 				ticks = append(ticks, decimal{k * step, exponent})
 			}
-			fits := !sideBySide || longest(labels(ticks))*len(ticks) <= letters
-			if best == nil || fits && distance(len(ticks)) < distance(len(best)) {
+			if best == nil || fit(ticks, room) && distance(len(ticks)) < distance(len(best)) {
 				best = ticks
 			}
 		}
 	}
+}
+
+// fit says whether the labels of ticks have room side by side.
+func fit(ticks []decimal, room int) bool {
+	return room == 0 || longest(labels(ticks))*len(ticks) <= room
 }
 
 // shortest returns the shortest decimal that stands for a floating point number: 93.51, where the number itself is a
@@ -150,11 +146,11 @@ func multiples(low, high *big.Rat, step int64, exponent int) (first, last int64)
 }
 
 // logTicks returns powers of ten, all or every second, fifth, tenth and so on; or if they are less than three, 1, 2
-// and 5 times the powers of ten; or if they are as well, round values at equal distances.
-func (a axis) logTicks() []decimal {
+// and 5 times the powers of ten, or every second of these; or if they are as well, round values at equal distances.
+func (a axis) logTicks(room int) []decimal {
 	within := func(d decimal) bool { return a.min <= d.value() && d.value() <= a.max }
 	from, to := int(math.Floor(math.Log10(a.min)))-1, int(math.Ceil(math.Log10(a.max)))+1 // with a decade to spare at either end
-	var round []decimal
+	var round, best []decimal
 	for exponent := from; exponent <= to; exponent++ {
 		for _, number := range []int64{1, 2, 5} {
 			if d := (decimal{number, exponent}); within(d) {
@@ -168,32 +164,24 @@ func (a axis) logTicks() []decimal {
 			break
 		}
 		if len(powers) <= mostTicks {
-			return powers
+			best = powers
+			if fit(best, room) {
+				break
+			}
 		}
 	}
-	if len(round) >= fewestTicks {
+	switch {
+	case best != nil:
+		return best
+	case len(round) < fewestTicks:
+		return a.linearTicks(room)
+	case len(round) < 2*fewestTicks || fit(round, room):
 		return round
 	}
-	return a.linearTicks(true)
-}
-
-// marked returns ticks at the values themselves, if those are as few as ticks are and their labels have room; else
-// nil.
-func (a axis) marked(values []float64) []plot.Tick {
-	values = slices.Clone(values)
-	slices.Sort(values)
-	values = slices.Compact(values)
-	if len(values) < fewestTicks || len(values) > mostTicks {
-		return nil
+	for i := range (len(round) + 1) / 2 {
+		best = append(best, round[2*i])
 	}
-	ticks := make([]plot.Tick, len(values))
-	for i, x := range values {
-		ticks[i] = plot.Tick{Value: a.at(x), Label: strconv.FormatFloat(x, 'g', -1, 64)}
-		if i > 0 && letters*(ticks[i].Value-ticks[i-1].Value) < float64(len(ticks[i].Label)+len(ticks[i-1].Label))/2+1 {
-			return nil
-		}
-	}
-	return ticks
+	return best
 }
 
 // decimal is number · 10^exponent.
@@ -217,8 +205,8 @@ func (d decimal) text(format byte, digits int) string {
 	return x.Text(format, digits)
 }
 
-// plain returns the decimal written out, such as "93.50".
-func (d decimal) plain() string { return d.text('f', max(0, -d.exponent)) }
+// plain returns the decimal written out, such as "93.50" or "−10,000".
+func (d decimal) plain() string { return grouped(d.text('f', max(0, -d.exponent))) }
 
 // scientific returns the decimal with an exponent, such as "9.35e+01".
 func (d decimal) scientific() string {
@@ -226,7 +214,7 @@ func (d decimal) scientific() string {
 		return "0"
 	}
 	digits := strings.TrimRight(strconv.FormatInt(max(d.number, -d.number), 10), "0")
-	return strings.TrimSuffix(d.text('e', len(digits)-1), "e+00")
+	return grouped(strings.TrimSuffix(d.text('e', len(digits)-1), "e+00"))
 }
 
 // labels returns the decimals as text: all written out, or if that is long, all with an exponent.
@@ -235,7 +223,7 @@ func labels(of []decimal) []string {
 	for i, d := range of {
 		plain[i], scientific[i] = d.plain(), d.scientific()
 	}
-	const short = 7
+	const short = 9 // 1,000,000
 	if l := longest(plain); l > short && l > longest(scientific) {
 		return scientific
 	}
@@ -246,7 +234,7 @@ func labels(of []decimal) []string {
 func longest(labels []string) int {
 	most := 0
 	for _, label := range labels {
-		most = max(most, len(label))
+		most = max(most, utf8.RuneCountInString(label))
 	}
 	return most
 }

@@ -11,6 +11,11 @@ import (
 	"gonum.org/v1/plot"
 )
 
+// number reads a number as charts show it.
+func number(text string) (float64, error) {
+	return strconv.ParseFloat(strings.NewReplacer(",", "", "−", "-").Replace(text), 64)
+}
+
 // labelled checks ticks by what a reader sees: few, at distinct places with distinct numbers, each
 // where its number is, none off the axis.
 func labelled(t *testing.T, a axis, ticks []plot.Tick) {
@@ -20,7 +25,7 @@ func labelled(t *testing.T, a axis, ticks []plot.Tick) {
 	}
 	last := math.Inf(-1)
 	for _, tick := range ticks {
-		value, err := strconv.ParseFloat(tick.Label, 64)
+		value, err := number(tick.Label)
 		switch {
 		case err != nil:
 			t.Errorf("%+v has the label %q: %v", a, tick.Label, err)
@@ -43,8 +48,8 @@ func checkAxis(t *testing.T, x, y float64, log bool) {
 	if low, high := min(x, y), max(x, y); a.at(low) < 0 || a.at(high) > 1 || low < high && a.at(low) >= a.at(high) {
 		t.Errorf("%g and %g are at %g and %g", low, high, a.at(low), a.at(high))
 	}
-	labelled(t, a, a.ticks(true))
-	even := a.ticks(false)
+	labelled(t, a, a.ticks(80))
+	even := a.ticks(0)
 	labelled(t, a, even)
 	if !log {
 		for i := 2; i < len(even); i++ {
@@ -121,21 +126,21 @@ func TestTickLabels(t *testing.T) {
 	}{
 		{93.5, 93.6, false, "93.50 93.52 93.54 93.56 93.58 93.60"},
 		{93.51, 93.55, false, "93.51 93.52 93.53 93.54 93.55"},
-		{-1, 1, false, "-1.0 -0.5 0.0 0.5 1.0"},
+		{-1, 1, false, "−1.0 −0.5 0.0 0.5 1.0"},
 		{0, 423, false, "0 100 200 300 400"},
 		{94, 94, false, "85 90 95 100"},
-		{0, 0, false, "-1.0 -0.5 0.0 0.5 1.0"},
-		{1e15, 1e15 + 1, false, "999999999999999 1000000000000000 1000000000000001 1000000000000002"},
+		{0, 0, false, "−1.0 −0.5 0.0 0.5 1.0"},
+		{1e15, 1e15 + 1, false, "999,999,999,999,999 1,000,000,000,000,000 1,000,000,000,000,001 1,000,000,000,000,002"},
 		{1.76e18, 1.76e18 + 1e9, false, "1.76e+18 1.7600000002e+18 1.7600000004e+18 1.7600000006e+18 1.7600000008e+18 1.760000001e+18"},
-		{-1.7e308, 1.7e308, false, "-1e+308 0 1e+308"},
-		{0, 5e-324, false, "-5e-323 0 5e-323"},
+		{-1.7e308, 1.7e308, false, "−1e+308 0 1e+308"},
+		{0, 5e-324, false, "−5e-323 0 5e-323"},
 		{20, 90, true, "20 40 60 80"},
-		{20, 4230, true, "20 50 100 200 500 1000 2000"},
+		{20, 4230, true, "20 50 100 200 500 1,000 2,000"},
 		{0.001, 10, true, "0.001 0.01 0.1 1 10"},
 		{100, 101, true, "100.0 100.2 100.4 100.6 100.8 101.0"},
 		{1e-300, 1e300, true, "1e-300 1e-200 1e-100 1 1e+100 1e+200 1e+300"},
 	} {
-		if got := texts(newAxis([]float64{test.x, test.y}, test.log).ticks(false)); got != test.want {
+		if got := texts(newAxis([]float64{test.x, test.y}, test.log).ticks(0)); got != test.want {
 			t.Errorf("from %g to %g, logarithmic %v: %q, want %q", test.x, test.y, test.log, got, test.want)
 		}
 	}
@@ -143,26 +148,22 @@ func TestTickLabels(t *testing.T) {
 
 // Labels fit side by side under a chart, as far as three do.
 func TestTicksFit(t *testing.T) {
-	ticks := newAxis([]float64{1.76e18, 1.76e18 + 1e9}, false).ticks(true)
+	ticks := newAxis([]float64{1.76e18, 1.76e18 + 1e9}, false).ticks(56)
 	if got, want := texts(ticks), "1.76e+18 1.7600000005e+18 1.760000001e+18"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
 
-func TestMarked(t *testing.T) {
-	for _, test := range []struct {
-		values []float64
-		want   string
-	}{
-		{[]float64{423, 20, 50, 100, 4230, 2115, 20}, "20 50 100 423 2115 4230"},
-		{[]float64{1, 2}, ""},                                       // too few
-		{[]float64{1, 2, 4, 8, 16, 32, 64, 128, 256}, ""},           // too many
-		{[]float64{100, 101, 1000}, ""},                             // two too close
-		{[]float64{1.23456789, 12.3, 1e6}, "1.23456789 12.3 1e+06"}, // exact
-	} {
-		if got := texts(newAxis(test.values, true).marked(test.values)); got != test.want {
-			t.Errorf("%g: %q, want %q", test.values, got, test.want)
+// On a narrow logarithmic axis, every second of the round values is left.
+func TestLogTicksFit(t *testing.T) {
+	a := newAxis([]float64{20, 4230}, true)
+	for room, want := range map[int]string{80: "20 50 100 200 500 1,000 2,000", 26: "20 100 500 2,000"} {
+		if got := texts(a.ticks(room)); got != want {
+			t.Errorf("with room for %d letters: %q, want %q", room, got, want)
 		}
+	}
+	if got, want := texts(newAxis([]float64{1, 1e6}, true).ticks(30)), "1 100 10,000 1,000,000"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
@@ -173,8 +174,8 @@ func TestChartOfAnyNumbers(t *testing.T) {
 			many := []float64{1, 2}
 			charts := []Chart{
 				{X: "x", Y: "y", Series: []Series{{Name: "line", X: many, Y: pair[:]}}},
-				{X: "x", Y: "y", Series: []Series{{Name: "line", X: pair[:], Y: many, Err: []float64{1, 1e308}}, {Name: "points", X: many, Y: pair[:], Points: true}}},
-				{Categories: []string{"a", "b"}, Series: []Series{{Name: "bars", X: []float64{0, 1}, Y: pair[:], Err: []float64{1e-300, math.MaxFloat64}}}},
+				{X: "x", Y: "y", Series: []Series{{Name: "line", X: pair[:], Y: many, Low: []float64{0, -1e308}, High: []float64{3, 1e308}}, {Name: "points", X: many, Y: pair[:], Points: true}}},
+				{Categories: []string{"a", "b"}, Series: []Series{{Name: "bars", X: []float64{0, 1}, Y: pair[:], Low: []float64{0, -math.MaxFloat64}, High: []float64{1e-300, math.MaxFloat64}}}},
 			}
 			if pair[0] > 0 {
 				charts = append(charts, Chart{LogX: true, X: "x", Series: []Series{{Name: "log", X: pair[:], Y: pair[:]}}})
@@ -183,7 +184,7 @@ func TestChartOfAnyNumbers(t *testing.T) {
 				paths, texts := shapes(t, svgOf(t, c))
 				numbers := 0
 				for _, text := range texts {
-					if _, err := strconv.ParseFloat(text, 64); err == nil {
+					if _, err := number(text); err == nil {
 						numbers++
 					}
 				}

@@ -27,15 +27,22 @@ func Example() {
 	}
 	fmt.Print(result.Table(report.Accuracy, report.Best).Markdown())
 	// Output:
-	// table1: nasbench101 (real), backend go, 3 seeds, 1m2s in all.
+	// Table 1. Measured on nasbench101 (real), backend go, 3 seeds, in 1m2s.
 	//
-	// | method | test accuracy (%) | paper: test accuracy (%) | best (%) | source | seeds |
-	// | --- | ---: | ---: | ---: | ---: | ---: |
-	// | CTNAS | 94.00 ± 0.10 | 93.92 ± 0.18 | 94.10 | real | 3 |
-	// | random | 93.27 ± 0.21 | – | 93.50 | real | 3 |
+	// | method | test accuracy (%) | paper | best (%) |
+	// | --- | ---: | ---: | ---: |
+	// | CTNAS | **94.00 ± 0.10** | 93.92 ± 0.18 | **94.10** |
+	// | random | 93.27 ± 0.21 | – | 93.50 |
 	//
-	// - CTNAS − random, accuracy: +0.733 (95 % interval 0.216 to 1.25, p = 0.026, paired t-test over the seeds); by Holm's method, p = 0.026
-	// - Holm's method corrects a p-value for all the tests of the same metric in this table (1 of accuracy). A difference is significant if its p by Holm's method is below 0.05. The intervals are not corrected.
+	// Differences over the seeds, by a paired t-test. The p-values are corrected for all tests of the same metric here (1 of accuracy); in bold is what is significant, with p below 0.05. The intervals are not corrected.
+	//
+	// | difference | of | mean | 95 % interval | p, by Holm's method |
+	// | --- | ---: | ---: | ---: | ---: |
+	// | CTNAS − random | accuracy (%) | **+0.733** | +0.216 to +1.250 | **0.026** |
+	//
+	// - test accuracy: of the cell that the search returns, mean ± standard deviation over the seeds.
+	// - best: of all seeds.
+	// - paper: what the paper has for the column before.
 }
 
 // A chart is a value; SVG draws it.

@@ -1,10 +1,12 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 )
@@ -13,6 +15,15 @@ import (
 type Figure struct {
 	Name  string // without ".svg"
 	Chart Chart
+}
+
+// Page returns the text of a table.md: the table with its pictures, which are beside it.
+func Page(table Table, figures ...Figure) string {
+	var pictures strings.Builder
+	for _, f := range figures {
+		fmt.Fprintf(&pictures, "![%s](%s.svg)\n\n", escaped(cmp.Or(f.Chart.Title, f.Name)), f.Name)
+	}
+	return table.page(pictures.String())
 }
 
 // WriteFiles writes what figures/<id> holds of an experiment: result.json, table.md, and an SVG of each figure. It
@@ -37,7 +48,7 @@ func (r Result) WriteFiles(dir string, table Table, figures ...Figure) error {
 		}
 		files = append(files, file{f.Name + ".svg", svg})
 	}
-	files = append(files, file{"table.md", table.Markdown()}, file{"result.json", string(text) + "\n"})
+	files = append(files, file{"table.md", Page(table, figures...)}, file{"result.json", string(text) + "\n"})
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("report: cannot create the folder of the result: %w", err)
 	}

@@ -11,6 +11,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/stat"
@@ -307,34 +309,87 @@ func (r Result) OutsideTwoSigma(c Column) []string {
 	return sentences
 }
 
-// Chart draws a column of the result's table: the methods on the x axis, what was measured and the paper's number
-// side by side, with standard deviations as error bars.
+// Chart draws a column of the result's table, a row for each method: what it reached with each seed and the mean, or the
+// mean alone where there is no more, and the mean that the paper has. Values far below all others are at the edge, as numbers.
 func (r Result) Chart(column Column) Chart {
-	c := Chart{Title: r.ID, Y: column.title()}
-	ours, papers := Series{Name: "measured", Points: true}, Series{Name: "paper", Points: true, Reference: true}
-	add := func(s *Series, numbers map[string]float64) {
-		if value, ok := numbers[column.Value]; ok {
-			s.X, s.Y = append(s.X, float64(len(c.Categories))), append(s.Y, value)
-			s.Err = append(s.Err, numbers[column.StdDev])
-		}
-	}
+	c := Chart{Title: Title(r.ID) + ": " + cmp.Or(column.Shows, column.Header), Y: strings.Replace(column.title(), "KTau", "Kendall's tau", 1), Rows: true}
+	each := Series{Name: "one seed", Points: true, form: seeds}
+	ours := Series{Name: "mean", Points: true, form: mean}
+	papers := Series{Name: "the paper's mean", Points: true, Reference: true, form: paper}
+	name, _ := strings.CutSuffix(column.Value, "_mean")
 	for _, row := range r.Rows {
-		_, measured := row.Metrics[column.Value]
-		if _, reported := row.Paper[column.Value]; !measured && !reported {
+		at := float64(len(c.Categories))
+		value, measured := row.Metrics[column.Value]
+		reported, inPaper := row.Paper[column.Value]
+		if !measured && !inPaper {
 			continue
 		}
-		add(&ours, row.Metrics)
-		add(&papers, row.Paper)
 		c.Categories = append(c.Categories, row.Method)
+		if measured {
+			ours.X, ours.Y = append(ours.X, at), append(ours.Y, value)
+		}
+		if inPaper {
+			papers.X, papers.Y = append(papers.X, at), append(papers.Y, reported)
+		}
+		if values := row.PerSeed[name]; len(values) > 1 {
+			each.X, each.Y = append(each.X, slices.Repeat([]float64{at}, len(values))...), append(each.Y, values...)
+		}
 	}
-	for _, s := range []Series{ours, papers} {
-		if len(s.X) == 0 {
-			continue
+	for _, s := range []Series{each, ours, papers} {
+		if len(s.X) > 0 {
+			c.Series = append(c.Series, s)
 		}
-		if column.StdDev == "" {
-			s.Err = nil
+	}
+	fence := lowerFence(slices.Concat(each.Y, ours.Y, papers.Y))
+	outside := make([]int, len(c.Categories))
+	for k, y := range each.Y {
+		if y < fence {
+			outside[int(each.X[k])]++
 		}
-		c.Series = append(c.Series, s)
+	}
+	if len(outside) > 0 && slices.Max(outside) <= 1 { // several are no exception, and have no room as numbers
+		c.from = fence
 	}
 	return c
+}
+
+// lowerFence returns the smallest value that is no outlier: no further below the lower quartile than three times the distance between
+// the quartiles. It returns 0 if none is further below.
+func lowerFence(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	lower, upper := stat.Quantile(0.25, stat.Empirical, values, nil), stat.Quantile(0.75, stat.Empirical, values, nil)
+	at := slices.IndexFunc(values, func(v float64) bool { return v >= lower-3*(upper-lower) })
+	if at <= 0 {
+		return 0
+	}
+	return values[at]
+}
+
+// titles are what readers call results whose id does not say it.
+var titles = map[string]string{
+	"darts":              "DARTS space",
+	"distance":           "Distance to the paper",
+	"measured":           "Measured networks",
+	"mobilenet-supernet": "MobileNetV3 supernet",
+	"weightsharing":      "Weight sharing",
+}
+
+// Title returns what readers call the result with an id, such as "Table 1" for "table1" and "Ablation (depth)" for
+// "ablation-depth".
+func Title(id string) string {
+	if title, ok := titles[id]; ok {
+		return title
+	}
+	if what, ok := strings.CutPrefix(id, "ablation-"); ok {
+		return "Ablation (" + what + ")"
+	}
+	name := strings.TrimRight(id, "0123456789")
+	if name == "" {
+		return id
+	}
+	first, rest := utf8.DecodeRuneInString(name)
+	return strings.TrimSpace(string(unicode.ToUpper(first)) + strings.ReplaceAll(name[rest:], "-", " ") + " " + id[len(name):])
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/json"
 	"encoding/xml"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -123,31 +124,97 @@ func TestCompare(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	table := exampleResult(t).Table(Accuracy, Best, Queries)
-	wantHeader := []string{"method", "test accuracy (%)", "paper: test accuracy (%)", "best (%)", "paper: best (%)", "queries", "source", "seeds"}
+	wantHeader := []string{"method", "test accuracy (%)", "paper", "best (%)", "paper", "queries"}
 	if !slices.Equal(table.Header, wantHeader) {
 		t.Errorf("header %q, want %q", table.Header, wantHeader)
 	}
 	for i, want := range [][]string{
-		{"CTNAS", "94.00 ± 0.10", "93.92 ± 0.18", "94.10", "–", "423", "real", "3"},
-		{"fixed | none", "93.00", "–", "–", "–", "–", "surrogate", "3"},
-		{"ENAS", "–", "91.83 ± 0.42", "–", "92.54", "–", "paper only", "–"},
+		{"CTNAS", "94.00\u00a0±\u00a00.10", "93.92\u00a0±\u00a00.18", "94.10", "–", "423"},
+		{"fixed | none †", "93.00", "–", "–", "–", "–"},
+		{"ENAS ‡", "–", "91.83\u00a0±\u00a00.42", "–", "92.54", "–"},
 	} {
 		if !slices.Equal(table.Rows[i], want) {
 			t.Errorf("row %q, want %q", table.Rows[i], want)
 		}
 	}
-	wantMarkdown := `table4: nasbench101 (real), backend xla:cpu, 3 seeds, 1m2s in all.
+	wantMarkdown := `Table 4. Measured on nasbench101 (real), backend xla:cpu, 3 seeds, in 1m2s.
 
-| method | test accuracy (%) | paper: test accuracy (%) | best (%) | paper: best (%) | queries | source | seeds |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| CTNAS | 94.00 ± 0.10 | 93.92 ± 0.18 | 94.10 | – | 423 | real | 3 |
-| fixed \| none | 93.00 | – | – | – | – | surrogate | 3 |
-| ENAS | – | 91.83 ± 0.42 | – | 92.54 | – | paper only | – |
+| method | test accuracy (%) | paper | best (%) | paper | queries |
+| --- | ---: | ---: | ---: | ---: | ---: |
+| CTNAS | 94.00 ± 0.10 | **93.92 ± 0.18** | 94.10 | – | 423 |
+| fixed \| none † | 93.00 | – | – | – | – |
+| ENAS ‡ | – | 91.83 ± 0.42 | – | 92.54 | – |
 
+- † source: surrogate.
+- ‡ from the paper, not measured here.
 - fixed | none: One of two.
+- test accuracy: of the cell that the search returns, mean ± standard deviation over the seeds.
+- best: of all seeds.
+- queries: accuracies that one search bought.
+- paper: what the paper has for the column before.
 `
-	if got := table.Markdown(); got != wantMarkdown {
+	if got := strings.ReplaceAll(table.Markdown(), "\u00a0", " "); got != wantMarkdown {
 		t.Errorf("Markdown\n%s\nwant\n%s", got, wantMarkdown)
+	}
+}
+
+// The best number of each column is in bold, of those that were measured on the same.
+func TestBest(t *testing.T) {
+	row := func(method, source string, accuracy, rank float64) Row {
+		return Row{Method: method, Source: source, Metrics: map[string]float64{"accuracy_mean": accuracy, "best_rank_percent": rank}}
+	}
+	r := Result{ID: "table1", Source: "real", Seeds: 1, Rows: []Row{
+		row("a", "", 93.904, 2), row("b", "", 93.896, 1), row("c", "", 90, 3), row("d", "proxy", 99, 0.5),
+	}}
+	table := r.Table(Accuracy, Rank)
+	want := [][]bool{{false, true, false}, {false, true, true}, {false, false, false}, {false, false, false}} // 93.90 is 93.90
+	if !reflect.DeepEqual(table.Bold, want) {
+		t.Errorf("in bold is %v, want %v", table.Bold, want)
+	}
+	if text := table.HTML(); strings.Count(text, "<b>") != 3 {
+		t.Errorf("in bold is\n%s", text)
+	}
+}
+
+// No table is wider than eight columns; a further table has the rows that have numbers there.
+func TestWideTable(t *testing.T) {
+	r := exampleResult(t)
+	var columns []Column
+	for i := range 8 {
+		c := Column{Header: fmt.Sprint("c", i), Value: fmt.Sprint("m", i)}
+		columns = append(columns, c)
+		r.Rows[0].Metrics[c.Value] = float64(1000 * i)
+	}
+	table := r.Table(columns...)
+	if len(table.Header) != widest || len(table.Rows) != 3 || len(table.More) != 1 {
+		t.Fatalf("tables %+v", table)
+	}
+	if rest := table.More[0]; !slices.Equal(rest.Header, []string{"method", "c7"}) || len(rest.Rows) != 1 || rest.Rows[0][1] != "7,000" {
+		t.Errorf("the rest is %+v", rest)
+	}
+}
+
+// A table of one's own is paged where one asks for it, also if its rows differ in length.
+func TestPaged(t *testing.T) {
+	table := Table{Header: strings.Split("abcdefghij", ""), Rows: [][]string{strings.Split("0123456789", ""), {"short", "1"}}, Notes: []string{"note"}}
+	got := table.Paged()
+	if strings.Join(got.Header, "") != "abcdefgh" || len(got.Rows) != 2 || len(got.More) != 1 || len(got.Notes) != 1 {
+		t.Fatalf("%+v", got)
+	}
+	if rest := got.More[0]; strings.Join(rest.Header, "") != "aij" || len(rest.Rows) != 1 || strings.Join(rest.Rows[0], "") != "089" {
+		t.Errorf("the rest is %+v", rest)
+	}
+	if narrow := got.More[0].Paged(); len(narrow.More) != 0 {
+		t.Errorf("a narrow table is paged: %+v", narrow)
+	}
+}
+
+// What several rows have to say is said once.
+func TestNotesOnce(t *testing.T) {
+	r := exampleResult(t)
+	r.Rows[0].Note, r.Rows[2].Note = "Measured elsewhere.", "Measured elsewhere."
+	if got := r.notes(); !slices.Equal(got, []string{"CTNAS; ENAS: Measured elsewhere.", "fixed | none: One of two."}) {
+		t.Errorf("notes %q", got)
 	}
 }
 
@@ -166,15 +233,18 @@ func TestHolm(t *testing.T) {
 			t.Fatalf("adjusted %g, want %g", got, want)
 		}
 	}
-	notes := r.Table(Accuracy).Notes[1:] // after that of a row
-	if len(notes) != 7 || !strings.Contains(notes[2], "p = 0.040, ") || !strings.HasSuffix(notes[2], "; by Holm's method, p = 0.060") || !strings.HasSuffix(notes[1], ", p < 0.001") {
-		t.Errorf("notes %q", notes)
+	tests := r.Table(Accuracy).More[0]
+	for i, want := range [][]string{{"accuracy (%)", "0.030"}, {"KTau", "< 0.001"}, {"accuracy (%)", "0.060"}, {"accuracy (%)", "0.060"}, {"KTau", "0.200"}, {"accuracy (%)", "0.020"}} {
+		row := tests.Rows[i]
+		if significant := want[1] < "0.05" || want[1][0] == '<'; row[0] != "A − B" || row[1] != want[0] || row[4] != want[1] || tests.Bold[i][4] != significant {
+			t.Errorf("test %d is %q, bold %v; want %q", i, row, tests.Bold[i], want)
+		}
 	}
-	if !strings.Contains(notes[6], "(4 of accuracy, 2 of ktau)") {
-		t.Errorf("the last note is %q", notes[6])
+	if !strings.Contains(tests.Caption, "(4 of accuracy, 2 of KTau)") {
+		t.Errorf("the caption is %q", tests.Caption)
 	}
-	if len(exampleResult(t).Holm()) != 0 || len(exampleResult(t).Table(Accuracy).Notes) != 1 {
-		t.Error("a result without tests has notes on them")
+	if len(exampleResult(t).Holm()) != 0 || len(exampleResult(t).Table(Accuracy).More) != 0 {
+		t.Error("a result without tests has a table of them")
 	}
 }
 
@@ -204,8 +274,8 @@ func TestTableHTML(t *testing.T) {
 			cells++
 		}
 	}
-	if cells != 4*5 {
-		t.Errorf("%d cells, want 20", cells)
+	if cells != 4*3 {
+		t.Errorf("%d cells, want 12", cells)
 	}
 	if !strings.Contains(text, "&lt;b&gt;&amp;") {
 		t.Error("a method's name is not escaped")
@@ -217,15 +287,53 @@ func TestResultChart(t *testing.T) {
 	if want := []string{"CTNAS", "fixed | none", "ENAS"}; !slices.Equal(c.Categories, want) {
 		t.Errorf("categories %q, want %q", c.Categories, want)
 	}
-	ours, papers := c.Series[0], c.Series[1]
-	if !slices.Equal(ours.X, []float64{0, 1}) || !slices.Equal(ours.Y, []float64{94, 93}) || !slices.Equal(ours.Err, []float64{0.1, 0}) {
-		t.Errorf("measured %+v", ours)
+	each, ours, papers := c.Series[0], c.Series[1], c.Series[2]
+	if !slices.Equal(each.X, []float64{0, 0, 0}) || !slices.Equal(each.Y, exampleResult(t).Rows[0].PerSeed["accuracy"]) {
+		t.Errorf("the seeds are %+v", each)
+	}
+	if !slices.Equal(ours.X, []float64{0, 1}) || !slices.Equal(ours.Y, []float64{94, 93}) {
+		t.Errorf("the means are %+v", ours)
 	}
 	if !slices.Equal(papers.X, []float64{0, 2}) || !papers.Reference {
 		t.Errorf("the paper's %+v", papers)
 	}
-	if best := exampleResult(t).Chart(Best); len(best.Categories) != 2 || best.Series[0].Err != nil {
-		t.Errorf("chart of the best %+v, want two methods without error bars", best)
+	if c.Title != "Table 4: accuracy of the cell found" || !c.Rows {
+		t.Errorf("the chart is %q, rows %v", c.Title, c.Rows)
+	}
+	if best := exampleResult(t).Chart(Best); len(best.Categories) != 2 || len(best.Series) != 2 {
+		t.Errorf("chart of the best %+v, want two methods, without their seeds", best)
+	}
+}
+
+// One value far below all others does not press them together: its number is at the edge.
+func TestOutliers(t *testing.T) {
+	rows := []Row{NewRow("a", map[string][]float64{"accuracy": {93.1, 93.2, 93.3, 93.4}}), NewRow("b", map[string][]float64{"accuracy": {93.2, 93.3, 93.4, 83.77}})}
+	r := Result{ID: "table1", Rows: rows}
+	c := r.Chart(Accuracy)
+	if c.from < 90 || c.frame(true).y.min < 90 {
+		t.Errorf("the axis begins at %g", c.frame(true).y.min)
+	}
+	if _, texts := shapes(t, svgOf(t, c)); !slices.Contains(texts, "◄ 83.8, 90.8") && !slices.Contains(texts, "◄ 83.8") {
+		t.Errorf("the texts are %q", texts)
+	}
+	r.Rows = rows[:1]
+	if c := r.Chart(Accuracy); c.from != 0 {
+		t.Errorf("without outliers, the axis begins at %g", c.from)
+	}
+	several := NewRow("c", map[string][]float64{"accuracy": {90, 80, 81, 82}})
+	r.Rows = append(slices.Repeat(rows[:1], 5), several)
+	if c := r.Chart(Accuracy); c.from != 0 {
+		t.Errorf("a method with several outliers is cut at %g", c.from)
+	}
+}
+
+func TestTitle(t *testing.T) {
+	for id, want := range map[string]string{
+		"table1": "Table 1", "proposition1": "Proposition 1", "ablation-depth": "Ablation (depth)", "weightsharing": "Weight sharing", "x": "X", "own-benchmark": "Own benchmark", "12": "12", "": "",
+	} {
+		if got := Title(id); got != want {
+			t.Errorf("%q is %q, want %q", id, got, want)
+		}
 	}
 }
 
@@ -240,7 +348,7 @@ func TestWriteFiles(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(again, r) {
 		t.Errorf("read back %+v, %v", again, err)
 	}
-	if text, err := os.ReadFile(filepath.Join(dir, "table.md")); err != nil || string(text) != table.Markdown() {
+	if text, err := os.ReadFile(filepath.Join(dir, "table.md")); err != nil || !strings.Contains(string(text), "\n\n![Table 4: accuracy of the cell found](accuracy.svg)\n\n| method |") || string(text) != Page(table, Figure{"accuracy", r.Chart(Accuracy)}) {
 		t.Errorf("table.md: %v\n%s", err, text)
 	}
 	if svg, err := os.ReadFile(filepath.Join(dir, "accuracy.svg")); err != nil || !strings.Contains(string(svg), "<svg") {

@@ -44,7 +44,7 @@ func TestInteractiveOfAnyText(t *testing.T) {
 			{Title: text, X: text, Y: text, Series: []Series{{Name: text, X: []float64{1, 2}, Y: []float64{3, 4}}}},
 			{Title: text, Categories: []string{text, "b"}, Series: []Series{{Name: text, X: []float64{0, 1}, Y: []float64{3, 4}}}},
 		} {
-			html, err := c.Interactive()
+			html, err := c.Interactive("echarts.js")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -54,21 +54,22 @@ func TestInteractiveOfAnyText(t *testing.T) {
 			if strings.Contains(html, "\u2028") {
 				t.Errorf("a line separator in\n%s", html)
 			}
-			_, after, _ := strings.Cut(html, ".setOption(")
-			options, _, _ := strings.Cut(after, ");</script>")
+			_, after, _ := strings.Cut(html, "})(")
+			arguments, _, _ := strings.Cut(after, ");</script>")
+			var id string
 			var got struct {
 				Title struct{ Text string }
-				XAxis []struct {
+				XAxis struct {
 					Name string
 					Data []string
 				}
 				Series []struct{ Name string }
 			}
-			if err := json.Unmarshal([]byte(options), &got); err != nil {
+			if err := json.Unmarshal([]byte("["+arguments+"]"), &[]any{&id, &got}); err != nil {
 				t.Fatalf("%v in\n%s", err, html)
 			}
 			want := printable(text)
-			if got.Title.Text != want || got.Series[0].Name != want || c.X != "" && got.XAxis[0].Name != want || len(c.Categories) > 0 && got.XAxis[0].Data[0] != want {
+			if got.Title.Text != want || got.Series[0].Name != want || c.X != "" && got.XAxis.Name != want || len(c.Categories) > 0 && got.XAxis.Data[0] != want {
 				t.Errorf("options %+v, want the text %q", got, want)
 			}
 		}
@@ -138,7 +139,7 @@ func FuzzText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		c := Chart{Title: text, X: text, Categories: []string{text}, Series: []Series{{Name: text, X: []float64{0}, Y: []float64{1}}, {Name: text, X: []float64{0}, Y: []float64{1}}}}
 		shapes(t, svgOf(t, c))
-		html, err := c.Interactive()
+		html, err := c.Interactive("echarts.js")
 		if err != nil || strings.Count(html, "<") != 4 {
 			t.Errorf("%v in\n%s", err, html)
 		}

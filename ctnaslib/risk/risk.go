@@ -163,6 +163,6 @@ func Figure(path []Step) report.Figure {
 		}
 	}
 	return report.Figure{Name: "toy", Chart: report.Chart{
-		Title: "A problem with known odds", X: "steps", Y: "excess risk", LogX: true, Series: []report.Series{excess, bound},
+		Title: "Proposition 1: a problem with known odds", X: "steps", Y: "excess risk", LogX: true, Series: []report.Series{excess, bound},
 	}}
 }

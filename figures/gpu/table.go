@@ -56,7 +56,7 @@ func (r *result) table(beside *result) string {
 			ended.WriteString(r.Parts[i].failure())
 		}
 		if len(rows) > 0 {
-			out.WriteString(tableOf(rows, beside).Markdown())
+			out.WriteString(tableOf(rows, beside).Paged().Markdown())
 		}
 		out.WriteString(ended.String())
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ctnas/ctnas/ctnaslib/nb"
 	"github.com/ctnas/ctnas/internal/install/installtest"
 )
 
@@ -107,6 +108,11 @@ func TestKernelSpec(t *testing.T) {
 	g := goTool{GOROOT: "/opt/go", GOFLAGS: "-mod=mod -trimpath", GOEXPERIMENT: "newinliner"}
 	if err := writeKernelSpec(r, g); err != nil {
 		t.Fatal(err)
+	}
+	// Jupyter serves a kernel's files below kernelspecs/ and its name, where package nb looks for the script of its charts.
+	folder, script, _ := strings.Cut(strings.TrimPrefix(nb.ECharts, "kernelspecs/"), "/")
+	if content, err := os.ReadFile(r.Private("jupyter", "kernels", folder, script)); err != nil || len(content) < 500_000 {
+		t.Errorf("the script of the charts has %d bytes (%v)", len(content), err)
 	}
 	content, err := os.ReadFile(r.Private("jupyter", "kernels", "ctnas", "kernel.json"))
 	if err != nil {

@@ -1,6 +1,7 @@
 package install
 
 import (
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -85,6 +86,12 @@ func newKernelSpec(r Repo, g goTool) kernelSpec {
 	}
 }
 
+// echarts is Apache ECharts 5.4.3, which draws the interactive charts. Jupyter serves it from the folder of the kernel, so that they need no
+// network, at the address that package nb knows. Its licence is beside it.
+//
+//go:embed echarts/echarts.min.js
+var echarts []byte
+
 // writeKernelSpec installs our kernel in our own Jupyter data folder.
 func writeKernelSpec(r Repo, g goTool) error {
 	if strings.Contains(string(r), ",") {
@@ -92,6 +99,9 @@ func writeKernelSpec(r Repo, g goTool) error {
 	}
 	spec, err := json.MarshalIndent(newKernelSpec(r, g), "", "  ")
 	if err != nil {
+		return err
+	}
+	if err := writeFile(r.Private("jupyter", "kernels", KernelName, "echarts.min.js"), echarts); err != nil {
 		return err
 	}
 	return writeFile(r.Private("jupyter", "kernels", KernelName, "kernel.json"), append(spec, '\n'))

@@ -5,18 +5,19 @@ import (
 	"strings"
 
 	"github.com/ctnas/ctnas/ctnaslib/space/internal/svg"
+	"github.com/ctnas/ctnas/ctnaslib/style"
 )
 
-// How a drawing shows an operation: blue for separable convolutions, green for dilated ones, orange for pooling, grey
-// for skips.
+// How a drawing shows an operation: blue for separable convolutions, green for dilated ones, both darker where they
+// are larger, orange for pooling, grey for skips.
 var opLooks = [numOps]struct{ label, colour string }{
-	MaxPool3x3:  {"max 3×3", "#f58518"},
-	AvgPool3x3:  {"avg 3×3", "#e8a860"},
-	SkipConnect: {"skip", "#8a8a8a"},
-	SepConv3x3:  {"sep 3×3", "#4c78a8"},
-	SepConv5x5:  {"sep 5×5", "#1f3f66"},
-	DilConv3x3:  {"dil 3×3", "#54a24b"},
-	DilConv5x5:  {"dil 5×5", "#2b6b24"},
+	MaxPool3x3:  {"max 3×3", style.Vermilion},
+	AvgPool3x3:  {"avg 3×3", style.Orange},
+	SkipConnect: {"skip", style.Grey},
+	SepConv3x3:  {"sep 3×3", style.Blue},
+	SepConv5x5:  {"sep 5×5", "#003f63"},
+	DilConv3x3:  {"dil 3×3", style.Green},
+	DilConv5x5:  {"dil 5×5", "#005a42"},
 }
 
 // The width of a cell in a drawing.
@@ -43,13 +44,13 @@ func (c Cell) draw() string {
 			look := opLooks[e.Op]
 			arrow, x, y := column.Arrow(e.From, i+Inputs, look.colour)
 			arrows.WriteString(arrow)
-			fmt.Fprintf(&labels, `<rect x="%d" y="%d" width="50" height="14" fill="white"/>`, x-25, y-7)
+			fmt.Fprintf(&labels, `<rect x="%d" y="%d" width="50" height="14" fill="%s"/>`, x-25, y-7, style.Paper)
 			labels.WriteString(svg.Text(x, y+4, look.colour, look.label))
 		}
 	}
-	boxes := column.Box(0, column.Width, "#eeeeee", "#222", "0: c(k−2)") + column.Box(1, column.Width, "#eeeeee", "#222", "1: c(k−1)")
+	boxes := column.Box(0, column.Width, style.Quiet, style.Ink, "0: c(k−2)") + column.Box(1, column.Width, style.Quiet, style.Ink, "1: c(k−1)")
 	for node := Inputs; node < Inputs+Nodes; node++ {
-		boxes += column.Box(node, column.Width, "#dde7f3", "#222", fmt.Sprint(node))
+		boxes += column.Box(node, column.Width, "#dde7f3", style.Ink, fmt.Sprint(node))
 	}
-	return arrows.String() + labels.String() + boxes + column.Box(Inputs+Nodes, column.Width*3/2, "#eeeeee", "#222", "c(k): 2, 3, 4, 5")
+	return arrows.String() + labels.String() + boxes + column.Box(Inputs+Nodes, column.Width*3/2, style.Quiet, style.Ink, "c(k): 2, 3, 4, 5")
 }

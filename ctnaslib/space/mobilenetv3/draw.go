@@ -5,10 +5,11 @@ import (
 	"strings"
 
 	"github.com/ctnas/ctnas/ctnaslib/space/internal/svg"
+	"github.com/ctnas/ctnas/ctnaslib/style"
 )
 
 // The colours of a drawing: the larger the kernel, the darker.
-var kernelColours = map[int]string{3: "#c6dbef", 5: "#6baed6", 7: "#2171b5"}
+var kernelColours = map[int]string{3: "#c6e2f5", 5: style.Sky, 7: style.Blue}
 
 // SVG draws the network from left to right: one bar for each block, as high as its expansion and of its kernel's
 // colour, in groups of units.
@@ -24,15 +25,15 @@ func (n Net) SVG() string {
 	for u := range Units {
 		start := x
 		for _, b := range n.Blocks(u) {
-			h, ink := b.Expansion*unit, "#222"
+			h, ink := b.Expansion*unit, style.Ink
 			if b.Kernel == 7 {
-				ink = "white"
+				ink = style.Paper
 			}
-			fmt.Fprintf(&bars, `<rect x="%d" y="%d" width="%d" height="%d" rx="3" fill="%s" stroke="#555"/>`, x, base-h, bar, h, kernelColours[b.Kernel])
+			fmt.Fprintf(&bars, `<rect x="%d" y="%d" width="%d" height="%d" rx="3" fill="%s" stroke="%s"/>`, x, base-h, bar, h, kernelColours[b.Kernel], style.Faint)
 			bars.WriteString(svg.Text(x+bar/2, base-h/2+4, ink, fmt.Sprintf("%d×%d", b.Kernel, b.Kernel)))
 			x += bar + gap
 		}
-		bars.WriteString(svg.Text((start+x-gap)/2, base+caption-3, "#555", fmt.Sprintf("unit %d", u+1)))
+		bars.WriteString(svg.Text((start+x-gap)/2, base+caption-3, style.Faint, fmt.Sprintf("unit %d", u+1)))
 		x += between
 	}
 	return svg.Document(x-between-gap+margin, base+caption+margin, 11, bars.String())

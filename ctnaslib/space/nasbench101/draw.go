@@ -4,10 +4,11 @@ import (
 	"strings"
 
 	"github.com/ctnas/ctnas/ctnaslib/space/internal/svg"
+	"github.com/ctnas/ctnas/ctnaslib/style"
 )
 
 // The colours of a drawing: blue for convolutions, orange for pooling.
-var opColours = [numOps]string{Conv3x3: "#4c78a8", Conv1x1: "#9ecae9", MaxPool: "#f58518"}
+var opColours = [numOps]string{Conv3x3: style.Blue, Conv1x1: style.Sky, MaxPool: style.Orange}
 
 // SVG draws the cell from top to bottom: one box for each vertex, straight arrows between neighbours, arcs for the
 // edges that skip vertices.
@@ -23,15 +24,15 @@ func (c Cell) SVG() string {
 	var s strings.Builder
 	s.WriteString(svg.Arrowhead)
 	for i, j := range c.out.edges() {
-		arrow, _, _ := column.Arrow(i, j, "#555")
+		arrow, _, _ := column.Arrow(i, j, style.Faint)
 		s.WriteString(arrow)
 	}
 	for v, name := range c.OpNames() {
-		fill, ink := "#eeeeee", "#222"
+		fill, ink := style.Quiet, style.Ink
 		if 0 < v && v < c.N()-1 {
 			fill = opColours[c.Op(v)]
 			if c.Op(v) == Conv3x3 {
-				ink = "white"
+				ink = style.Paper
 			}
 		}
 		s.WriteString(column.Box(v, boxWidth, fill, ink, strings.TrimSuffix(name, "-bn-relu")))

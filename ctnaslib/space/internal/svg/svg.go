@@ -1,12 +1,17 @@
 // Package svg draws the pictures of architectures.
 package svg
 
-import "fmt"
+import (
+	"fmt"
 
-// Document returns a picture of the given size in pixels. Texts in it are of fontSize pixels.
+	"github.com/ctnas/ctnas/ctnaslib/style"
+)
+
+// Document returns a picture of the given size in pixels, on white, so that it can be read on a dark page. Texts in it are of fontSize
+// pixels.
 func Document(width, height, fontSize int, body string) string {
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="%d">`, width, height, width, height, fontSize) +
-		body + `</svg>`
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="Liberation Sans, Arimo, Arial, Helvetica, sans-serif" font-size="%d">`,
+		width, height, width, height, fontSize) + fmt.Sprintf(`<path d="M0 0H%dV%dH0z" fill="%s"/>`, width, height, style.Paper) + body + `</svg>`
 }
 
 // Column is boxes below one another, counted from 0, with arrows between them. Lengths are in pixels.
@@ -18,7 +23,7 @@ type Column struct {
 }
 
 // Arrowhead is what a document with arrows has to begin with.
-const Arrowhead = `<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="#555"/></marker></defs>`
+const Arrowhead = `<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="` + style.Faint + `"/></marker></defs>`
 
 func (c Column) top(row int) int { return c.Top + row*c.Pitch }
 
@@ -45,7 +50,7 @@ func (c Column) Arrow(from, to int, colour string) (arrow string, x, y int) {
 // Box draws a box with its text, as wide as the column's boxes or wider.
 func (c Column) Box(row, width int, fill, ink, text string) string {
 	y := c.top(row)
-	return fmt.Sprintf(`<rect x="%d" y="%d" width="%d" height="%d" rx="6" fill="%s" stroke="#555"/>`, c.Centre-width/2, y, width, c.Height, fill) +
+	return fmt.Sprintf(`<rect x="%d" y="%d" width="%d" height="%d" rx="6" fill="%s" stroke="%s"/>`, c.Centre-width/2, y, width, c.Height, fill, style.Faint) +
 		Text(c.Centre, y+c.Height/2+4, ink, text)
 }
 
