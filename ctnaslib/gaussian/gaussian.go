@@ -55,13 +55,26 @@ func guess(groups int) Hyper {
 	return h
 }
 
-// numbers returns pointers to all of h.
+// Linear returns where to start for a kernel that is linear, without the smooth function.
+func Linear(features *Features) *Hyper {
+	h := guess(features.groups)
+	h.Amplitude = 0
+	return &h
+}
+
+// numbers returns pointers to what can be fitted of h. An Amplitude of 0 stays 0.
 func (h *Hyper) numbers() []*float64 {
 	var all []*float64
 	for g := range h.Linear {
-		all = append(all, &h.Weight[g], &h.Linear[g])
+		if h.Amplitude > 0 {
+			all = append(all, &h.Weight[g])
+		}
+		all = append(all, &h.Linear[g])
 	}
-	return append(all, &h.Amplitude, &h.Noise)
+	if h.Amplitude > 0 {
+		all = append(all, &h.Amplitude)
+	}
+	return append(all, &h.Noise)
 }
 
 // The priors are log-normal: medians, and the standard deviation of logarithms.
@@ -83,7 +96,9 @@ func (h Hyper) logPrior() float64 {
 		normal(h.Weight[g], usualPart, wide)
 		normal(h.Linear[g], usualPart, wide)
 	}
-	normal(h.Amplitude, usualSum, lessWide)
+	if h.Amplitude > 0 {
+		normal(h.Amplitude, usualSum, lessWide)
+	}
 	normal(h.Noise, usualNoise, wide)
 	return sum
 }
@@ -107,7 +122,7 @@ type data struct {
 }
 
 // Fit learns from labelled architectures. It looks for the numbers of the kernel from start on, which may be those of
-// a fit of fewer labels; from usual ones if start is nil. The error says that there are fewer than two
+// a fit of fewer labels, or [Linear]; from usual ones if start is nil. The error says that there are fewer than two
 // labels or that one is not a number.
 func Fit(features *Features, labelled []space.Labelled, start *Hyper) (*Comparator, error) {
 	c, err := prepare(features, labelled, start)

@@ -51,6 +51,14 @@ func everySearch() map[string]searchFunc {
 		"Evolution": func(ctx context.Context, root string, p search.Problem) (*search.Found, error) {
 			return search.Evolution(ctx, root, p, search.EvolutionConfig{Labels: 20, Population: 12, Tournament: 4, Seed: 1})
 		},
+		"Local": func(ctx context.Context, root string, p search.Problem) (*search.Found, error) {
+			return search.Local(ctx, root, p, search.LocalConfig{Labels: 20, First: 12, Patience: 4, Seed: 1})
+		},
+		"Thompson": func(ctx context.Context, root string, p search.Problem) (*search.Found, error) {
+			c := search.DefaultThompson(20)
+			c.First, c.Random, c.Generations, c.Seed = 12, 20, 2, 1
+			return search.Thompson(ctx, root, p, c)
+		},
 		"Ranking": func(ctx context.Context, root string, p search.Problem) (*search.Found, error) {
 			return search.Ranking(ctx, root, p, ranking)
 		},
@@ -213,7 +221,7 @@ func TestNoBackend(t *testing.T) {
 	for name, s := range everySearch() {
 		b := toy.Benchmark{}
 		_, err := s(t.Context(), t.TempDir(), search.Problem{Benchmark: b})
-		if name == "Random" || name == "Evolution" {
+		if name == "Random" || name == "Evolution" || name == "Local" || name == "Thompson" {
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 			}

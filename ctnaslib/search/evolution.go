@@ -29,7 +29,7 @@ func (EvolutionConfig) Versions() rundir.Versions {
 // Evolution is regularised evolution (Real et al., AAAI 2019) as a search of its own:
 // every architecture that is born is queried, the population that it begins with being
 // some of those that CTNAS of that seed labels. It answers the one of the highest
-// validation accuracy. All architectures of the space must be open to queries. Found's
+// validation accuracy. A mutant that the benchmark has no accuracy of is mutated again. Found's
 // Labelled are in the order in which they were queried. It leaves its result in a run
 // directory under root. Run again, it goes the same way: labels that took the benchmark long were
 // kept, and the others cost nothing.
@@ -92,12 +92,12 @@ func (q *queried) more() bool {
 func (q *queried) Utilities(archs []space.Arch) ([]float64, error) {
 	accuracies := make([]float64, len(archs))
 	for i, a := range archs {
-		q.born++
 		known := len(q.bought.asked)
 		var err error
 		if accuracies[i], err = q.bought.label(q.ctx, a); err != nil {
 			return nil, err
 		}
+		q.born++
 		if len(q.bought.asked) > known {
 			q.labelled = append(q.labelled, space.Labelled{Arch: a, Accuracy: accuracies[i]})
 			q.watch.Tell(train.Progress{Done: len(q.labelled), Total: q.labels})

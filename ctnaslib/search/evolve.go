@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 
@@ -98,17 +99,43 @@ func (e *evolution) cycle(ctx context.Context, rng *rand.Rand) error {
 			parent = i
 		}
 	}
-	child, err := e.space.Mutate(rng, parent.arch)
+	child, err := mutant(ctx, rng, e.space, e.ranker, parent.arch)
 	if err != nil {
 		return err
 	}
-	utilities, err := e.ranker.Utilities([]space.Arch{child})
-	if err != nil {
-		return err
-	}
-	e.add(individual{child, utilities[0]})
+	e.add(child)
 	e.population = e.population[1:]
 	return nil
+}
+
+// mutant returns a mutant of parent with its utility. Where the ranker is a benchmark that has none of it, it is
+// mutated again, so that also a table of a part of the space can be walked through.
+func mutant(ctx context.Context, rng *rand.Rand, s space.Space, ranker space.Ranker, parent space.Arch) (individual, error) {
+	const (
+		patience = 10_000 // mutants without accuracy
+		brothers = 50     // of the same parent, until one of them is the parent
+	)
+	var refused error
+	for try := range patience {
+		if err := ctx.Err(); err != nil {
+			return individual{}, fmt.Errorf("search: stopped: %w", err)
+		}
+		child, err := s.Mutate(rng, parent)
+		if err != nil {
+			return individual{}, err
+		}
+		utilities, err := ranker.Utilities([]space.Arch{child})
+		if err == nil {
+			return individual{child, utilities[0]}, nil
+		}
+		if !errors.Is(err, space.ErrNotQueryable) {
+			return individual{}, err
+		}
+		if refused = err; try%brothers == brothers-1 {
+			parent = child
+		}
+	}
+	return individual{}, fmt.Errorf("search: of %d mutants in a row the benchmark has no accuracy: %w", patience, refused)
 }
 
 // meanUtility returns the mean of the population.

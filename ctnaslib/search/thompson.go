@@ -31,6 +31,9 @@ type ThompsonConfig struct {
 	Parents     int // of each function in a generation: the highest of it
 	Children    int // mutants of these, for each function in a generation
 
+	// Linear says that the comparator has no smooth function of all features beside the linear one: for comparison.
+	Linear bool `json:",omitempty"`
+
 	Seed uint64
 }
 
@@ -87,6 +90,9 @@ func Thompson(ctx context.Context, root string, p Problem, config ThompsonConfig
 		return nil, err
 	}
 	t := &thompson{ctx: ctx, problem: p, config: config, features: features, labels: labels, first: len(first)}
+	if config.Linear {
+		t.hyper = gaussian.Linear(features)
+	}
 	t.add(first)
 	found := &Found{Labelled: first}
 	run, err := p.open(root, "thompson", config, first)
@@ -121,7 +127,7 @@ type thompson struct {
 	first    int              // labels at random
 	labelled []space.Labelled // so far
 	known    map[string]bool  // their IDs, and those of architectures that the benchmark has no accuracy of
-	hyper    *gaussian.Hyper  // of the kernel, nil before the first fit
+	hyper    *gaussian.Hyper  // of the kernel; before the first fit where it starts, nil for usual numbers
 	fitted   int              // labels of the last fit of the kernel
 }
 
@@ -137,7 +143,7 @@ func (t *thompson) add(labelled []space.Labelled) {
 
 // fit learns from the labels so far. The kernel is fitted again when there are a fifth more of them.
 func (t *thompson) fit() (*gaussian.Comparator, error) {
-	if t.hyper != nil && len(t.labelled) < t.fitted+t.fitted/5 {
+	if t.fitted > 0 && len(t.labelled) < t.fitted+t.fitted/5 {
 		return gaussian.With(t.features, t.labelled, *t.hyper)
 	}
 	model, err := gaussian.Fit(t.features, t.labelled, t.hyper)
@@ -227,15 +233,25 @@ func (t *thompson) climb(ctx context.Context, rng *rand.Rand, samples *gaussian.
 	return pool, nil
 }
 
-// random returns random architectures that can be queried: fewer where the benchmark has not as many.
+// random returns random architectures that can be queried: all of them where the benchmark has fewer than asked for.
 func (t *thompson) random(rng *rand.Rand) ([]space.Arch, error) {
-	for n := t.config.Random; n > 0; n /= 2 {
-		archs, err := t.problem.Benchmark.Sample(rng, n)
-		if err == nil || n == 1 {
-			return archs, err
+	archs, err := t.problem.Benchmark.Sample(rng, t.config.Random)
+	if err == nil {
+		return archs, nil
+	}
+	// The largest number that it has is found by halving: enough are there, above are too few.
+	for enough, above := 0, t.config.Random; above-enough > 1; {
+		n := (enough + above) / 2
+		if some, err := t.problem.Benchmark.Sample(rng, n); err == nil {
+			archs, enough = some, n
+		} else {
+			above = n
 		}
 	}
-	return nil, nil
+	if len(archs) == 0 {
+		return nil, err
+	}
+	return archs, nil
 }
 
 // evaluate asks the sampled functions for architectures, on all cores.
