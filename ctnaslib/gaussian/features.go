@@ -11,10 +11,10 @@ import (
 
 // Features reads architectures of one space as numbers, in groups that the kernel weighs by themselves:
 //
-//   - what is where: for each cell its part of [space.Vector], or which operation is at which node of the graph;
-//   - what is joined to what: for each cell the edges of the graph;
+//   - what is where: for each cell its part of [space.Vector], or the nodes of its graph, each with its operation, and
+//     the edges;
 //   - how often there is what: the counts of a [space.Counting], or of a graph its operations and its operations with
-//     those that they read (the labels of Weisfeiler and Lehman after one round), for each cell.
+//     those that they read (the labels of Weisfeiler and Lehman after one round), for each cell, and its edges.
 //
 // Each group is scaled so that two architectures drawn at random have a mean squared distance of 1 in it; one in
 // which all are alike is left out. It does not change, and is safe for concurrent use.
@@ -39,7 +39,7 @@ func NewFeatures(s space.Space, reference []space.Arch) (*Features, error) {
 	for i, a := range reference {
 		read[i] = f.read(a)
 	}
-	for g := range 2*f.cells + 1 {
+	for g := range f.cells + 1 {
 		sum := make(map[string]float64)
 		squares := 0.0
 		for _, groups := range read {
@@ -84,7 +84,7 @@ func sorted(m map[string]float64) []string {
 // read returns what an architecture has, by group and name.
 func (f *Features) read(a space.Arch) []map[string]float64 {
 	graph := a.Graph()
-	groups := make([]map[string]float64, 2*f.cells+1)
+	groups := make([]map[string]float64, f.cells+1)
 	for g := range groups {
 		groups[g] = make(map[string]float64)
 	}
@@ -100,11 +100,11 @@ func (f *Features) read(a space.Arch) []map[string]float64 {
 		for i, op := range graph.Ops {
 			groups[f.cell(i)][join('n', i, op)] = 1
 		}
+		for _, e := range graph.Edges {
+			groups[f.cell(e[0])][join('e', e[0], e[1])] = 1
+		}
 	}
-	for _, e := range graph.Edges {
-		groups[f.cells+f.cell(e[0])][join('e', e[0], e[1])] = 1
-	}
-	f.count(a, graph, groups[2*f.cells])
+	f.count(a, graph, groups[f.cells])
 	return groups
 }
 

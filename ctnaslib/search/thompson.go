@@ -39,7 +39,7 @@ type ThompsonConfig struct {
 
 // DefaultThompson returns the setting for all spaces, with the given number of labels.
 func DefaultThompson(labels int) ThompsonConfig {
-	return ThompsonConfig{Labels: labels, First: min(20, labels), Batch: 5, Elite: 20, Random: 200, Generations: 10, Parents: 5, Children: 10}
+	return ThompsonConfig{Labels: labels, First: min(20, labels), Batch: 5, Elite: 20, Random: 0, Generations: 10, Parents: 5, Children: 10}
 }
 
 // Versions returns the versions of the algorithms behind a search of this configuration.

@@ -1,0 +1,100 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gomlx/compute"
+
+	"github.com/ctnas/ctnas/ctnaslib/ctnas"
+	"github.com/ctnas/ctnas/ctnaslib/encoder"
+	"github.com/ctnas/ctnas/ctnaslib/report"
+	"github.com/ctnas/ctnas/ctnaslib/search"
+	"github.com/ctnas/ctnas/ctnaslib/space/mobilenetv3"
+	"github.com/ctnas/ctnas/datasets/ofa"
+)
+
+// The methods of [Rivals].
+const (
+	nameThompson = "Thompson (ours)"
+	nameLinear   = "the same, linear"
+	nameLocal    = "Local search"
+)
+
+// thompson returns [search.Thompson] in its one setting.
+func thompson(name string, labels int) Method {
+	return anytime(method(name, search.DefaultThompson(labels), search.Thompson, thompsonSeed))
+}
+
+func thompsonSeed(c *search.ThompsonConfig) *uint64 { return &c.Seed }
+
+func anytime(m Method) Method {
+	m.Anytime = true
+	return m
+}
+
+// linearModel returns Thompson sampling with a linear comparator, in batches of 10 among 500 mutants of the 20 best labels.
+func linearModel(labels int) Method {
+	c := search.DefaultThompson(labels)
+	c.Batch, c.Random, c.Generations, c.Parents, c.Children, c.Linear = 10, 0, 1, 20, 50, true
+	m := anytime(method(nameLinear, c, search.Thompson, thompsonSeed))
+	m.Note = "Bayesian linear regression on the same features; candidates are 500 mutants of the 20 best labels, ten are bought at a time."
+	return m
+}
+
+// Rivals returns the comparison behind "which search do I use on my own space?", on one space: what each search answers
+// after equal numbers of queries. NAC is the comparator of CTNAS there, and the network of RegressionNAS.
+func Rivals(id string, vector bool) func(Preset) Experiment {
+	return func(p Preset) Experiment {
+		labels := p.queriesOf(423)
+		nac := ctnas.Quick()
+		nac.Labels = labels
+		nac = p.sized(nac)
+		nac.Labels = labels
+		regression := search.QuickRegression()
+		regression.Labels = labels
+		regression = p.sizedRegression(regression)
+		regression.Labels = labels
+		if vector {
+			nac.NAC = p.mobileNAC()
+			regression.Predictor.GCN, regression.Predictor.Encoder = encoder.GCN{}, nac.NAC.Encoder
+			regression.Predictor.Epochs, regression.Predictor.LearningRate = nac.NAC.Epochs, nac.NAC.LearningRate
+		}
+		population := min(100, labels/2)
+		e := Experiment{ID: id, Seeds: 2 * p.seeds(), Methods: []Method{
+			thompson(nameThompson, labels),
+			linearModel(labels),
+			anytime(method(nameLocal, search.LocalConfig{Labels: labels, First: 20, Patience: 50}, search.Local, func(c *search.LocalConfig) *uint64 { return &c.Seed })),
+			evolution(methodEvolution, search.EvolutionConfig{Labels: labels, Population: population, Tournament: population / 4}),
+			randomOf(methodRandom, labels),
+			regressionNAS(methodRegression, regression),
+			CTNAS(methodCTNAS, nac, nil),
+		}}
+		for _, m := range e.Methods[1:] {
+			e.Compare = append(e.Compare, [2]string{nameThompson, m.Name})
+		}
+		return e
+	}
+}
+
+// rivals returns the entry of [Rivals] on one space.
+func rivals(id string, vector bool, data func(context.Context, compute.Backend) (Data, error)) Entry {
+	return Entry{
+		compare: Rivals(id, vector), data: data,
+		Columns: withOrder([]report.Column{report.Accuracy, report.Best, report.KTau, report.Queries}),
+		Figures: func(r report.Result) []report.Figure {
+			return []report.Figure{{Name: "accuracy", Chart: r.Chart(report.Accuracy)}, {Name: "queries", Chart: overQueries(r, methodCTNAS, "accuracy (%)")}}
+		},
+	}
+}
+
+// onOFA opens the MobileNetV3 space of width 1.2 in the mobile setting, with the published predictor's accuracies.
+func onOFA(ctx context.Context, _ compute.Backend) (Data, error) {
+	predictor, err := ofa.Open(ctx, "")
+	if err != nil {
+		return Data{}, err
+	}
+	return OFA(predictor, MobileLimit)
+}
