@@ -115,6 +115,9 @@ func (r Result) Table(columns ...Column) Table {
 	if slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Backend != "" }) {
 		add("backend", func(row Row) string { return measured(row, cmp.Or(row.Backend, r.Backend)) })
 	}
+	if len(r.Missing) > 0 {
+		t.Notes = append(t.Notes, r.incomplete())
+	}
 	if r.Outdated != "" {
 		t.Notes = append(t.Notes, "Outdated: "+r.Outdated)
 	}
@@ -154,11 +157,20 @@ func (r Result) caption() string {
 	if r.Seeds == 1 {
 		seeds = "1 seed"
 	}
-	elapsed := time.Duration(r.Elapsed * float64(time.Second)).Round(time.Millisecond)
-	if elapsed > 10*time.Second {
-		elapsed = elapsed.Round(time.Second)
+	elapsed := rounded(r.Elapsed) + " in all"
+	if r.Wall > 0 {
+		elapsed += ", " + rounded(r.Wall) + " by the clock"
 	}
-	return fmt.Sprintf("%s: %s (%s), backend %s, %s, %s in all.", r.ID, r.Benchmark, r.Source, r.Backend, seeds, elapsed)
+	return fmt.Sprintf("%s: %s (%s), backend %s, %s, %s.", r.ID, r.Benchmark, r.Source, r.Backend, seeds, elapsed)
+}
+
+// rounded writes seconds.
+func rounded(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
+	if d > 10*time.Second {
+		d = d.Round(time.Second)
+	}
+	return d.String()
 }
 
 // String returns a sentence such as "A − B, accuracy: +0.39 (95 % interval 0.20 to 0.58, p = 0.003, paired t-test

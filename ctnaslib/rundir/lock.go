@@ -27,6 +27,7 @@ type Lock struct {
 	path   string
 	number int     // how often the lock was taken, with this time
 	before float64 // seconds that it was held, before this time
+	first  time.Time
 	start  time.Time
 	over   bool // who had it before did not give it back, and may still believe to have it
 	lost   atomic.Bool
@@ -52,6 +53,7 @@ type holder struct {
 	PID     int       `json:"pid"`
 	Born    string    `json:"born"` // tells processes with the same PID from each other
 	Job     string    `json:"job,omitempty"`
+	First   time.Time `json:"first"` // when the lock was taken for the first time
 	Start   time.Time `json:"start"`
 	Before  float64   `json:"before"` // seconds that the lock was held before
 }
@@ -82,7 +84,8 @@ func tryLock(dir string) (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rundir: cannot lock %s: %w", dir, err)
 	}
-	l := &Lock{path: lockPath(dir, last+1), number: last + 1, start: time.Now(), done: make(chan struct{})}
+	now := time.Now()
+	l := &Lock{path: lockPath(dir, last+1), number: last + 1, first: now.UTC().Round(0), start: now, done: make(chan struct{})}
 	if last > 0 {
 		by, past, err := inspect(lockPath(dir, last))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -95,6 +98,9 @@ func tryLock(dir string) (*Lock, error) {
 			return nil, fmt.Errorf("rundir: cannot open %s: %w (%s); wait until it is done, or work under another folder ($CTNAS_RUNS for notebooks)", dir, ErrInUse, by)
 		}
 		l.before, l.over = past.seconds, !past.released
+		if !past.first.IsZero() {
+			l.first = past.first
+		}
 	}
 	if err := l.take(); err != nil {
 		if errors.Is(err, fs.ErrExist) {
@@ -132,7 +138,7 @@ func lastLock(dir string) (int, error) {
 // take creates the lock's file.
 func (l *Lock) take() error {
 	host, _ := os.Hostname() // only for the reader
-	line, err := json.Marshal(holder{host, machine(), os.Getpid(), born(os.Getpid()), Job(), l.start, l.before})
+	line, err := json.Marshal(holder{host, machine(), os.Getpid(), born(os.Getpid()), Job(), l.first, l.start, l.before})
 	if err != nil {
 		return err
 	}
@@ -149,8 +155,9 @@ func (l *Lock) take() error {
 
 // past is what is known of those who had a lock.
 type past struct {
-	seconds  float64 // that it was held
-	released bool    // the last of them gave it back
+	first    time.Time // that it was taken
+	seconds  float64   // that it was held
+	released bool      // the last of them gave it back
 }
 
 // inspect says who holds a lock that has this file, "" if nobody.
@@ -171,7 +178,7 @@ func inspect(path string) (by string, p past, err error) {
 	if json.Unmarshal(rest, &ended) == nil {
 		touched = ended
 	}
-	p = past{h.Before + max(0, touched.Sub(h.Start).Seconds()), len(rest) > 0}
+	p = past{h.First, h.Before + max(0, touched.Sub(h.Start).Seconds()), len(rest) > 0}
 	switch {
 	case p.released:
 		return "", p, nil
@@ -259,9 +266,16 @@ func (l *Lock) Check() error {
 	return fmt.Errorf("rundir: cannot go on in %s: %w, as this one did not answer for %s; run it again to continue", filepath.Dir(l.path), ErrTaken, deadAfter)
 }
 
-// Times returns how often the lock was taken, with this time, and for how many seconds it was held in all.
-func (l *Lock) Times() (number int, seconds float64) {
-	return l.number, l.before + time.Since(l.start).Seconds()
+// Attempts say how often something was locked, with this time, for how many seconds in all, and since when.
+type Attempts struct {
+	Number  int
+	Seconds float64
+	First   time.Time
+}
+
+// Attempts returns how often the lock was taken.
+func (l *Lock) Attempts() Attempts {
+	return Attempts{l.number, l.before + time.Since(l.start).Seconds(), l.first}
 }
 
 // Release gives the lock back, once. One that another process has taken over is left alone.

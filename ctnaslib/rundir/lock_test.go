@@ -19,7 +19,7 @@ import (
 // elsewhere writes the lock's file of a process on another machine, touched so long ago, and returns its path.
 func elsewhere(t *testing.T, dir string, number int, ago time.Duration) string {
 	t.Helper()
-	text, err := json.Marshal(holder{Host: "node7", Machine: "another", PID: os.Getpid(), Born: born(os.Getpid()), Job: "55_3", Start: time.Now().Add(-time.Hour), Before: 100})
+	text, err := json.Marshal(holder{Host: "node7", Machine: "another", PID: os.Getpid(), Born: born(os.Getpid()), Job: "55_3", First: time.Now().Add(-2 * time.Hour), Start: time.Now().Add(-time.Hour), Before: 100})
 	check(t, err)
 	path := lockPath(dir, number)
 	check(t, os.WriteFile(path, append(text, '\n'), 0o644))
@@ -99,7 +99,7 @@ func TestKilledHolder(t *testing.T) {
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
 		l, err := LockFolder(dir)
 		if err == nil {
-			if n, _ := l.Times(); n != 2 || !l.over {
+			if n := l.Attempts().Number; n != 2 || !l.over {
 				t.Errorf("locked for the %d. time, %+v", n, l)
 			}
 			check(t, l.Release())
@@ -125,8 +125,8 @@ func TestHolderOnAnotherMachine(t *testing.T) {
 			continue
 		}
 		check(t, err)
-		if n, seconds := l.Times(); n != 4 || seconds < 3500 || seconds > 3700 {
-			t.Errorf("locked for the %d. time, %g s in all", n, seconds)
+		if a := l.Attempts(); a.Number != 4 || a.Seconds < 3500 || a.Seconds > 3700 || time.Since(a.First) < 90*time.Minute {
+			t.Errorf("locked so often: %+v", a)
 		}
 		if _, err := os.Stat(path); err == nil {
 			t.Error("the file of the one before is still there")
@@ -191,13 +191,13 @@ func TestHalfWrittenLock(t *testing.T) {
 
 // The second time that a run is open, it knows of the first.
 func TestAttempts(t *testing.T) {
-	root := t.TempDir()
+	root, begin := t.TempDir(), time.Now()
 	r := mustOpen(t, root, config{2})
 	time.Sleep(20 * time.Millisecond)
 	check(t, r.Close())
 	r = mustOpen(t, root, config{2})
-	if n, seconds := r.Attempts(); n != 2 || seconds < 0.02 || seconds > 5 {
-		t.Errorf("%d attempts in %g s", n, seconds)
+	if a := r.Attempts(); a.Number != 2 || a.Seconds < 0.02 || a.Seconds > 5 || a.First.After(begin.Add(10*time.Millisecond)) {
+		t.Errorf("%+v", a)
 	}
 }
 
@@ -216,8 +216,8 @@ func FuzzLock(f *testing.F) {
 			}
 			return
 		}
-		if _, seconds := l.Times(); !(seconds >= 0) {
-			t.Errorf("held for %g s", seconds)
+		if a := l.Attempts(); !(a.Seconds >= 0) {
+			t.Errorf("held for %g s", a.Seconds)
 		}
 		check(t, l.Release())
 	})

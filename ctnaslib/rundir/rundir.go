@@ -121,8 +121,8 @@ func (r *Run) Dir() string { return r.dir }
 
 func (r *Run) path(name string) string { return filepath.Join(r.dir, name) }
 
-// Attempts returns how often the run was opened, with this time, and for how many seconds it was open in all.
-func (r *Run) Attempts() (number int, seconds float64) { return r.lock.Times() }
+// Attempts returns how often the run was opened, with this time.
+func (r *Run) Attempts() Attempts { return r.lock.Attempts() }
 
 func (r *Run) writeFile(name string, data []byte) error {
 	if err := r.lock.Check(); err != nil {
