@@ -35,8 +35,8 @@ type Options struct {
 	Name    string   // of the jobs
 	Folder  string   // for the scripts, the logs and what was submitted; the machines share it
 	Dir     string   // that the program runs in; "" is that of this process
-	Program string   // that runs units with the further arguments "-only" and their numbers, and collects with "-collect"
-	Args    []string // of the program, before those
+	Program string   // that runs units with the arguments "-only" and their numbers, and collects with "-collect"
+	Args    []string // of the program, after those
 
 	Partition, Account string
 	GPUs, CPUs         int // of a task

@@ -19,6 +19,8 @@ type script struct {
 	List    string  // the file with a line for each task
 	Minutes int     // the time limit
 	Warning int     // seconds before the time limit, when Slurm sends SIGUSR1
+	Grace   int     // seconds from then until the program is killed
+	Late    int     // seconds from the start after which SIGTERM means that the time is over
 	Restart int     // how often a task that was killed is tried again
 }
 
@@ -34,9 +36,10 @@ var scripts = template.Must(template.New("script").Funcs(template.FuncMap{"quote
 
 // arrayScript returns the script of an array job.
 func (o Options) arrayScript(name string, tasks [][]int, limit time.Duration) script {
+	before := min(warning, limit/2)
 	return script{
-		Options: o, Name: name, Tasks: tasks, List: filepath.Join(o.Folder, name+".txt"),
-		Minutes: int(limit.Minutes()), Warning: int(min(warning, limit/2).Seconds()), Restart: restarts,
+		Options: o, Name: name, Tasks: tasks, List: filepath.Join(o.Folder, name+".txt"), Minutes: int(limit.Minutes()),
+		Warning: int(before.Seconds()), Grace: int(before.Seconds() / 2), Late: int((limit - before/2).Seconds()), Restart: restarts,
 	}
 }
 
@@ -64,9 +67,9 @@ func (s script) Array() string {
 	return list
 }
 
-// Command returns the program with its arguments, for a shell.
-func (s script) Command() string {
-	words := []string{quote(s.Program)}
+// Command returns the program with what it shall do and its further arguments, for a shell.
+func (s script) Command(verb string) string {
+	words := []string{quote(s.Program), verb}
 	for _, arg := range s.Args {
 		words = append(words, quote(arg))
 	}

@@ -32,7 +32,7 @@
 
 {{- if not .Tasks}}
 
-exec {{.Command}} -collect
+exec {{.Command `-collect`}}
 {{- else}}
 
 task=${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}
@@ -40,11 +40,22 @@ units=$(sed -n "${SLURM_ARRAY_TASK_ID}p" {{quote .List}})
 echo "== task $task on $(hostname), restart ${SLURM_RESTART_COUNT:-0}: units $units, $(date)"
 
 # SIGTERM lets the program write a checkpoint and end. It comes from scancel and at a preemption, where Slurm decides
-# what follows; before the time limit Slurm sends SIGUSR1, and the task goes on in another turn.
+# what follows, and at the time limit. Some time before that Slurm sends SIGUSR1, and the task goes on in another turn:
+# so it does if the program does not end in time.
 cause=
-trap 'cause=cancelled; kill -TERM $program' TERM
-trap 'cause=limit; kill -TERM $program' USR1
-{{.Command}} -only "$units" &
+over() {
+  cause=limit
+  kill -TERM $program
+  (sleep {{.Grace}}; kill -KILL $program) 2>/dev/null &
+}
+cancel() {
+  if [ "$SECONDS" -ge {{.Late}} ]; then cause=limit; fi
+  cause=${cause:-cancelled}
+  kill -TERM $program
+}
+trap over USR1
+trap cancel TERM
+{{.Command `-only "$units"`}} &
 program=$!
 while :; do
   wait $program
