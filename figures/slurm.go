@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -71,9 +68,13 @@ func (c choice) jobFolder(id string) string {
 func (c choice) submit(ctx context.Context, id string, plan *experiment.Plan) error {
 	o := c.jobs
 	o.Name, o.Folder = "ctnas-"+id, c.jobFolder(id)
-	program, err := copyOfProgram(filepath.Join(c.runs, "slurm"))
+	self, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("figures: cannot copy this program for the jobs: %w", err)
+		return fmt.Errorf("figures: cannot find this program: %w", err)
+	}
+	program, err := cluster.Keep(self, filepath.Join(c.runs, "slurm"))
+	if err != nil {
+		return err
 	}
 	o.Program, o.Args = program, c.again(id)
 	if o.MemoryMB == 0 {
@@ -102,43 +103,6 @@ func (c choice) again(id string) []string {
 		args = append(args, "-methods", c.methods.String())
 	}
 	return append(args, id)
-}
-
-// copyOfProgram copies this program to a folder, under a name that says what is in it: jobs go on with the program that
-// they began with, whatever is built meanwhile. It returns the path.
-func copyOfProgram(dir string) (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	content, err := os.ReadFile(self)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(content)
-	path := filepath.Join(dir, "figures-"+hex.EncodeToString(sum[:6]))
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	file, err := os.CreateTemp(dir, ".figures*")
-	if err != nil {
-		return "", err
-	}
-	defer os.Remove(file.Name())
-	_, err = io.Copy(file, strings.NewReader(string(content)))
-	if err == nil {
-		err = file.Chmod(0o755)
-	}
-	if closed := file.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	return path, err
 }
 
 // showStatus says how far the units are that were submitted.

@@ -78,8 +78,8 @@ const (
 // that begins after it, and a job that collects at the end. The plan's estimates set the time limit. The errors are
 // Slurm's own, [ErrNoSlurm] where it is not there, and that jobs of before are still in the queue.
 func Submit(ctx context.Context, plan *experiment.Plan, o Options) (*Submission, error) {
-	if _, err := exec.LookPath("sbatch"); err != nil {
-		return nil, fmt.Errorf("cluster: %s cannot be submitted: %w; run its units here, or under another launcher with -part", plan.ID, ErrNoSlurm)
+	if err := Here(); err != nil {
+		return nil, fmt.Errorf("%s cannot be submitted: %w; run its units here, or under another launcher with -part", plan.ID, err)
 	}
 	o, err := o.absolute()
 	if err != nil {

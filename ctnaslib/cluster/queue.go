@@ -34,6 +34,9 @@ func (s TaskState) failed() bool {
 func (s *Submission) queue(ctx context.Context) (map[string]TaskState, error) {
 	jobs := slices.DeleteFunc(s.Jobs(), func(job string) bool { return job == "" })
 	states := make(map[string]TaskState)
+	if len(jobs) == 0 {
+		return states, nil
+	}
 	if _, err := exec.LookPath("sacct"); err == nil {
 		out, err := command(ctx, "sacct", "-n", "-X", "-P", "-j", strings.Join(jobs, ","), "-o", "jobid,state")
 		if err == nil { // else no accounts are kept

@@ -45,13 +45,13 @@ echo "== task $task on $(hostname), restart ${SLURM_RESTART_COUNT:-0}: units $un
 cause=
 over() {
   cause=limit
-  kill -TERM $program
+  kill -TERM $program 2>/dev/null
   (sleep {{.Grace}}; kill -KILL $program) 2>/dev/null &
 }
 cancel() {
   if [ "$SECONDS" -ge {{.Late}} ]; then cause=limit; fi
   cause=${cause:-cancelled}
-  kill -TERM $program
+  kill -TERM $program 2>/dev/null
 }
 trap over USR1
 trap cancel TERM

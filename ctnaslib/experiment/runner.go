@@ -150,8 +150,8 @@ func (r *runner[Outcome]) work(ctx context.Context, run *rundir.Run, t task[Outc
 // deviceOf names what a backend computes on, such as "go" or "xla:cuda, cuda:0 [processId=0], and 3 more".
 func deviceOf(b compute.Backend) string {
 	name := engine.Describe(b)
-	if description := b.DeviceDescription(0); name != b.Name() {
-		name += ", " + description
+	if strings.HasPrefix(name, "xla") {
+		name += ", " + b.DeviceDescription(0)
 	}
 	if n := b.NumDevices(); n > 1 {
 		name += fmt.Sprintf(", and %d more", n-1)
