@@ -27,7 +27,7 @@ import (
 )
 
 // ErrNoSlurm is wrapped by the error of a machine that cannot submit jobs.
-var ErrNoSlurm = errors.New("there is no Slurm here (sbatch is not in $PATH)")
+var ErrNoSlurm = errors.New("there is no Slurm here")
 
 // Options say what the jobs of an experiment run, and what they ask Slurm for. What is zero is left to the cluster's
 // own defaults, unless something else is said.
@@ -78,7 +78,7 @@ const (
 // that begins after it, and a job that collects at the end. The plan's estimates set the time limit. The errors are
 // Slurm's own, [ErrNoSlurm] where it is not there, and that jobs of before are still in the queue.
 func Submit(ctx context.Context, plan *experiment.Plan, o Options) (*Submission, error) {
-	if err := Here(); err != nil {
+	if err := Here(ctx); err != nil {
 		return nil, fmt.Errorf("%s cannot be submitted: %w; run its units here, or under another launcher with -part", plan.ID, err)
 	}
 	o, err := o.absolute()

@@ -44,6 +44,7 @@ func fakeSlurm(t *testing.T) (dir string) {
 	for name, text := range map[string]string{
 		"sbatch": `echo "$@" >>` + dir + `/asked; n=$(wc -l <` + dir + `/asked); echo $((100 + n))`,
 		"squeue": `grep "^$6[_ ]" ` + dir + `/queue; true`,
+		"sinfo":  "true",
 		"sacct":  "echo 'Slurm accounting storage is disabled' >&2; exit 1",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
@@ -184,6 +185,12 @@ func TestSubmitErrors(t *testing.T) {
 	}
 	if _, err := Open(o.Folder); err == nil || !strings.Contains(err.Error(), "delete it") {
 		t.Errorf("error %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(fake, "sinfo"), []byte("#!/bin/sh\necho 'Unable to contact slurm controller' >&2; exit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := Here(t.Context()); !errors.Is(err, ErrNoSlurm) || !strings.Contains(err.Error(), "Unable to contact") {
+		t.Errorf("Slurm does not answer: %v", err)
 	}
 	t.Setenv("PATH", "/nowhere")
 	if _, err := Submit(t.Context(), plan, o); !errors.Is(err, ErrNoSlurm) || strings.Contains(err.Error(), "\n") {

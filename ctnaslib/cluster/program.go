@@ -12,10 +12,16 @@ import (
 	"strings"
 )
 
-// Here says, by an error that wraps [ErrNoSlurm], that jobs cannot be submitted on this machine.
-func Here() error {
-	if _, err := exec.LookPath("sbatch"); err != nil {
-		return fmt.Errorf("cluster: %w", ErrNoSlurm)
+// Here says, by an error that wraps [ErrNoSlurm], that jobs cannot be submitted on this machine: Slurm is not installed,
+// or does not answer.
+func Here(ctx context.Context) error {
+	for _, name := range []string{"sbatch", "squeue", "sinfo"} {
+		if _, err := exec.LookPath(name); err != nil {
+			return fmt.Errorf("cluster: %w (%s is not in $PATH)", ErrNoSlurm, name)
+		}
+	}
+	if _, err := command(ctx, "sinfo", "-h"); err != nil {
+		return fmt.Errorf("%w: %w", ErrNoSlurm, err)
 	}
 	return nil
 }
