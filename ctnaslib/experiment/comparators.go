@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/gomlx/compute"
 
@@ -74,8 +73,9 @@ func (e Experiment) comparators(seed uint64) []sharedComparator {
 	return shared
 }
 
+// name names the training by the first of the methods, which no two trainings share.
 func (c sharedComparator) name() string {
-	return "the comparator of " + strings.Join(c.methods, ", ")
+	return fmt.Sprintf("comparator of %s and %d more", c.methods[0], len(c.methods)-1)
 }
 
 // task returns the training with a seed: what the methods then find done.
