@@ -22,7 +22,7 @@ func slurmFlags(flags *flag.FlagSet, o *cluster.Options) {
 	flags.StringVar(&o.Account, "account", "", "of -slurm: the account")
 	flags.IntVar(&o.GPUs, "gpus", 0, "of -slurm: GPUs of a task, which share each batch of images")
 	flags.IntVar(&o.CPUs, "cpus", 0, "of -slurm: processors of a task")
-	flags.IntVar(&o.MemoryMB, "mem", 0, "of -slurm: memory of a task, in MB; 0: half as much again as the estimate, if there is one")
+	flags.IntVar(&o.MemoryMB, "mem", 0, "of -slurm: memory of a task, in MB; 0: half as much again as the estimate, at least 2000")
 	flags.DurationVar(&o.Time, "time", 0, "of -slurm: time limit of a task, such as 2h30m, after which it goes on in another turn; 0: twice the estimate")
 	flags.IntVar(&o.Limit, "limit", 0, "of -slurm: tasks at a time")
 	flags.IntVar(&o.Tasks, "tasks", 0, "of -slurm: the most tasks of an array, which share the units; 0: 1000")
@@ -59,6 +59,9 @@ func sbatchLines(text string) ([]string, error) {
 	return options, nil
 }
 
+// leastMemory is how many MB a task asks for at least: one that has too little is killed, and killed again.
+const leastMemory = 2000
+
 // jobFolder is where the scripts and logs of an experiment's jobs are.
 func (c choice) jobFolder(id string) string {
 	return filepath.Join(c.runs, "slurm", string(c.preset)+"-"+id)
@@ -82,7 +85,9 @@ func (c choice) submit(ctx context.Context, id string, plan *experiment.Plan) er
 		for _, u := range plan.Units {
 			most = max(most, u.MemoryMB)
 		}
-		o.MemoryMB = int(1.5 * most)
+		if most > 0 {
+			o.MemoryMB = max(leastMemory, int(1.5*most))
+		}
 	}
 	s, err := cluster.Submit(ctx, plan, o)
 	if err != nil {

@@ -182,7 +182,7 @@ SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=5
 MailProg=/bin/true
-NodeName=localhost NodeAddr=127.0.0.1 CPUs=2 RealMemory=2000 State=UNKNOWN
+NodeName=localhost NodeAddr=127.0.0.1 CPUs=2 RealMemory=4000 State=UNKNOWN
 PartitionName=debug Nodes=localhost Default=YES MaxTime=INFINITE State=UP
 `
 
@@ -385,6 +385,17 @@ func TestSlurm(t *testing.T) {
 	log, err := os.ReadFile(filepath.Join(runs, "slurm", "small-table1", "log", collect+".txt"))
 	if err != nil || !strings.Contains(string(log), "figures: table1 is not complete: 1 units are missing: CTNAS (authors' code), seed 1") {
 		t.Errorf("the job that collects says (%v)\n%s", err, log)
+	}
+
+	for unit, words := range map[int][]string{
+		killed: {"is queued again: it was killed (status 137)", "restart 1: units 2,"}, cancelled: {"stopped after step", "was cancelled"}, hung: {"is queued again: its time is over", "restart 1: units 5,"},
+	} {
+		text, err := os.ReadFile(filepath.Join(runs, "slurm", "small-table1", "log", fmt.Sprintf("%s_%d.txt", array, unit)))
+		for _, word := range words {
+			if err != nil || !strings.Contains(string(text), word) {
+				t.Errorf("the log of unit %d does not say %q (%v):\n%s", unit, word, err, text)
+			}
+		}
 	}
 
 	again, collect := submitted(t, args("-slurm"))

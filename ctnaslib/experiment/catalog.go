@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -30,7 +31,8 @@ type Entry struct {
 	// Or something else, and what [Entry.Settings] says of it.
 	plan     func(ctx context.Context, o planning) (plannedRun, error)
 	settings func(p Preset) (config any, seeds int)
-	images   bool // it trains networks on images, whose batches several devices can share
+	memory   float64 // MB that a unit's process held at most where it was measured; 0: searchMemory
+	images   bool    // it trains networks on images, whose batches several devices can share
 
 	// Rows from elsewhere, if there are any: see [Entry.Complete].
 	complete func(beside fs.FS, r report.Result) (report.Result, error)
@@ -42,6 +44,10 @@ type Entry struct {
 	methods *regexp.Regexp // nil: all
 	devices int            // 0: one
 }
+
+// searchMemory is how many MB a search alone in its process holds at most, on XLA's CPU plugin (figures/peers); in pure Go
+// it is less than half of that.
+const searchMemory = 616
 
 // planning is what an entry is planned for.
 type planning struct {
@@ -164,7 +170,11 @@ func (e Entry) Plan(ctx context.Context, root string, backend compute.Backend, p
 	if err != nil {
 		return nil, err
 	}
-	return newPlan(r), nil
+	plan := newPlan(r)
+	for i := range plan.Units {
+		plan.Units[i].MemoryMB = cmp.Or(e.memory, searchMemory)
+	}
+	return plan, nil
 }
 
 func (e Entry) runner(ctx context.Context, root string, backend compute.Backend, p Preset, watch train.Watch) (plannedRun, error) {

@@ -295,7 +295,7 @@ var mobileNetSupernet = Entry{
 		s.Net.Devices = o.devices
 		return s.runner(o.root, set, o.backend, o.watch)
 	},
-	images: true,
+	images: true, memory: 600,
 	settings: func(p Preset) (any, int) {
 		s := ShrinkingAt(p, cifar10Classes)
 		return s, s.Seeds

@@ -470,7 +470,7 @@ var weightSharing = Entry{
 		s.Alone.Devices = o.devices
 		return s.runner(o.root, table, set, o.backend, o.watch)
 	},
-	images: true,
+	images: true, memory: 1200,
 	settings: func(p Preset) (any, int) {
 		s := WeightSharing(p, cifar10Classes)
 		return s, s.Seeds

@@ -143,7 +143,6 @@ func TestWokenUp(t *testing.T) {
 		check(t, slept.Log(step, map[string]float64{"loss": float64(step)}))
 		check(t, slept.Save(step+1, []byte{byte(step)}))
 	}
-	check(t, slept.Log(3, map[string]float64{"loss": 3}))
 	check(t, os.Remove(slept.lock.path))
 	elsewhere(t, slept.Dir(), 1, time.Hour)
 	r := mustOpen(t, root, config{2})
