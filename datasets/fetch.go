@@ -16,8 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 )
 
@@ -31,7 +29,7 @@ import (
 //	FILE.sha256  in the format of sha256sum
 const (
 	partSuffix   = ".part"
-	lockSuffix   = ".lock"
+	lockSuffix   = ".locks"
 	digestSuffix = ".sha256"
 )
 
@@ -109,21 +107,21 @@ func (a Asset) sources() ([]string, error) {
 }
 
 // fetchLocked waits until no other process fetches the file, and downloads it if it is
-// not there then. What the other one has is reported as progress. The lock file need
+// not there then. What the other one has is reported as progress. The folder of locks need
 // not stay once the file is there.
 func (c client) fetchLocked(ctx context.Context, sources []string, found *Found) error {
-	if err := os.MkdirAll(filepath.Dir(found.Path), 0o755); err != nil {
-		return err
-	}
-	l := flock.New(found.Path + lockSuffix)
-	defer l.Unlock()
+	locks := found.Path + lockSuffix
+	var lock *rundir.Lock
 	for {
-		locked, err := l.TryLock()
-		if err != nil {
-			return fmt.Errorf("cannot lock %s: %w", l.Path(), err)
+		err := os.MkdirAll(locks, 0o755)
+		if err == nil {
+			lock, err = rundir.LockFolder(locks)
 		}
-		if locked {
+		if err == nil {
 			break
+		}
+		if !errors.Is(err, rundir.ErrInUse) && !errors.Is(err, fs.ErrNotExist) { // which another process has just taken away
+			return err
 		}
 		if info, err := os.Stat(found.Path + partSuffix); err == nil {
 			report(ctx, Downloading, info.Size(), found.Asset.Size)
@@ -132,6 +130,7 @@ func (c client) fetchLocked(ctx context.Context, sources []string, found *Found)
 			return err
 		}
 	}
+	defer lock.Release()
 	err := found.Asset.verify(ctx, found.Path, found.Path)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -141,7 +140,7 @@ func (c client) fetchLocked(ctx context.Context, sources []string, found *Found)
 		err = c.download(ctx, sources, found)
 	}
 	if err == nil {
-		os.Remove(l.Path())
+		lock.Remove()
 	}
 	return err
 }

@@ -10,9 +10,9 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"github.com/gofrs/flock"
 	"github.com/google/renameio/v2"
 
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/internal/install"
 	"github.com/ctnas/ctnas/internal/notebook"
 )
@@ -113,20 +113,16 @@ func notInUse(r install.Repo, dir string) error {
 		return nil // It is no folder: a file, or a link to nowhere.
 	}
 	for _, run := range runs {
-		path := filepath.Join(dir, run.Name(), "lock")
-		if _, err := os.Stat(path); err != nil {
+		if !run.IsDir() {
 			continue
 		}
-		l := flock.New(path)
-		free, err := l.TryLock()
+		path := filepath.Join(dir, run.Name())
+		by, err := rundir.InUse(path)
 		if err != nil {
 			return err
 		}
-		if !free {
-			return fmt.Errorf("a cell is running in %s: interrupt it first", r.Rel(filepath.Dir(path)))
-		}
-		if err := l.Unlock(); err != nil {
-			return err
+		if by != "" {
+			return fmt.Errorf("a cell is running in %s (%s): interrupt it first", r.Rel(path), by)
 		}
 	}
 	return nil

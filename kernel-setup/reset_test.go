@@ -10,8 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/gofrs/flock"
-
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/internal/install"
 	"github.com/ctnas/ctnas/internal/install/installtest"
 )
@@ -67,13 +66,13 @@ func TestResetAsks(t *testing.T) {
 		installtest.WantError(t, u.reset(t, answer), "nothing was changed")
 		u.untouched(t)
 	}
-	lock := flock.New(u.repo.Path("notebooks", "runs", "nac-1", "lock"))
-	if ok, err := lock.TryLock(); !ok || err != nil {
+	lock, err := rundir.LockFolder(u.repo.Path("notebooks", "runs", "nac-1"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	installtest.WantError(t, u.reset(t, "", "-yes"), "a cell is running in notebooks/runs/nac-1")
 	u.untouched(t)
-	if err := lock.Unlock(); err != nil {
+	if err := lock.Release(); err != nil {
 		t.Fatal(err)
 	}
 	if err := u.reset(t, "", "-yes"); err != nil {

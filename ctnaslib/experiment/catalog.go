@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -27,9 +28,11 @@ type Entry struct {
 	compare func(p Preset) Experiment
 	data    func(ctx context.Context, backend compute.Backend) (Data, error)
 
-	// Or something else, and what [Entry.Settings] says of it; 0 seeds are the preset's.
-	run      func(ctx context.Context, root string, backend compute.Backend, p Preset, seeds int, watch train.Watch) (report.Result, error)
+	// Or something else, and what [Entry.Settings] says of it.
+	plan     func(ctx context.Context, o planning) (plannedRun, error)
 	settings func(p Preset) (config any, seeds int)
+	memory   float64 // MB that a unit's process held at most where it was measured; 0: searchMemory
+	images   bool    // it trains networks on images, whose batches several devices can share
 
 	// Rows from elsewhere, if there are any: see [Entry.Complete].
 	complete func(beside fs.FS, r report.Result) (report.Result, error)
@@ -39,6 +42,27 @@ type Entry struct {
 
 	seeds   int            // 0: the preset's
 	methods *regexp.Regexp // nil: all
+	devices int            // 0: one
+}
+
+// searchMemory is how many MB a search alone in its process holds at most, on XLA's CPU plugin (figures/peers); in pure Go
+// it is less than half of that.
+const searchMemory = 616
+
+// planning is what an entry is planned for.
+type planning struct {
+	root    string
+	backend compute.Backend
+	preset  Preset
+	seeds   int // 0: the preset's
+	devices int // that share each batch of images; 0: one
+	watch   train.Watch
+}
+
+// plannedRun is an experiment that can be run as a whole and in parts: a [runner].
+type plannedRun interface {
+	planned
+	whole(ctx context.Context) (report.Result, error)
 }
 
 // All are the experiments by the name of their folder.
@@ -84,6 +108,20 @@ func (e Entry) With(seeds int, methods *regexp.Regexp) (Entry, error) {
 	return e, nil
 }
 
+// OnDevices returns the entry with networks on images whose batches so many devices of the backend share, such as the
+// GPUs of a machine: see [supernet.Config]. The error says that the entry has no such networks.
+func (e Entry) OnDevices(n int) (Entry, error) {
+	switch {
+	case n < 1:
+		return e, fmt.Errorf("experiment: there cannot be %d devices; give at least 1", n)
+	case n > 1 && !e.images:
+		return e, fmt.Errorf("experiment: this experiment trains no networks on images, whose batches %d devices could share; give it one, and run more units at a time", n)
+	case n > 1:
+		e.devices = n
+	}
+	return e, nil
+}
+
 // of returns the experiment at the size of a preset, with the seeds and methods that were chosen.
 func (e Entry) of(p Preset) Experiment {
 	x := e.compare(p)
@@ -119,14 +157,35 @@ func (e Entry) Open(p Preset) (compute.Backend, error) {
 // Run makes the result in run directories under root, as [Experiment.Run] does, on
 // the data that package datasets finds.
 func (e Entry) Run(ctx context.Context, root string, backend compute.Backend, p Preset, watch train.Watch) (report.Result, error) {
-	if e.compare == nil {
-		return e.run(ctx, root, backend, p, e.seeds, watch)
-	}
-	data, err := e.data(ctx, backend)
+	r, err := e.runner(ctx, root, backend, p, watch)
 	if err != nil {
 		return report.Result{}, err
 	}
-	return e.of(p).Run(ctx, root, data, backend, watch)
+	return r.whole(ctx)
+}
+
+// Plan cuts the experiment into units, as [Experiment.Plan] does, on the data that package datasets finds.
+func (e Entry) Plan(ctx context.Context, root string, backend compute.Backend, p Preset, watch train.Watch) (*Plan, error) {
+	r, err := e.runner(ctx, root, backend, p, watch)
+	if err != nil {
+		return nil, err
+	}
+	plan := newPlan(r)
+	for i := range plan.Units {
+		plan.Units[i].MemoryMB = cmp.Or(e.memory, searchMemory)
+	}
+	return plan, nil
+}
+
+func (e Entry) runner(ctx context.Context, root string, backend compute.Backend, p Preset, watch train.Watch) (plannedRun, error) {
+	if e.compare == nil {
+		return e.plan(ctx, planning{root, backend, p, e.seeds, e.devices, watch})
+	}
+	data, err := e.data(ctx, backend)
+	if err != nil {
+		return nil, err
+	}
+	return e.of(p).runner(root, data, backend, watch)
 }
 
 // Complete returns a result of the experiment with the rows that other runs measured: those of weight sharing in Table 1,

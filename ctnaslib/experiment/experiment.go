@@ -63,12 +63,40 @@ type outcome struct {
 // Watch, if set, is told of each finished search, and of the steps of those that are under way as
 // stages. The errors are those of the searches and of the run directories, and ctx's.
 func (e Experiment) Run(ctx context.Context, root string, data Data, backend compute.Backend, watch train.Watch) (report.Result, error) {
+	r, err := e.runner(root, data, backend, watch)
+	if err != nil {
+		return report.Result{}, err
+	}
+	return r.whole(ctx)
+}
+
+// Plan cuts the experiment into units, which run in run directories under root. Watch, if set, is told of what [Plan.Run]
+// does. The error says what the experiment lacks.
+func (e Experiment) Plan(root string, data Data, backend compute.Backend, watch train.Watch) (*Plan, error) {
+	r, err := e.runner(root, data, backend, watch)
+	if err != nil {
+		return nil, err
+	}
+	return newPlan(r), nil
+}
+
+// runner returns the experiment's tasks.
+func (e Experiment) runner(root string, data Data, backend compute.Backend, watch train.Watch) (*runner[outcome], error) {
 	if e.Seeds < 1 {
-		return report.Result{}, fmt.Errorf("experiment: %s needs at least one seed, not %d", e.ID, e.Seeds)
+		return nil, fmt.Errorf("experiment: %s needs at least one seed, not %d", e.ID, e.Seeds)
 	}
 	data.Metrics = append(slices.Clone(data.Metrics), e.Metrics...)
-	var tasks []task[outcome]
+	r := &runner[outcome]{id: e.ID, root: root, backend: backend, parallel: runtime.GOMAXPROCS(0), watch: watch,
+		values: func(o outcome) map[string]float64 { return map[string]float64{"accuracy": o.Accuracy} }}
 	for seed := uint64(1); seed <= uint64(e.Seeds); seed++ {
+		shared := e.comparators(seed)
+		for _, c := range shared {
+			t, err := c.task(root, data, backend, seed)
+			if err != nil {
+				return nil, err
+			}
+			r.shared = append(r.shared, t)
+		}
 		// One method after another: those of the same seed share trained comparators.
 		for _, m := range e.Methods {
 			if !m.runs() || m.OneSeed && seed > 1 {
@@ -76,33 +104,25 @@ func (e Experiment) Run(ctx context.Context, root string, data Data, backend com
 			}
 			t, err := m.task(root, e.ID, data, backend, seed)
 			if err != nil {
-				return report.Result{}, err
+				return nil, err
 			}
-			tasks = append(tasks, t)
+			for _, c := range shared {
+				if slices.Contains(c.methods, m.Name) {
+					t.shares = c.name()
+				}
+			}
+			r.tasks = append(r.tasks, t)
 		}
 	}
-	r := &runner[outcome]{id: e.ID, root: root, parallel: runtime.GOMAXPROCS(0), watch: watch,
-		values: func(o outcome) map[string]float64 { return map[string]float64{"accuracy": o.Accuracy} }}
-	if err := r.all(ctx, tasks); err != nil {
-		return report.Result{}, err
-	}
-	return e.result(r, data, backend)
+	r.assemble = func(context.Context) (report.Result, error) { return e.result(r, data, backend) }
+	return r, nil
 }
 
 // task returns the method with a seed.
 func (m Method) task(root, experiment string, data Data, backend compute.Backend, seed uint64) (task[outcome], error) {
-	benchmark := data.Benchmark
-	if m.Epochs != 0 {
-		if data.At == nil {
-			return task[outcome]{}, fmt.Errorf("experiment: %s needs networks trained for %d epochs, which the data has none of", m.Name, m.Epochs)
-		}
-		var err error
-		if benchmark, err = data.At(m.Epochs); err != nil {
-			return task[outcome]{}, err
-		}
-	}
-	if m.reported {
-		benchmark = reportedLabels{benchmark, data}
+	benchmark, err := m.labels(data)
+	if err != nil {
+		return task[outcome]{}, err
 	}
 	var metrics []string
 	for _, metric := range data.Metrics {
@@ -113,7 +133,7 @@ func (m Method) task(root, experiment string, data Data, backend compute.Backend
 		Config: map[string]any{"config": m.Config, "seed": seed, "epochs": m.Epochs, "anytime": m.Anytime, "held_out": heldOut, "metrics": metrics, "probed": m.probed, "ranked": m.ranked},
 		Data:   map[string]string{"benchmark": space.Identity(benchmark), "report": data.ReportOf},
 	}
-	return task[outcome]{m.Name, seed, key, func(ctx context.Context, watch train.Watch) (outcome, error) {
+	return task[outcome]{name: m.Name, seed: seed, key: key, run: func(ctx context.Context, watch train.Watch) (outcome, error) {
 		problem := search.Problem{Backend: backend, Benchmark: benchmark, Watch: watch}
 		if m.probed > 0 {
 			problem.Probe = data.sampleProbe(m.probed)
@@ -127,6 +147,24 @@ func (m Method) task(root, experiment string, data Data, backend compute.Backend
 		}
 		return m.judge(found, data, seed)
 	}}, nil
+}
+
+// labels returns the benchmark that the method's labels are of.
+func (m Method) labels(data Data) (space.Benchmark, error) {
+	benchmark := data.Benchmark
+	if m.Epochs != 0 {
+		if data.At == nil {
+			return nil, fmt.Errorf("experiment: %s needs networks trained for %d epochs, which the data has none of", m.Name, m.Epochs)
+		}
+		var err error
+		if benchmark, err = data.At(m.Epochs); err != nil {
+			return nil, err
+		}
+	}
+	if m.reported {
+		benchmark = reportedLabels{benchmark, data}
+	}
+	return benchmark, nil
 }
 
 // judge measures what a search with a seed found.
@@ -185,7 +223,7 @@ func (m Method) judge(found *search.Found, data Data, seed uint64) (outcome, err
 func (e Experiment) result(r *runner[outcome], data Data, backend compute.Backend) (report.Result, error) {
 	algorithms := rundir.Versions{}
 	result := newResultOn(e.ID, data.Benchmark, backend, e.Seeds, e.configs(), algorithms)
-	result.Elapsed = r.seconds
+	r.account(&result)
 	if data.ReportOf != "" {
 		result.Data += "; reported: " + data.ReportOf
 	}
@@ -193,10 +231,10 @@ func (e Experiment) result(r *runner[outcome], data Data, backend compute.Backen
 		row := report.Row{Method: m.Name}
 		if m.runs() {
 			maps.Copy(algorithms, m.versions(e.ID))
-			row = rowOf(m.Name, r.outcomes[m.Name], data.Metrics)
-			if m.OneSeed {
-				row.Seeds = 1
-			}
+		}
+		if outcomes := r.outcomes[m.Name]; len(outcomes) > 0 {
+			row = rowOf(m.Name, outcomes, data.Metrics)
+			row.Seeds = r.seedsOf(m.Name, e.Seeds)
 		}
 		row.Paper, row.Note = m.Paper, m.Note
 		result.Rows = append(result.Rows, row)
@@ -205,6 +243,9 @@ func (e Experiment) result(r *runner[outcome], data Data, backend compute.Backen
 		return result, result.Check()
 	}
 	for _, names := range e.Compare {
+		if len(r.missing) > 0 && min(len(r.outcomes[names[0]]), len(r.outcomes[names[1]])) < e.Seeds {
+			continue
+		}
 		metrics := []string{"accuracy"}
 		if r.outcomes[names[0]][0].KTau != nil && r.outcomes[names[1]][0].KTau != nil {
 			metrics = append(metrics, "ktau")

@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -73,58 +74,87 @@ type shrunk struct {
 // Run does all of it for every seed, in run directories under root. What was done before
 // is not done again. Watch, if set, is told of each row.
 func (s Shrinking) Run(ctx context.Context, root string, set *images.Set, backend compute.Backend, watch train.Watch) (report.Result, error) {
-	data, err := someImages(set, s.Images, s.Validation)
+	r, err := s.runner(root, set, backend, watch)
 	if err != nil {
 		return report.Result{}, err
+	}
+	return r.whole(ctx)
+}
+
+// Plan cuts the experiment into units, as [Experiment.Plan] does.
+func (s Shrinking) Plan(root string, set *images.Set, backend compute.Backend, watch train.Watch) (*Plan, error) {
+	r, err := s.runner(root, set, backend, watch)
+	if err != nil {
+		return nil, err
+	}
+	return newPlan(r), nil
+}
+
+func (s Shrinking) runner(root string, set *images.Set, backend compute.Backend, watch train.Watch) (*shrinkingRun, error) {
+	data, err := someImages(set, s.Images, s.Validation)
+	if err != nil {
+		return nil, err
 	}
 	identity, err := data.Identity()
 	if err != nil {
-		return report.Result{}, err
+		return nil, err
 	}
-	r := &shrinkingRun{Shrinking: s, data: data, images: identity, backend: backend}
-	r.runner = runner[shrunk]{id: "mobilenet-supernet", root: root, parallel: 1, watch: watch,
-		values: func(o shrunk) map[string]float64 { return map[string]float64{"network": o.Accuracy} }}
-	var tasks []task[shrunk]
+	r := &shrinkingRun{Shrinking: s, data: data, images: identity}
+	r.runner = runner[shrunk]{id: "mobilenet-supernet", root: root, backend: backend, parallel: 1, watch: watch,
+		values:   func(o shrunk) map[string]float64 { return map[string]float64{"network": o.Accuracy} },
+		assemble: func(context.Context) (report.Result, error) { return r.result() },
+	}
 	for seed := uint64(1); seed <= uint64(s.Seeds); seed++ {
-		net := s.Net
-		net.Seed = seed
-		add := func(name string, config any, run func(context.Context, train.Watch) (shrunk, error)) {
-			r.names = append(r.names, name)
-			tasks = append(tasks, task[shrunk]{name, seed, rundir.Key{
-				Step: "shrunk", Algorithms: r.versions(), Backend: engine.Fingerprint(backend),
-				Config: map[string]any{"name": name, "config": config, "seed": seed},
-				Data:   map[string]string{"images": identity},
-			}, run})
-		}
-		for _, sub := range subNetworks {
-			add(sub.name+", shrunk", net, func(ctx context.Context, watch train.Watch) (shrunk, error) { return r.part(ctx, net, sub.text, watch) })
-			if !slices.Contains(s.Alone, sub.text) {
-				continue
-			}
-			alone := net
-			alone.Stages = []onceforall.Stage{net.Stages[0]}
-			alone.Stages[0].Only = sub.text
-			add(sub.name+", alone", alone, func(ctx context.Context, watch train.Watch) (shrunk, error) {
-				return r.part(ctx, alone, sub.text, watch)
-			})
-		}
-		both := map[string]any{"net": net, "search": s.Search, "held_out": s.HeldOut}
-		add(nameMobile, both, func(ctx context.Context, watch train.Watch) (shrunk, error) { return r.ctnas(ctx, net, watch) })
-		add(nameAnyNetwork, net, func(ctx context.Context, watch train.Watch) (shrunk, error) { return r.random(ctx, net, watch) })
+		r.add(seed)
 	}
-	if err := r.all(ctx, tasks); err != nil {
-		return report.Result{}, err
+	return r, nil
+}
+
+// nameShrunk is what the rows of a seed share.
+const nameShrunk = "the supernet"
+
+// add adds the tasks of a seed.
+func (r *shrinkingRun) add(seed uint64) {
+	net := r.Net
+	net.Seed = seed
+	task := func(name, shares string, config any, run func(context.Context, train.Watch) (shrunk, error)) task[shrunk] {
+		return task[shrunk]{name: name, seed: seed, shares: shares, run: run, key: rundir.Key{
+			Step: "shrunk", Algorithms: r.versions(), Backend: engine.Fingerprint(r.backend),
+			Config: map[string]any{"name": name, "config": config, "seed": seed},
+			Data:   map[string]string{"images": r.images},
+		}}
 	}
-	return r.result()
+	r.shared = append(r.shared, task(nameShrunk, "", net, func(ctx context.Context, watch train.Watch) (shrunk, error) {
+		_, err := r.train(ctx, net, watch)
+		return shrunk{}, err
+	}))
+	add := func(name, shares string, config any, run func(context.Context, train.Watch) (shrunk, error)) {
+		r.names = append(r.names, name)
+		r.tasks = append(r.tasks, task(name, shares, config, run))
+	}
+	for _, sub := range subNetworks {
+		add(sub.name+", shrunk", nameShrunk, net, func(ctx context.Context, watch train.Watch) (shrunk, error) { return r.part(ctx, net, sub.text, watch) })
+		if !slices.Contains(r.Alone, sub.text) {
+			continue
+		}
+		alone := net
+		alone.Stages = []onceforall.Stage{net.Stages[0]}
+		alone.Stages[0].Only = sub.text
+		add(sub.name+", alone", "", alone, func(ctx context.Context, watch train.Watch) (shrunk, error) {
+			return r.part(ctx, alone, sub.text, watch)
+		})
+	}
+	both := map[string]any{"net": net, "search": r.Search, "held_out": r.HeldOut}
+	add(nameMobile, nameShrunk, both, func(ctx context.Context, watch train.Watch) (shrunk, error) { return r.ctnas(ctx, net, watch) })
+	add(nameAnyNetwork, nameShrunk, net, func(ctx context.Context, watch train.Watch) (shrunk, error) { return r.random(ctx, net, watch) })
 }
 
 // shrinkingRun is a Shrinking at work.
 type shrinkingRun struct {
 	Shrinking
-	data    *nn.Data
-	images  string // [nn.Data.Identity]
-	backend compute.Backend
-	names   []string // of the rows, in their order; those of a second seed again
+	data   *nn.Data
+	images string   // [nn.Data.Identity]
+	names  []string // of the rows, in their order; those of a second seed again
 	runner[shrunk]
 }
 
@@ -224,8 +254,11 @@ func (r *shrinkingRun) draw(c onceforall.Config, n int) ([]space.Arch, error) {
 func (r *shrinkingRun) result() (report.Result, error) {
 	result := newResult("mobilenet-supernet", "mobilenetv3", string(datasets.Proxy), r.images, r.backend, r.Seeds,
 		map[string]any{"experiment": r.Shrinking, "images": r.data.Source}, r.versions())
-	result.Elapsed = r.seconds
+	r.account(&result)
 	for _, name := range r.names[:len(r.names)/r.Seeds] {
+		if len(r.outcomes[name]) == 0 {
+			continue // they are missing
+		}
 		perSeed, madds, queries := map[string][]float64{}, 0.0, 0
 		for _, o := range r.outcomes[name] {
 			perSeed["network"] = append(perSeed["network"], o.Accuracy)
@@ -239,6 +272,7 @@ func (r *shrinkingRun) result() (report.Result, error) {
 			queries = max(queries, o.Queries)
 		}
 		row := report.NewRow(name, ofAll(perSeed, len(r.outcomes[name])))
+		row.Seeds = r.seedsOf(name, r.Seeds)
 		row.Metrics["madds_m"] = madds
 		if queries > 0 {
 			row.Metrics["queries"] = float64(queries)
@@ -251,17 +285,17 @@ func (r *shrinkingRun) result() (report.Result, error) {
 
 // mobileNetSupernet shows the experiment.
 var mobileNetSupernet = Entry{
-	run: func(ctx context.Context, root string, backend compute.Backend, p Preset, seeds int, watch train.Watch) (report.Result, error) {
+	plan: func(ctx context.Context, o planning) (plannedRun, error) {
 		set, err := images.Open(ctx, "")
 		if err != nil {
-			return report.Result{}, err
+			return nil, err
 		}
-		s := ShrinkingAt(p, len(set.Classes))
-		if seeds > 0 {
-			s.Seeds = seeds
-		}
-		return s.Run(ctx, root, set, backend, watch)
+		s := ShrinkingAt(o.preset, len(set.Classes))
+		s.Seeds = cmp.Or(o.seeds, s.Seeds)
+		s.Net.Devices = o.devices
+		return s.runner(o.root, set, o.backend, o.watch)
 	},
+	images: true, memory: 600,
 	settings: func(p Preset) (any, int) {
 		s := ShrinkingAt(p, cifar10Classes)
 		return s, s.Seeds

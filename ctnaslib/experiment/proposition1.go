@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -48,13 +49,32 @@ func Proposition1At(p Preset) Proposition1Config {
 // loaded, one that was interrupted continues. Watch, if set, is told of each training, and of its
 // epochs as a stage.
 func Proposition1(ctx context.Context, root string, table *datasets.NASBench101, backend compute.Backend, c Proposition1Config, watch train.Watch) (report.Result, error) {
+	r, err := c.runner(root, table, backend, watch)
+	if err != nil {
+		return report.Result{}, err
+	}
+	return r.whole(ctx)
+}
+
+// Plan cuts [Proposition1] into units, as [Experiment.Plan] does.
+func (c Proposition1Config) Plan(root string, table *datasets.NASBench101, backend compute.Backend, watch train.Watch) (*Plan, error) {
+	r, err := c.runner(root, table, backend, watch)
+	if err != nil {
+		return nil, err
+	}
+	return newPlan(r), nil
+}
+
+// nameTrainings are the tasks of [Proposition1].
+const nameTrainings = "comparator"
+
+func (c Proposition1Config) runner(root string, table *datasets.NASBench101, backend compute.Backend, watch train.Watch) (*runner[[]map[string]float64], error) {
 	if c.Seeds < 1 || c.HeldOut < 2 || c.ProbeEvery < 1 || c.ProbeEvery > c.NAC.Epochs {
-		return report.Result{}, fmt.Errorf("experiment: Proposition 1 needs at least 1 seed, 2 held-out architectures, and a measurement every 1 to %d epochs, not %d, %d and %d",
+		return nil, fmt.Errorf("experiment: Proposition 1 needs at least 1 seed, 2 held-out architectures, and a measurement every 1 to %d epochs, not %d, %d and %d",
 			c.NAC.Epochs, c.Seeds, c.HeldOut, c.ProbeEvery)
 	}
-	r := &runner[[]map[string]float64]{id: "proposition1", root: root, parallel: 1, watch: watch,
+	r := &runner[[]map[string]float64]{id: "proposition1", root: root, backend: backend, parallel: 1, watch: watch,
 		values: func(risks []map[string]float64) map[string]float64 { return risks[len(risks)-1] }}
-	var tasks []task[[]map[string]float64]
 	for seed := uint64(1); seed <= uint64(c.Seeds); seed++ {
 		own := c
 		own.Seeds, own.NAC.Seed = 1, seed // how many others there are does not matter
@@ -62,28 +82,33 @@ func Proposition1(ctx context.Context, root string, table *datasets.NASBench101,
 			Step: "proposition1", Algorithms: c.versions(), Config: own, Backend: engine.Fingerprint(backend),
 			Data: map[string]string{"benchmark": space.Identity(table.Benchmark())},
 		}
-		tasks = append(tasks, task[[]map[string]float64]{"comparator", seed, key, func(ctx context.Context, watch train.Watch) ([]map[string]float64, error) {
+		r.tasks = append(r.tasks, task[[]map[string]float64]{name: nameTrainings, seed: seed, key: key, run: func(ctx context.Context, watch train.Watch) ([]map[string]float64, error) {
 			return own.measure(ctx, filepath.Join(root, "proposition1"), table, backend, watch)
 		}})
 	}
-	if err := r.all(ctx, tasks); err != nil {
-		return report.Result{}, err
-	}
-	result := newResultOn("proposition1", table.Benchmark(), backend, c.Seeds, c, c.versions())
-	result.Elapsed = r.seconds
+	r.assemble = func(context.Context) (report.Result, error) { return c.result(r, table, backend) }
+	return r, nil
+}
+
+// result puts the risks together.
+func (c Proposition1Config) result(r *runner[[]map[string]float64], table *datasets.NASBench101, backend compute.Backend) (report.Result, error) {
+	result := newResultOn(r.id, table.Benchmark(), backend, c.Seeds, c, c.versions())
+	r.account(&result)
 	measured := make([]map[string][]float64, c.NAC.Epochs/c.ProbeEvery+1)
 	for i := range measured {
 		measured[i] = make(map[string][]float64)
-		for _, risks := range r.outcomes["comparator"] {
+		for _, risks := range r.outcomes[nameTrainings] {
 			for name, value := range risks[i] {
 				measured[i][name] = append(measured[i][name], value)
 			}
 		}
 	}
 	for i, perSeed := range measured {
-		result.Rows = append(result.Rows, report.NewRow(epochs(i*c.ProbeEvery), ofAll(perSeed, c.Seeds)))
+		row := report.NewRow(epochs(i*c.ProbeEvery), ofAll(perSeed, len(r.outcomes[nameTrainings])))
+		row.Seeds = r.seedsOf(nameTrainings, c.Seeds)
+		result.Rows = append(result.Rows, row)
 	}
-	if c.Seeds > 1 {
+	if c.Seeds > 1 && len(r.missing) == 0 {
 		for _, risk := range []string{"bce_risk", "ranking_risk"} {
 			test, err := result.Compare(epochs(0), epochs(c.NAC.Epochs/c.ProbeEvery*c.ProbeEvery), risk)
 			if err != nil {
@@ -219,16 +244,14 @@ func Proposition1Figures(r report.Result) []report.Figure {
 }
 
 var proposition1 = Entry{
-	run: func(ctx context.Context, root string, backend compute.Backend, p Preset, seeds int, watch train.Watch) (report.Result, error) {
+	plan: func(ctx context.Context, o planning) (plannedRun, error) {
 		table, err := datasets.OpenNASBench101(ctx, "")
 		if err != nil {
-			return report.Result{}, err
+			return nil, err
 		}
-		c := Proposition1At(p)
-		if seeds > 0 {
-			c.Seeds = seeds
-		}
-		return Proposition1(ctx, root, table, backend, c, watch)
+		c := Proposition1At(o.preset)
+		c.Seeds = cmp.Or(o.seeds, c.Seeds)
+		return c.runner(o.root, table, o.backend, o.watch)
 	},
 	settings: func(p Preset) (any, int) {
 		c := Proposition1At(p)

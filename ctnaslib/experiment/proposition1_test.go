@@ -64,6 +64,7 @@ func TestProposition1(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(again, result) {
 		t.Errorf("loaded again it is %+v, %v", again, err)
 	}
+	checkCollected(t, root, must(c.Plan(root, table, backend, nil)), result)
 }
 
 func TestProposition1Refuses(t *testing.T) {

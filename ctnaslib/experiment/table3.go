@@ -13,6 +13,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/nn"
 	"github.com/ctnas/ctnas/ctnaslib/report"
+	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/search"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
@@ -79,7 +80,7 @@ func Table3(ctx context.Context, table *datasets.NASBench101, set *images.Set, b
 	if err != nil {
 		return report.Result{}, err
 	}
-	result := newResultOn("table3", table.Benchmark(), backend, 1, c, search.ReleasedRegression().Versions().With(comparator.Paper().Versions(), supernet.Versions()))
+	result := newResultOn("table3", table.Benchmark(), backend, 1, c, table3Versions())
 	for i, contestant := range contestants {
 		result.Rows = append(result.Rows, report.Row{
 			Method: contestant.name, Paper: map[string]float64{"time_ms": contestant.paper},
@@ -96,6 +97,19 @@ func Table3(ctx context.Context, table *datasets.NASBench101, set *images.Set, b
 	}
 	result.Elapsed = time.Since(start).Seconds()
 	return result, result.Check()
+}
+
+// table3Versions returns the versions of all that is timed.
+func table3Versions() rundir.Versions {
+	return search.ReleasedRegression().Versions().With(comparator.Paper().Versions(), supernet.Versions())
+}
+
+// table3Run is Table 3 as a single unit: what takes turns cannot be cut.
+type table3Run struct{ runner[report.Result] }
+
+// whole measures again each time: what is stored is of another moment, and is for [Plan.Collect].
+func (r *table3Run) whole(ctx context.Context) (report.Result, error) {
+	return r.tasks[0].run(ctx, r.watch)
 }
 
 // contestant is a model whose time to rank is measured.
@@ -198,17 +212,43 @@ func (c Table3Config) withImages(ctx context.Context, backend compute.Backend, s
 }
 
 var table3 = Entry{
-	run: func(ctx context.Context, _ string, backend compute.Backend, p Preset, _ int, watch train.Watch) (report.Result, error) {
+	plan: func(ctx context.Context, o planning) (plannedRun, error) {
 		table, err := datasets.OpenNASBench101(ctx, "")
 		if err != nil {
-			return report.Result{}, err
+			return nil, err
 		}
 		set, err := images.Open(ctx, "")
 		if err != nil {
-			return report.Result{}, err
+			return nil, err
 		}
-		return Table3(ctx, table, set, backend, table3Config(p, len(set.Classes)), watch)
+		c := table3Config(o.preset, len(set.Classes))
+		data, err := nn.NewData(set, c.Held)
+		if err != nil {
+			return nil, err
+		}
+		identity, err := data.Identity()
+		if err != nil {
+			return nil, err
+		}
+		r := &table3Run{runner[report.Result]{id: "table3", root: o.root, backend: o.backend, parallel: 1, watch: o.watch,
+			values: func(report.Result) map[string]float64 { return nil }}}
+		r.tasks = []task[report.Result]{{name: "all models, in turns", seed: 1,
+			key: rundir.Key{
+				Step: "table3", Algorithms: table3Versions(), Config: c, Backend: engine.Fingerprint(o.backend),
+				Data: map[string]string{"benchmark": space.Identity(table.Benchmark()), "images": identity},
+			},
+			run: func(ctx context.Context, watch train.Watch) (report.Result, error) {
+				return Table3(ctx, table, set, o.backend, c, watch)
+			}}}
+		r.assemble = func(context.Context) (report.Result, error) {
+			result := r.outcomes[r.tasks[0].name][0]
+			result.Config, result.Elapsed = c, 0 // which is not read back as what it was
+			r.account(&result)
+			return result, result.Check()
+		}
+		return r, nil
 	},
+	memory:   1200,
 	settings: func(p Preset) (any, int) { return table3Config(p, cifar10Classes), 1 },
 	Columns:  []report.Column{report.TimeMS, report.Speedup},
 	Figures:  func(r report.Result) []report.Figure { return nil },

@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -86,35 +87,65 @@ type sharingOutcome struct {
 // was done before is not done again. How many images training takes in a second is measured
 // at the end. Watch, if set, is told of each outcome.
 func (s Sharing) Run(ctx context.Context, root string, table *datasets.NASBench101, set *images.Set, backend compute.Backend, watch train.Watch) (report.Result, error) {
-	data, err := someImages(set, s.Images, s.Validation)
+	r, err := s.runner(root, table, set, backend, watch)
 	if err != nil {
 		return report.Result{}, err
+	}
+	return r.whole(ctx)
+}
+
+// Plan cuts the experiment into units, as [Experiment.Plan] does.
+func (s Sharing) Plan(root string, table *datasets.NASBench101, set *images.Set, backend compute.Backend, watch train.Watch) (*Plan, error) {
+	r, err := s.runner(root, table, set, backend, watch)
+	if err != nil {
+		return nil, err
+	}
+	return newPlan(r), nil
+}
+
+func (s Sharing) runner(root string, table *datasets.NASBench101, set *images.Set, backend compute.Backend, watch train.Watch) (*sharingRun, error) {
+	data, err := someImages(set, s.Images, s.Validation)
+	if err != nil {
+		return nil, err
 	}
 	identity, err := data.Identity()
 	if err != nil {
-		return report.Result{}, err
+		return nil, err
 	}
-	r := &sharingRun{Sharing: s, root: root, table: table, data: data, images: identity, backend: backend}
-	r.runner = runner[sharingOutcome]{id: "weightsharing", root: root, parallel: 1, watch: watch, values: func(o sharingOutcome) map[string]float64 {
-		return map[string]float64{"accuracy": o.Accuracy, "network": o.Network}
-	}}
-	tasks := []task[sharingOutcome]{r.task(nameAlone, 1, s.Alone, r.alone)}
+	r := &sharingRun{Sharing: s, table: table, data: data, images: identity}
+	r.runner = runner[sharingOutcome]{id: "weightsharing", root: root, backend: backend, parallel: 1, watch: watch, assemble: r.result,
+		values: func(o sharingOutcome) map[string]float64 {
+			return map[string]float64{"accuracy": o.Accuracy, "network": o.Network}
+		}}
+	r.tasks = []task[sharingOutcome]{r.task(nameAlone, 1, s.Alone, r.alone)}
 	for seed := uint64(1); seed <= uint64(s.Seeds); seed++ {
 		for _, c := range s.Nets {
 			c.Seed = seed
-			tasks = append(tasks, r.task(string(c.Method), seed, c, func(ctx context.Context, watch train.Watch) (sharingOutcome, error) { return r.share(ctx, c, watch) }))
+			r.tasks = append(r.tasks, r.task(string(c.Method), seed, c, func(ctx context.Context, watch train.Watch) (sharingOutcome, error) { return r.share(ctx, c, watch) }))
 		}
 		first := s.Nets[0]
 		first.Seed = seed
 		both := map[string]any{"supernet": first, "search": s.CTNAS}
-		tasks = append(tasks, r.task(nameSharedCTNAS, seed, both, func(ctx context.Context, watch train.Watch) (sharingOutcome, error) {
+		r.tasks = append(r.tasks, r.task(nameSharedCTNAS, seed, both, func(ctx context.Context, watch train.Watch) (sharingOutcome, error) {
 			return r.ctnas(ctx, first, watch)
 		}))
+		r.sharing(first)
 	}
-	if err := r.all(ctx, tasks); err != nil {
-		return report.Result{}, err
+	return r, nil
+}
+
+// sharing makes the training of a network, which its own method and CTNAS begin with, a unit.
+func (r *sharingRun) sharing(c supernet.Config) {
+	shared := r.task(fmt.Sprintf("the network of %s", c.Method), c.Seed, c, func(ctx context.Context, watch train.Watch) (sharingOutcome, error) {
+		_, err := r.train(ctx, c, watch)
+		return sharingOutcome{}, err
+	})
+	r.shared = append(r.shared, shared)
+	for i, t := range r.tasks {
+		if t.seed == c.Seed && (t.name == string(c.Method) || t.name == nameSharedCTNAS) {
+			r.tasks[i].shares = shared.name
+		}
 	}
-	return r.result(ctx)
 }
 
 // someImages returns so many images of each part of a set, 0 for all, of which some are held
@@ -136,11 +167,9 @@ func someImages(set *images.Set, count, validation int) (*nn.Data, error) {
 // sharingRun is a Sharing at work.
 type sharingRun struct {
 	Sharing
-	root    string
-	table   *datasets.NASBench101
-	data    *nn.Data
-	images  string // [nn.Data.Identity]
-	backend compute.Backend
+	table  *datasets.NASBench101
+	data   *nn.Data
+	images string // [nn.Data.Identity]
 	runner[sharingOutcome]
 }
 
@@ -155,11 +184,11 @@ func (r *sharingRun) versions() rundir.Versions {
 
 // task returns a row with a seed.
 func (r *sharingRun) task(name string, seed uint64, config any, run func(context.Context, train.Watch) (sharingOutcome, error)) task[sharingOutcome] {
-	return task[sharingOutcome]{name, seed, rundir.Key{
+	return task[sharingOutcome]{name: name, seed: seed, run: run, key: rundir.Key{
 		Step: "sharing", Algorithms: r.versions(), Backend: engine.Fingerprint(r.backend),
 		Config: map[string]any{"name": name, "config": config, "seed": seed, "held_out": heldOut},
 		Data:   map[string]string{"images": r.images, "benchmark": space.Identity(r.table.Benchmark())},
-	}, run}
+	}}
 }
 
 // pace is how fast a network trains.
@@ -340,7 +369,7 @@ func (r *sharingRun) result(ctx context.Context) (report.Result, error) {
 	}
 	result := newResult("weightsharing", nasbench101.Space{}.Name(), string(source), r.images+"; "+space.Identity(r.table.Benchmark()), r.backend, r.Seeds,
 		map[string]any{"experiment": r.Sharing, "images": r.data.Source, "table": r.table.Source().Description}, r.versions())
-	result.Elapsed = r.seconds
+	r.account(&result)
 	peak, err := matrixFLOPs(r.backend)
 	if err != nil {
 		return result, err
@@ -350,13 +379,21 @@ func (r *sharingRun) result(ctx context.Context) (report.Result, error) {
 		return row
 	}
 	for _, c := range r.Nets {
+		if len(r.outcomes[string(c.Method)]) == 0 {
+			continue // they are missing
+		}
 		p, err := r.sharedPace(ctx, c)
 		if err != nil {
 			return result, err
 		}
 		result.Rows = append(result.Rows, paced(r.row(string(c.Method)), p))
 	}
-	result.Rows = append(result.Rows, r.row(nameSharedCTNAS))
+	if len(r.outcomes[nameSharedCTNAS]) > 0 {
+		result.Rows = append(result.Rows, r.row(nameSharedCTNAS))
+	}
+	if len(r.outcomes[nameAlone]) == 0 {
+		return result, result.Check()
+	}
 	alone := r.row(nameAlone)
 	alone.Seeds, alone.Note = 1, "The cell of the benchmark's official example: not found by a search."
 	p, err := r.alonePace(ctx)
@@ -382,6 +419,7 @@ func (r *sharingRun) row(name string) report.Row {
 		ranks = append(ranks, o.Rank)
 	}
 	row := report.NewRow(name, ofAll(perSeed, len(r.outcomes[name])))
+	row.Seeds = r.seedsOf(name, r.Seeds)
 	row.Curves, row.Metrics["best_rank_percent"] = r.outcomes[name][0].Curves, slices.Min(ranks)
 	for _, m := range Table1(Paper).Methods {
 		if m.Name == name {
@@ -415,21 +453,24 @@ func matrixFLOPs(backend compute.Backend) (float64, error) {
 
 // weightSharing shows the experiment: Small and, for all other presets, the proxy's size.
 var weightSharing = Entry{
-	run: func(ctx context.Context, root string, backend compute.Backend, p Preset, seeds int, watch train.Watch) (report.Result, error) {
+	plan: func(ctx context.Context, o planning) (plannedRun, error) {
 		table, err := datasets.OpenNASBench101(ctx, "")
 		if err != nil {
-			return report.Result{}, err
+			return nil, err
 		}
 		set, err := images.Open(ctx, "")
 		if err != nil {
-			return report.Result{}, err
+			return nil, err
 		}
-		s := WeightSharing(p, len(set.Classes))
-		if seeds > 0 {
-			s.Seeds = seeds
+		s := WeightSharing(o.preset, len(set.Classes))
+		s.Seeds = cmp.Or(o.seeds, s.Seeds)
+		for i := range s.Nets {
+			s.Nets[i].Devices = o.devices
 		}
-		return s.Run(ctx, root, table, set, backend, watch)
+		s.Alone.Devices = o.devices
+		return s.runner(o.root, table, set, o.backend, o.watch)
 	},
+	images: true, memory: 1200,
 	settings: func(p Preset) (any, int) {
 		s := WeightSharing(p, cifar10Classes)
 		return s, s.Seeds

@@ -11,16 +11,22 @@ import (
 	"github.com/ctnas/ctnas/datasets/images"
 )
 
-// Shared weights end in cells that are looked up; a second run loads what the first one
-// did, and Table 1 takes the rows with their source.
-func TestWeightSharing(t *testing.T) {
-	table, backend := open(t)
-	set := images.Shapes()
+// tinySharing is SPOS alone, for a few steps.
+func tinySharing(set *images.Set) Sharing {
 	s := WeightSharing(Small, len(set.Classes))
 	s.Nets = s.Nets[:1]
 	s.Nets[0].Steps, s.Nets[0].Candidates = 10, 3
 	s.CTNAS.Labels, s.CTNAS.Iterations, s.CTNAS.NAC.Epochs = 6, 2, 5
 	s.Images, s.Alone.Epochs = 320, 1
+	return s
+}
+
+// Shared weights end in cells that are looked up; a second run loads what the first one
+// did, and Table 1 takes the rows with their source.
+func TestWeightSharing(t *testing.T) {
+	table, backend := open(t)
+	set := images.Shapes()
+	s := tinySharing(set)
 	root := t.TempDir()
 	var results [2]report.Result
 	for i := range results {
@@ -46,6 +52,7 @@ func TestWeightSharing(t *testing.T) {
 	if summary(t, results[0]) != summary(t, results[1]) {
 		t.Errorf("the second run gave\n%s\nthe first\n%s", summary(t, results[1]), summary(t, results[0]))
 	}
+	checkCollected(t, root, must(s.Plan(root, table, set, backend, nil)), results[1])
 	r := results[0]
 	source := datasets.Proxy // the networks; but where cells are looked up in a surrogate, that
 	if kind := table.Source().Kind; kind != datasets.Real {

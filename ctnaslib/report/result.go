@@ -27,7 +27,7 @@ type Result struct {
 	Source    string  `json:"source"`    // of the numbers: "real", "surrogate" or "proxy"
 	Backend   string  `json:"backend"`   // that computed them
 	Seeds     int     `json:"seeds"`     // how often each method was run
-	Elapsed   float64 `json:"elapsed_s"` // seconds for all of it
+	Elapsed   float64 `json:"elapsed_s"` // seconds for all of it: the sum of the units', where it has units
 	Config    any     `json:"config"`    // what was run
 
 	// With the configuration, what the result is a function of: the data, with its digest; the versions of "go",
@@ -39,6 +39,12 @@ type Result struct {
 
 	Rows  []Row        `json:"rows"`
 	Tests []Comparison `json:"tests,omitempty"`
+
+	// Of an experiment in units: what was run where, the seconds from the first start to the last end, and the names
+	// of the units that are not finished. Results of before there were units have none.
+	Units   []Unit   `json:"units,omitempty"`
+	Wall    float64  `json:"wall_s,omitempty"`
+	Missing []string `json:"missing,omitempty"`
 
 	// Of a result that is kept although the code has changed since: a sentence on what today's would compute otherwise.
 	Outdated string `json:"outdated,omitempty"`

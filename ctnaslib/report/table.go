@@ -164,6 +164,9 @@ func (r Result) Table(columns ...Column) Table {
 	if len(r.Tests) > 0 {
 		t.More = append(t.More, r.tests())
 	}
+	if len(r.Missing) > 0 {
+		t.Notes = append(t.Notes, r.incomplete())
+	}
 	if r.Outdated != "" {
 		t.Notes = append(t.Notes, "Outdated: "+r.Outdated)
 	}
@@ -388,11 +391,20 @@ func counted(n int, thing string) string {
 }
 
 func (r Result) caption() string {
-	elapsed := time.Duration(r.Elapsed * float64(time.Second)).Round(time.Millisecond)
-	if elapsed > 10*time.Second {
-		elapsed = elapsed.Round(time.Second)
+	elapsed := "in " + rounded(r.Elapsed)
+	if r.Wall > 0 {
+		elapsed += " in all, " + rounded(r.Wall) + " by the clock"
 	}
-	return fmt.Sprintf("%s. Measured on %s (%s), backend %s, %s, in %s.", Title(r.ID), r.Benchmark, r.Source, r.Backend, counted(r.Seeds, "seed"), elapsed)
+	return fmt.Sprintf("%s. Measured on %s (%s), backend %s, %s, %s.", Title(r.ID), r.Benchmark, r.Source, r.Backend, counted(r.Seeds, "seed"), elapsed)
+}
+
+// rounded writes seconds.
+func rounded(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
+	if d > 10*time.Second {
+		d = d.Round(time.Second)
+	}
+	return d.String()
 }
 
 // String returns a sentence such as "A − B, accuracy: +0.39 (95 % interval 0.20 to 0.58, p = 0.003, paired t-test

@@ -37,7 +37,7 @@ func TestTemporaryFilesAreBesideTheirFile(t *testing.T) {
 	if !info.ModTime().Equal(long) {
 		t.Errorf("something was written to $TMPDIR")
 	}
-	if got := names(t, r.Dir()); got != "checkpoint key.json lock result.json" {
+	if got := names(t, r.Dir()); got != "checkpoint key.json lock-1 result.json" {
 		t.Errorf("the run directory holds %s", got)
 	}
 }
@@ -111,7 +111,7 @@ func TestUnfinishedFilesAreRemovedWhateverTheRootIsCalled(t *testing.T) {
 		}
 		check(t, os.MkdirAll(filepath.Join(r.Dir(), ".ipynb_checkpoints", "key-checkpoint.json"), 0o755))
 		check(t, mustOpen(t, root, config{2}).Close())
-		if got := names(t, r.Dir()); got != ".ipynb_checkpoints key.json lock" {
+		if got := names(t, r.Dir()); got != ".ipynb_checkpoints key.json lock-2" {
 			t.Errorf("%s: the run directory holds %s", root, got)
 		}
 	}

@@ -26,8 +26,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"github.com/gofrs/flock"
 )
 
 // The files of a run directory.
@@ -38,7 +36,6 @@ const (
 	metricsFile    = "metrics.jsonl" // one line for each call of Log
 	checkpointFile = "checkpoint"    // sealed: step, then the state
 	resultFile     = "result.json"   // written last
-	lockFile       = "lock"          // held while a process has the run open
 )
 
 // ErrInUse is wrapped by the error of [Open] while another process has the run open.
@@ -57,7 +54,7 @@ const (
 // Run is an open run directory. It is not safe for concurrent use.
 type Run struct {
 	dir     string
-	lock    *flock.Flock
+	lock    *Lock
 	metrics *os.File
 }
 
@@ -73,14 +70,11 @@ func Open(root string, key Key) (*Run, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("rundir: cannot create the run directory: %w", err)
 	}
-	r := &Run{dir: dir, lock: flock.New(filepath.Join(dir, lockFile))}
-	locked, err := r.lock.TryLock()
+	lock, err := LockFolder(dir)
 	if err != nil {
-		return nil, fmt.Errorf("rundir: cannot lock %s: %w", dir, err)
+		return nil, err
 	}
-	if !locked {
-		return nil, fmt.Errorf("rundir: cannot open %s: %w; wait until it is done, or work under another folder ($CTNAS_RUNS for notebooks)", dir, ErrInUse)
-	}
+	r := &Run{dir: dir, lock: lock}
 	if err := r.open(text); err != nil {
 		r.Close()
 		return nil, err
@@ -119,7 +113,7 @@ func (r *Run) Close() error {
 	if r.metrics != nil {
 		err = r.metrics.Close()
 	}
-	return errors.Join(err, r.lock.Unlock())
+	return errors.Join(err, r.lock.Release())
 }
 
 // Dir returns the path of the run directory.
@@ -127,7 +121,13 @@ func (r *Run) Dir() string { return r.dir }
 
 func (r *Run) path(name string) string { return filepath.Join(r.dir, name) }
 
+// Attempts returns how often the run was opened, with this time.
+func (r *Run) Attempts() Attempts { return r.lock.Attempts() }
+
 func (r *Run) writeFile(name string, data []byte) error {
+	if err := r.lock.Check(); err != nil {
+		return err
+	}
 	if err := replace(r.path(name), whole(data)); err != nil {
 		return fmt.Errorf("rundir: cannot write %s: %w", r.path(name), err)
 	}
@@ -137,6 +137,9 @@ func (r *Run) writeFile(name string, data []byte) error {
 // Save stores a checkpoint: the state after the given number of steps. It replaces
 // the checkpoint before.
 func (r *Run) Save(steps int, state []byte) error {
+	if err := r.lock.Check(); err != nil {
+		return err
+	}
 	return WriteSealed(r.path(checkpointFile), append(binary.LittleEndian.AppendUint64(nil, uint64(steps)), state...))
 }
 
@@ -206,6 +209,9 @@ type Metrics struct {
 // the last checkpoint is dropped when the run is opened again, so a resumed run
 // logs every step once.
 func (r *Run) Log(step int, values map[string]float64) error {
+	if err := r.lock.Check(); err != nil {
+		return err
+	}
 	line, err := json.Marshal(Metrics{Step: step, Values: values})
 	if err != nil {
 		return fmt.Errorf("rundir: cannot log step %d: %w", step, err)
@@ -254,7 +260,7 @@ func ReadMetrics(dir string) ([]Metrics, error) {
 }
 
 // dropMetricsFrom removes what was logged at the given step and later, and a last
-// line that was cut off. It leaves a file alone that has neither.
+// line that was cut off. It leaves a file alone that has neither, unless another process may still have it open.
 func (r *Run) dropMetricsFrom(step int) error {
 	stored, err := os.ReadFile(r.path(metricsFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -278,7 +284,7 @@ func (r *Run) dropMetricsFrom(step int) error {
 		}
 		kept.Write(append(line, '\n'))
 	}
-	if bytes.Equal(stored, kept.Bytes()) {
+	if bytes.Equal(stored, kept.Bytes()) && !r.lock.over {
 		return nil
 	}
 	return r.writeFile(metricsFile, kept.Bytes())

@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 )
@@ -161,11 +159,11 @@ func (k *keptLabels) add(id string, a space.Arch, accuracy float64, took time.Du
 // append adds a line to the file, under a lock that all processes respect. A last line that was
 // cut off, by a kill or a full disk, is written over.
 func (k *keptLabels) append(line string) (err error) {
-	lock := flock.New(k.path + ".lock")
-	if err := lock.Lock(); err != nil {
+	lock, err := k.lock()
+	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
+	defer func() { err = errors.Join(err, lock.Release()) }()
 	file, err := os.OpenFile(k.path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
@@ -194,4 +192,19 @@ func (k *keptLabels) append(line string) (err error) {
 		return err
 	}
 	return file.Sync()
+}
+
+// lock waits for the lock that all processes respect, and takes it.
+func (k *keptLabels) lock() (*rundir.Lock, error) {
+	dir := k.path + ".locks"
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	for {
+		lock, err := rundir.LockFolder(dir)
+		if !errors.Is(err, rundir.ErrInUse) {
+			return lock, err
+		}
+		time.Sleep(5 * time.Millisecond) // a line takes no longer
+	}
 }

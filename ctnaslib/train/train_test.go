@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 )
 
 // The files of a run directory, which the errors say to delete.
-const keyFile, checkpointFile, resultFile, metricsFile, lockFile = "key.json", "checkpoint", "result.json", "metrics.jsonl", "lock"
+const keyFile, checkpointFile, resultFile, metricsFile, lockFiles = "key.json", "checkpoint", "result.json", "metrics.jsonl", "lock-*"
 
 var key = rundir.Key{Step: "count", Algorithms: rundir.Versions{"count": 1}, Data: map[string]string{"numbers": "from 0"}}
 
@@ -72,10 +73,14 @@ func TestDeleteToStartAgain(t *testing.T) {
 	check(t, err)
 	for _, gone := range [][]string{
 		{checkpointFile}, {resultFile}, {metricsFile, checkpointFile}, {keyFile},
-		{checkpointFile, resultFile}, {checkpointFile, resultFile, metricsFile, keyFile}, {lockFile},
+		{checkpointFile, resultFile}, {checkpointFile, resultFile, metricsFile, keyFile}, {lockFiles},
 	} {
 		for _, name := range gone {
-			check(t, os.Remove(dir+"/"+name))
+			paths, err := filepath.Glob(filepath.Join(dir, name))
+			check(t, err)
+			for _, path := range paths {
+				check(t, os.Remove(path))
+			}
 		}
 		again, status, m := count(t, root)
 		if again != sum || fmt.Sprint(m) != fmt.Sprint(metrics) {
