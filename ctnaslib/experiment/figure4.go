@@ -50,9 +50,12 @@ func overQueries(r report.Result, method, label string) report.Chart {
 			curves = append(curves, s)
 		}
 	}
+	if len(fixed.X) > 0 {
+		curves = append([]report.Series{fixed}, curves...)
+	}
 	return report.Chart{
 		Title: report.Title(r.ID) + ": accuracy against the number of queries", Note: fmt.Sprintf("Mean of %d seeds; bands are one standard deviation.", r.Seeds),
-		X: "queries", Y: label, LogX: true, Series: append([]report.Series{fixed}, curves...),
+		X: "queries", Y: label, LogX: true, Series: curves,
 	}
 }
 

@@ -62,6 +62,11 @@ var mutants = map[string]mutant{
 	"Table 5's r is halved":                           {"experiment/table5.go", "c.PseudoRatio = row.r", "c.PseudoRatio = row.r / 2", "experiment Golden|StoredResults"},
 	"the key lacks the labels":                        {"search/search.go", `"labels": train.Digest(labelled)`, `"labels": ""`, "search OtherLabels"},
 	"labels are not kept":                             {"search/labels.go", "return accuracy, b.kept.add(id, a, accuracy, time.Since(start))", "_ = start\n\t\treturn accuracy, nil", "search BoughtAreKept"},
+	"the Gaussian comparator has no noise":            {"gaussian/gaussian.go", "+= h.Noise + jitter", "+= jitter", "gaussian ByHand"},
+	"the Gaussian comparator is turned round":         {"gaussian/gaussian.go", "CDF(mean / math", "CDF(-mean / math", "gaussian ByHand|OrderAlone"},
+	"functions are not drawn to the labels":           {"gaussian/samples.go", "floats.Dot(row, s.correction[i]) + prior", "0*floats.Dot(row, s.correction[i]) + prior", "gaussian Samples"},
+	"functions go through noisy labels":               {"gaussian/samples.go", " - rng.NormFloat64()*math.Sqrt(c.Hyper.Noise)", "", "gaussian Samples"},
+	"Thompson buys what is lowest":                    {"search/thompson.go", "cmp.Compare(b.values[function], a.values[function])", "cmp.Compare(a.values[function], b.values[function])", "search Thompson"},
 	"a benchmark's version is ignored":                {"space/benchmark.go", "version = v.Version()", `version = v.Version()[:0]`, "search KeptByVersion"},
 }
 

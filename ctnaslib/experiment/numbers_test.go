@@ -131,6 +131,13 @@ func TestNumbersOfEachVersion(t *testing.T) {
 	evolution := search.EvolutionConfig{Labels: 40, Population: 12, Tournament: 4, Seed: 1}
 	found, err = search.Evolution(ctx, root, cells, evolution)
 	add("evolution", evolution.Versions(), found, err)
+	thompson := search.DefaultThompson(30)
+	thompson.Random, thompson.Generations, thompson.Seed = 20, 3, 1
+	found, err = search.Thompson(ctx, root, cells, thompson)
+	add("thompson", thompson.Versions(), found, err)
+	local := search.LocalConfig{Labels: 40, First: 12, Patience: 6, Seed: 1}
+	found, err = search.Local(ctx, root, cells, local)
+	add("local", local.Versions(), found, err)
 	generations := search.OFAGenetic(60)
 	generations.Population, generations.Parents, generations.Mutants, generations.Seed = 20, 5, 10, 1
 	found, err = search.Genetic(ctx, root, networks, generations)

@@ -2,9 +2,6 @@ package experiment
 
 import (
 	"context"
-	"fmt"
-	"math"
-	"slices"
 
 	"github.com/gomlx/compute"
 
@@ -12,25 +9,25 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/encoder"
 	"github.com/ctnas/ctnas/ctnaslib/report"
 	"github.com/ctnas/ctnas/ctnaslib/search"
-	"github.com/ctnas/ctnas/ctnaslib/space/mobilenetv3"
 	"github.com/ctnas/ctnas/datasets/ofa"
 )
 
 // The methods of [Rivals].
 const (
 	nameThompson = "Thompson (ours)"
-	nameLinear   = "the same, linear"
+	nameLinear   = "linear Thompson"
 	nameLocal    = "Local search"
 )
 
 // thompson returns [search.Thompson] in its one setting.
 func thompson(name string, labels int) Method {
-	return anytime(method(name, search.DefaultThompson(labels), search.Thompson, thompsonSeed))
+	return stoppable(method(name, search.DefaultThompson(labels), search.Thompson, thompsonSeed))
 }
 
 func thompsonSeed(c *search.ThompsonConfig) *uint64 { return &c.Seed }
 
-func anytime(m Method) Method {
+// stoppable returns a method with a curve.
+func stoppable(m Method) Method {
 	m.Anytime = true
 	return m
 }
@@ -39,7 +36,7 @@ func anytime(m Method) Method {
 func linearModel(labels int) Method {
 	c := search.DefaultThompson(labels)
 	c.Batch, c.Random, c.Generations, c.Parents, c.Children, c.Linear = 10, 0, 1, 20, 50, true
-	m := anytime(method(nameLinear, c, search.Thompson, thompsonSeed))
+	m := stoppable(method(nameLinear, c, search.Thompson, thompsonSeed))
 	m.Note = "Bayesian linear regression on the same features; candidates are 500 mutants of the 20 best labels, ten are bought at a time."
 	return m
 }
@@ -66,7 +63,7 @@ func Rivals(id string, vector bool) func(Preset) Experiment {
 		e := Experiment{ID: id, Seeds: 2 * p.seeds(), Methods: []Method{
 			thompson(nameThompson, labels),
 			linearModel(labels),
-			anytime(method(nameLocal, search.LocalConfig{Labels: labels, First: 20, Patience: 50}, search.Local, func(c *search.LocalConfig) *uint64 { return &c.Seed })),
+			stoppable(method(nameLocal, search.LocalConfig{Labels: labels, First: 20, Patience: 50}, search.Local, func(c *search.LocalConfig) *uint64 { return &c.Seed })),
 			evolution(methodEvolution, search.EvolutionConfig{Labels: labels, Population: population, Tournament: population / 4}),
 			randomOf(methodRandom, labels),
 			regressionNAS(methodRegression, regression),
@@ -79,13 +76,17 @@ func Rivals(id string, vector bool) func(Preset) Experiment {
 	}
 }
 
+// validation is the column of accuracies of spaces that have no other than validation accuracies.
+var validation = report.Column{Header: "validation accuracy", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 2, Better: report.Higher,
+	Shows: "accuracy of the architecture found", About: "accuracy, by the model that gives the labels, of the architecture that the search returns, mean ± standard deviation over the seeds."}
+
 // rivals returns the entry of [Rivals] on one space.
-func rivals(id string, vector bool, data func(context.Context, compute.Backend) (Data, error)) Entry {
+func rivals(id string, vector bool, data func(context.Context, compute.Backend) (Data, error), accuracy report.Column) Entry {
 	return Entry{
 		compare: Rivals(id, vector), data: data,
-		Columns: withOrder([]report.Column{report.Accuracy, report.Best, report.KTau, report.Queries}),
+		Columns: withOrder([]report.Column{accuracy, report.Best, report.KTau, report.Queries}),
 		Figures: func(r report.Result) []report.Figure {
-			return []report.Figure{{Name: "accuracy", Chart: r.Chart(report.Accuracy)}, {Name: "queries", Chart: overQueries(r, methodCTNAS, "accuracy (%)")}}
+			return []report.Figure{{Name: "accuracy", Chart: r.Chart(accuracy)}, {Name: "queries", Chart: overQueries(r, methodCTNAS, "accuracy (%)")}}
 		},
 	}
 }

@@ -206,7 +206,7 @@ func TestSamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	labels := labelled(archs[:15], func(a space.Arch) float64 { o := a.(space.Chosen).Options(); return float64(o[0]*o[1] - o[2]) })
-	model, err := gaussian.With(features, labels, gaussian.Hyper{Linear: []float64{0.3, 0.2}, Weight: []float64{1, 0.5}, Amplitude: 0.7, Noise: 0.05})
+	model, err := gaussian.With(features, labels, gaussian.Hyper{Linear: []float64{0.3, 0.2}, Weight: []float64{1, 0.5}, Amplitude: 0.7, Noise: 0.6})
 	if err != nil {
 		t.Fatal(err)
 	}

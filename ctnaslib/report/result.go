@@ -380,6 +380,9 @@ var titles = map[string]string{
 	"distance":           "Distance to the paper",
 	"measured":           "Measured networks",
 	"mobilenet-supernet": "MobileNetV3 supernet",
+	"rivals-darts":       "Searches, DARTS space",
+	"rivals-mobilenetv3": "Searches, MobileNetV3 space",
+	"rivals-nasbench101": "Searches, NAS-Bench-101",
 	"weightsharing":      "Weight sharing",
 }
 

@@ -39,7 +39,7 @@ type ThompsonConfig struct {
 
 // DefaultThompson returns the setting for all spaces, with the given number of labels.
 func DefaultThompson(labels int) ThompsonConfig {
-	return ThompsonConfig{Labels: labels, First: min(20, labels), Batch: 5, Elite: 20, Random: 0, Generations: 10, Parents: 5, Children: 10}
+	return ThompsonConfig{Labels: labels, First: min(20, labels), Batch: 5, Elite: 20, Random: 200, Generations: 10, Parents: 5, Children: 10}
 }
 
 // Versions returns the versions of the algorithms behind a search of this configuration.
@@ -64,8 +64,9 @@ func (c ThompsonConfig) rounds() int { return (c.Labels - c.First + c.Batch - 1)
 // labels leave open, climbs each by mutation, from the best labels and random architectures, and buys what is
 // highest in each. So it looks both where the comparator is sure and where it knows little, and needs no policy.
 //
-// The answer is the labelled architecture for which the mean of two numbers is highest: the normal score of its label,
-// and the utility that the comparator expects. For a label may be one noisy training run.
+// The answer is the labelled architecture of the highest expected utility, not that of the highest label, which may be
+// the luck of one training run: the comparator weighs a label against those of architectures that are alike,
+// the less the noisier it finds all of them.
 //
 // Where the benchmark has no accuracy of an architecture ([space.ErrNotQueryable]), the next one is taken; such a
 // query does not count. It trains nothing on a backend. It works in a run directory under root, resumes and is loaded
@@ -110,10 +111,12 @@ func Thompson(ctx context.Context, root string, p Problem, config ThompsonConfig
 	if config.rounds() == 0 {
 		found.Status = labels.status()
 	}
-	if found.Best, err = t.answer(model); err != nil {
+	archs := space.Archs(t.labelled)
+	utilities, err := model.Utilities(archs)
+	if err != nil {
 		return nil, err
 	}
-	found.Labelled, found.Ranker = t.labelled, model
+	found.Best, found.Labelled, found.Ranker = archs[space.Order(utilities)[0]], t.labelled, model
 	return finish(run, p, labels, found)
 }
 
@@ -171,7 +174,7 @@ func (t *thompson) Step(ctx context.Context, round int) (map[string]float64, err
 	}
 	var bought []space.Labelled
 	for i := range count {
-		l, err := t.buy(ctx, pool, i)
+		l, err := t.buy(ctx, rng, pool, i)
 		if err != nil {
 			return nil, err
 		}
@@ -281,38 +284,43 @@ func highest(pool []candidate, function, n int) []candidate {
 	return order[:min(n, len(order))]
 }
 
-// buy buys the label of what is highest in a function and has none.
-func (t *thompson) buy(ctx context.Context, pool []candidate, function int) (space.Labelled, error) {
-	for _, c := range highest(pool, function, len(pool)) {
-		if t.known[c.arch.ID()] {
-			continue
+// buy buys the label of what is highest in a function and has none; of a random architecture, if all that the function
+// was asked for are known.
+func (t *thompson) buy(ctx context.Context, rng *rand.Rand, pool []candidate, function int) (space.Labelled, error) {
+	try := func(a space.Arch) (bought bool, err error) {
+		id := a.ID()
+		if t.known[id] {
+			return false, nil
 		}
-		labelled, err := t.labels.Buy(ctx, []space.Arch{c.arch})
+		labelled, err := t.labels.Buy(ctx, []space.Arch{a})
 		if errors.Is(err, space.ErrNotQueryable) {
-			t.known[c.arch.ID()] = true
-			continue
+			t.known[id] = true
+			return false, nil
 		}
+		if err == nil {
+			t.add(labelled)
+		}
+		return err == nil, err
+	}
+	for _, c := range highest(pool, function, len(pool)) {
+		if bought, err := try(c.arch); bought || err != nil {
+			return t.last(), err
+		}
+	}
+	const patience = 10_000 // random architectures in a row that are known
+	for range patience {
+		archs, err := t.problem.Benchmark.Sample(rng, 1)
 		if err != nil {
 			return space.Labelled{}, err
 		}
-		t.add(labelled)
-		return labelled[0], nil
+		if bought, err := try(archs[0]); bought || err != nil {
+			return t.last(), err
+		}
 	}
 	return space.Labelled{}, fmt.Errorf("search: after %d labels no other architecture was met that has an accuracy; ask for fewer Labels", len(t.labelled))
 }
 
-// answer returns the labelled architecture that label and comparator together find best.
-func (t *thompson) answer(model *gaussian.Comparator) (space.Arch, error) {
-	archs := space.Archs(t.labelled)
-	utilities, err := model.Utilities(archs)
-	if err != nil {
-		return nil, err
-	}
-	for i, score := range gaussian.NormalScores(t.labelled) {
-		utilities[i] = (utilities[i] + score) / 2
-	}
-	return archs[space.Order(utilities)[0]], nil
-}
+func (t *thompson) last() space.Labelled { return t.labelled[len(t.labelled)-1] }
 
 // savedThompson is the search in a checkpoint: what it bought in its rounds, and the kernel.
 type savedThompson struct {

@@ -90,6 +90,11 @@ func TestThompsonOnTable(t *testing.T) {
 		bought := slices.ContainsFunc(found.Labelled, func(l space.Labelled) bool { return l.Arch.ID() == best.Arch.ID() })
 		t.Errorf("%d queries, the answer is %s (%g), want %s (%g), which was bought: %t", found.Queries, found.Best, known(found.Best), best.Arch, best.Accuracy, bought)
 	}
+	mutantsAlone := DefaultThompson(90)
+	mutantsAlone.Random, mutantsAlone.Generations = 0, 1
+	if found, err = Thompson(t.Context(), t.TempDir(), Problem{Benchmark: table}, mutantsAlone); err != nil || found.Queries != 90 {
+		t.Errorf("the whole table without random candidates: %v, %v", found, err)
+	}
 	if _, err := Thompson(t.Context(), t.TempDir(), Problem{Benchmark: table}, DefaultThompson(91)); err == nil || !strings.Contains(err.Error(), "fewer Labels") {
 		t.Errorf("more labels than there are: error %v", err)
 	}
