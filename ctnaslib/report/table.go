@@ -393,7 +393,7 @@ func counted(n int, thing string) string {
 func (r Result) caption() string {
 	elapsed := "in " + rounded(r.Elapsed)
 	if r.Wall > 0 {
-		elapsed += " in all, " + rounded(r.Wall) + " by the clock"
+		elapsed = rounded(r.Elapsed) + " in all, " + rounded(r.Wall) + " by the clock"
 	}
 	return fmt.Sprintf("%s. Measured on %s (%s), backend %s, %s, %s.", Title(r.ID), r.Benchmark, r.Source, r.Backend, counted(r.Seeds, "seed"), elapsed)
 }

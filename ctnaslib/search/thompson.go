@@ -37,7 +37,10 @@ type ThompsonConfig struct {
 	Seed uint64
 }
 
-// DefaultThompson returns the setting for all spaces, with the given number of labels.
+// DefaultThompson returns the setting for all spaces, with the given number of labels. It was chosen by validation
+// accuracies in the spaces of DARTS and MobileNetV3, with seeds from 1001 on, which no stored result has:
+// smaller batches than 5 and more generations brought nothing, samples drawn towards their mean found more with
+// 100 labels and less with 423.
 func DefaultThompson(labels int) ThompsonConfig {
 	return ThompsonConfig{Labels: labels, First: min(20, labels), Batch: 5, Elite: 20, Random: 200, Generations: 10, Parents: 5, Children: 10}
 }
