@@ -11,19 +11,27 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gomlx/compute"
+
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/experiment"
 	"github.com/ctnas/ctnas/ctnaslib/nb"
 	"github.com/ctnas/ctnas/ctnaslib/report"
 )
 
-// someUnits runs units of an experiment.
-func (c choice) someUnits(ctx context.Context, id string, e experiment.Entry) error {
+// plan cuts an experiment into units that are run here, or were run on the same backend. It returns the backend, too.
+func (c choice) plan(ctx context.Context, id string, e experiment.Entry) (*experiment.Plan, compute.Backend, error) {
 	backend, err := e.Open(c.preset)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	plan, err := e.Plan(ctx, c.runs, backend, c.preset, nb.Progress(id))
+	return plan, backend, err
+}
+
+// someUnits runs units of an experiment.
+func (c choice) someUnits(ctx context.Context, id string, e experiment.Entry) error {
+	plan, backend, err := c.plan(ctx, id, e)
 	if err != nil {
 		return err
 	}
@@ -45,11 +53,7 @@ func (c choice) someUnits(ctx context.Context, id string, e experiment.Entry) er
 
 // collected makes the result of the units that are finished.
 func (c choice) collected(ctx context.Context, id string, e experiment.Entry) error {
-	backend, err := e.Open(c.preset)
-	if err != nil {
-		return err
-	}
-	plan, err := e.Plan(ctx, c.runs, backend, c.preset, nb.Progress(id))
+	plan, _, err := c.plan(ctx, id, e)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 
 	spacedarts "github.com/ctnas/ctnas/ctnaslib/space/darts"
 
-	"github.com/ctnas/ctnas/ctnaslib/ctnas"
 	"github.com/ctnas/ctnas/ctnaslib/report"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/search"
@@ -33,19 +32,10 @@ func DARTS(p Preset) Experiment {
 		}
 		add(methodRandom, randomOf("", labels))
 		add(methodEvolution, evolution("", search.EvolutionConfig{Labels: labels, Population: min(50, labels/2), Tournament: 10}))
-		regression := search.QuickRegression()
-		regression.Labels = labels
-		regression = p.sizedRegression(regression)
-		regression.Labels = labels
+		regression := p.quickRegression(labels)
 		add(methodRegression, regressionNAS("", regression))
-		like := p.mobileNAC()
-		regression.Predictor.GCN, regression.Predictor.Encoder = like.GCN, like.Encoder
-		regression.Predictor.Epochs, regression.Predictor.LearningRate = like.Epochs, like.LearningRate
-		add(methodRegressionOneHot, regressionNAS("", regression))
-		ours := ctnas.Quick()
-		ours.Labels = labels
-		ours = p.sized(ours)
-		ours.Labels = labels
+		add(methodRegressionOneHot, regressionNAS("", p.onVectors(regression)))
+		ours := p.quickCTNAS(labels)
 		add(methodCTNAS, CTNAS("", ours, nil))
 		ours.NAC = p.mobileNAC()
 		add(methodOneHot, CTNAS("", ours, nil))

@@ -188,11 +188,7 @@ func (c OrderConfig) train(ctx context.Context, root string, p search.Problem, b
 		if err != nil {
 			return nil, err
 		}
-		accuracies := make([]float64, len(labelled))
-		for i, l := range labelled {
-			accuracies[i] = l.Accuracy
-		}
-		m, err := top1.Fit(nets, accuracies, *c.Ridge)
+		m, err := top1.Fit(nets, space.Accuracies(labelled), *c.Ridge)
 		if err != nil {
 			return nil, err
 		}

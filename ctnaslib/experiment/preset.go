@@ -51,6 +51,28 @@ func (p Preset) sizedRegression(c search.RegressionConfig) search.RegressionConf
 	return c
 }
 
+// quickCTNAS returns [ctnas.Quick] with so many labels, also at the small size.
+func (p Preset) quickCTNAS(labels int) ctnas.Config {
+	c := p.sized(ctnas.Quick())
+	c.Labels = labels
+	return c
+}
+
+// quickRegression returns [search.QuickRegression] likewise.
+func (p Preset) quickRegression(labels int) search.RegressionConfig {
+	c := p.sizedRegression(search.QuickRegression())
+	c.Labels = labels
+	return c
+}
+
+// onVectors returns RegressionNAS with the network and the training of [Preset.mobileNAC].
+func (p Preset) onVectors(c search.RegressionConfig) search.RegressionConfig {
+	like := p.mobileNAC()
+	c.Predictor.GCN, c.Predictor.Encoder = like.GCN, like.Encoder
+	c.Predictor.Epochs, c.Predictor.LearningRate = like.Epochs, like.LearningRate
+	return c
+}
+
 func (p Preset) sizedReNAS(c search.ReNASConfig) search.ReNASConfig {
 	if p == Paper {
 		return c

@@ -5,8 +5,6 @@ import (
 
 	"github.com/gomlx/compute"
 
-	"github.com/ctnas/ctnas/ctnaslib/ctnas"
-	"github.com/ctnas/ctnas/ctnaslib/encoder"
 	"github.com/ctnas/ctnas/ctnaslib/report"
 	"github.com/ctnas/ctnas/ctnaslib/search"
 	"github.com/ctnas/ctnas/datasets/ofa"
@@ -46,25 +44,15 @@ func linearModel(labels int) Method {
 func Rivals(id string, vector bool) func(Preset) Experiment {
 	return func(p Preset) Experiment {
 		labels := p.queriesOf(423)
-		nac := ctnas.Quick()
-		nac.Labels = labels
-		nac = p.sized(nac)
-		nac.Labels = labels
-		regression := search.QuickRegression()
-		regression.Labels = labels
-		regression = p.sizedRegression(regression)
-		regression.Labels = labels
+		nac, regression := p.quickCTNAS(labels), p.quickRegression(labels)
 		if vector {
-			nac.NAC = p.mobileNAC()
-			regression.Predictor.GCN, regression.Predictor.Encoder = encoder.GCN{}, nac.NAC.Encoder
-			regression.Predictor.Epochs, regression.Predictor.LearningRate = nac.NAC.Epochs, nac.NAC.LearningRate
+			nac.NAC, regression = p.mobileNAC(), p.onVectors(regression)
 		}
-		population := min(100, labels/2)
 		e := Experiment{ID: id, Seeds: 2 * p.seeds(), Methods: []Method{
 			thompson(nameThompson, labels),
 			linearModel(labels),
 			stoppable(method(nameLocal, search.LocalConfig{Labels: labels, First: 20, Patience: 50}, search.Local, func(c *search.LocalConfig) *uint64 { return &c.Seed })),
-			evolution(methodEvolution, search.EvolutionConfig{Labels: labels, Population: population, Tournament: population / 4}),
+			p.regularised(methodEvolution, 423),
 			randomOf(methodRandom, labels),
 			regressionNAS(methodRegression, regression),
 			CTNAS(methodCTNAS, nac, nil),

@@ -61,10 +61,11 @@ func (p Preset) generations(queries int) Method {
 	return m
 }
 
-func (p Preset) regularised(queries int) Method {
+// regularised returns regularised evolution with a population of at most 100 and tournaments of a quarter.
+func (p Preset) regularised(name string, queries int) Method {
 	labels := p.queriesOf(queries)
 	population := min(100, labels/2)
-	return evolution(nameRegularised, search.EvolutionConfig{Labels: labels, Population: population, Tournament: min(25, population)})
+	return evolution(name, search.EvolutionConfig{Labels: labels, Population: population, Tournament: population / 4})
 }
 
 // Table2 returns the paper's Table 2: networks for ImageNet of at most 600M multiply-adds. Ours

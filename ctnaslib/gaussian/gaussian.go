@@ -283,11 +283,11 @@ func (c *Comparator) evidence(h Hyper) float64 {
 // search climbs the evidence, one number after the other, by factors.
 func (c *Comparator) search() {
 	const (
-		factor           = 1.5
-		rounds           = 4
-		moves            = 3 // of a number in a round
-		smallest, larges = 1e-4, 30
-		gain             = 1e-3 // that is worth a move
+		factor            = 1.5
+		rounds            = 4
+		moves             = 3 // of a number in a round
+		smallest, largest = 1e-4, 30
+		gain              = 1e-3 // that is worth a move
 	)
 	best := c.evidence(c.Hyper)
 	for range rounds {
@@ -296,7 +296,7 @@ func (c *Comparator) search() {
 			for _, by := range []float64{1 / factor, factor} {
 				for range moves {
 					old := *number
-					*number = min(larges, max(smallest, old*by))
+					*number = min(largest, max(smallest, old*by))
 					evidence := c.evidence(c.Hyper)
 					if evidence <= best+gain {
 						*number = old

@@ -171,11 +171,8 @@ type savedActive struct {
 }
 
 func (a *active) Encode() ([]byte, error) {
-	var s savedActive
-	for _, l := range a.labelled[len(a.first):] {
-		s.Archs, s.Accuracies = append(s.Archs, l.Arch.String()), append(s.Accuracies, l.Accuracy)
-	}
-	s.States = a.states
+	s := savedActive{States: a.states}
+	s.Archs, s.Accuracies = written(a.labelled[len(a.first):])
 	return train.EncodeState(s)
 }
 
@@ -266,11 +263,7 @@ func choose(committee *Committee, labelled []space.Labelled) (space.Arch, error)
 	if err != nil {
 		return nil, err
 	}
-	accuracies := make([]float64, len(labelled))
-	for i, l := range labelled {
-		accuracies[i] = l.Accuracy
-	}
-	better := space.Order(accuracies)[:len(labelled)/2]
+	better := space.Order(space.Accuracies(labelled))[:len(labelled)/2]
 	var x, y []float64
 	for _, i := range better {
 		x, y = append(x, unseen[i]), append(y, labelled[i].Accuracy)
@@ -286,10 +279,4 @@ func choose(committee *Committee, labelled []space.Labelled) (space.Arch, error)
 }
 
 // meanLabel returns the mean of labels.
-func meanLabel(labelled []space.Labelled) float64 {
-	accuracies := make([]float64, len(labelled))
-	for i, l := range labelled {
-		accuracies[i] = l.Accuracy
-	}
-	return stat.Mean(accuracies, nil)
-}
+func meanLabel(labelled []space.Labelled) float64 { return stat.Mean(space.Accuracies(labelled), nil) }

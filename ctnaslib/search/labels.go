@@ -80,6 +80,14 @@ func (b *Labels) Buy(ctx context.Context, archs []space.Arch) ([]space.Labelled,
 	return labelled, nil
 }
 
+// written returns labels for a checkpoint, from which [Labels.again] has them again.
+func written(labelled []space.Labelled) (texts []string, accuracies []float64) {
+	for _, l := range labelled {
+		texts = append(texts, l.Arch.String())
+	}
+	return texts, space.Accuracies(labelled)
+}
+
 // again buys labels that a checkpoint has, which counts them, and finds out a benchmark that answers otherwise than
 // the one of the checkpoint.
 func (b *Labels) again(ctx context.Context, texts []string, accuracies []float64) ([]space.Labelled, error) {

@@ -98,7 +98,7 @@ func Thompson(ctx context.Context, root string, p Problem, config ThompsonConfig
 		t.hyper = gaussian.Linear(features)
 	}
 	t.add(first)
-	found := &Found{Labelled: first}
+	found := &Found{}
 	run, err := p.open(root, "thompson", config, first)
 	if err != nil {
 		return nil, err
@@ -210,11 +210,7 @@ func (t *thompson) climb(ctx context.Context, rng *rand.Rand, samples *gaussian.
 	if err != nil {
 		return nil, err
 	}
-	accuracies := make([]float64, len(t.labelled))
-	for i, l := range t.labelled {
-		accuracies[i] = l.Accuracy
-	}
-	for _, i := range space.Order(accuracies)[:min(t.config.Elite, len(t.labelled))] {
+	for _, i := range space.Order(space.Accuracies(t.labelled))[:min(t.config.Elite, len(t.labelled))] {
 		start = append(start, t.labelled[i].Arch)
 	}
 	add(start)
@@ -335,9 +331,7 @@ type savedThompson struct {
 
 func (t *thompson) Encode() ([]byte, error) {
 	s := savedThompson{Hyper: t.hyper, Fitted: t.fitted}
-	for _, l := range t.labelled[t.first:] {
-		s.Archs, s.Accuracies = append(s.Archs, l.Arch.String()), append(s.Accuracies, l.Accuracy)
-	}
+	s.Archs, s.Accuracies = written(t.labelled[t.first:])
 	return train.EncodeState(s)
 }
 

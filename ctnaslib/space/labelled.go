@@ -20,6 +20,15 @@ func Archs(labelled []Labelled) []Arch {
 	return archs
 }
 
+// Accuracies returns the accuracies of labelled, without their architectures.
+func Accuracies(labelled []Labelled) []float64 {
+	accuracies := make([]float64, len(labelled))
+	for i, l := range labelled {
+		accuracies[i] = l.Accuracy
+	}
+	return accuracies
+}
+
 // CheckLabels reports the first label that is not a finite number.
 func CheckLabels(labelled []Labelled) error {
 	for _, l := range labelled {
