@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"gonum.org/v1/plot"
 )
@@ -43,7 +42,6 @@ func labelled(t *testing.T, a axis, ticks []plot.Tick) {
 // checkAxis checks the ticks of an axis of two values.
 func checkAxis(t *testing.T, x, y float64, log bool) {
 	t.Helper()
-	start := time.Now()
 	a := newAxis([]float64{x, y}, log)
 	if low, high := min(x, y), max(x, y); a.at(low) < 0 || a.at(high) > 1 || low < high && a.at(low) >= a.at(high) {
 		t.Errorf("%g and %g are at %g and %g", low, high, a.at(low), a.at(high))
@@ -58,9 +56,6 @@ func checkAxis(t *testing.T, x, y float64, log bool) {
 				t.Errorf("%+v has ticks at distances of %g and %g", a, first, second)
 			}
 		}
-	}
-	if elapsed := time.Since(start); elapsed > 2*time.Second {
-		t.Errorf("the ticks of %+v took %v", a, elapsed)
 	}
 }
 
@@ -81,8 +76,12 @@ func TestTicks(t *testing.T) {
 			}
 		}
 	}
+	random := 5000
+	if testing.Short() {
+		random = 500
+	}
 	rng := rand.New(rand.NewPCG(4, 5))
-	for range 5000 {
+	for range random {
 		x, y := math.Float64frombits(rng.Uint64()), math.Float64frombits(rng.Uint64())
 		if rng.IntN(2) == 0 { // a range far smaller than the values
 			y = x * (1 + math.Pow(10, -17*rng.Float64()))
