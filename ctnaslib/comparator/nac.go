@@ -39,9 +39,7 @@ type NAC struct {
 	sizes   encoder.Sizes
 	key     key
 	pads    bool // batches to a few sizes
-	grows   bool // Growing of [Training]
 	*programs
-	resting *model.Store // in place of the programs: what their variables were
 }
 
 // programs are the compiled graphs of a NAC and the variables they work on.
@@ -76,12 +74,13 @@ func New(backend compute.Backend, s space.Space, config Config) (*NAC, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &NAC{config: config, encoder: config.encoder(), sizes: encoder.SizesOf(s), pads: engine.Describe(backend) != "go", resting: store}
+	n := &NAC{config: config, encoder: config.encoder(), sizes: encoder.SizesOf(s), pads: engine.Describe(backend) != "go"}
 	n.key = key{
 		backend: backend, encoder: fmt.Sprintf("%T %+v", n.encoder, n.encoder), sizes: n.sizes,
 		antisymmetric: config.Antisymmetric, pairing: config.Pairing, adam: config.adam(),
 	}
-	return n, n.wake()
+	n.programs, err = n.open(store)
+	return n, err
 }
 
 // newStore makes the variables of a NAC.
@@ -173,9 +172,6 @@ func allPairs(first, second, bias, firstOnes, secondOnes, counts *Node) *Node {
 // Scores runs the encoder once for each architecture. The error names the first architecture
 // that does not fit, or that has no finite score because the training has diverged.
 func (n *NAC) Scores(archs []space.Arch) ([]Score, error) {
-	if err := n.wake(); err != nil {
-		return nil, err
-	}
 	scores := make([]Score, len(archs))
 	err := encoder.Chunks(archs, func(at int, part []space.Arch, batch int) error {
 		inputs, err := encoder.Inputs(n.key.backend, n.encoder, part, n.sizes, batch)
@@ -223,18 +219,12 @@ func (n *NAC) KendallTau(archs []space.Arch, accuracies []float64) (float64, err
 
 // Encode writes the weights and the optimiser's state to bytes.
 func (n *NAC) Encode() ([]byte, error) {
-	if err := n.wake(); err != nil {
-		return nil, err
-	}
 	return engine.EncodeStore(n.store)
 }
 
 // Restore takes on what [NAC.Encode] of a NAC of the same configuration and space wrote. The error
 // says that the weights do not fit.
 func (n *NAC) Restore(state []byte) error {
-	if err := n.wake(); err != nil {
-		return err
-	}
 	if err := engine.RestoreStore(n.store, state); err != nil {
 		return fmt.Errorf("comparator: the checkpoint is of another NAC: %w", err)
 	}

@@ -2,11 +2,11 @@ package comparator
 
 // pad makes a batch one of a few sizes, for a backend that takes seconds to compile for each, and returns for how many
 // architectures the encoder's inputs are then. If there are pseudo-labelled pairs, they are padded to as many as a batch
-// can have, which they soon are in every search; padded are also the labelled architectures of a set that grows, and
-// those of a batch after a whole one. The padding follows the labelled architectures' counts, the pairs and the
-// architectures, and does not count in the loss.
-func (p *pairs) pad(c Config, grows bool) (batch int) {
-	labelled, pseudo := p.padded(c, grows)
+// can have, which they soon are in every search; padded are also the labelled architectures of a batch after a whole
+// one. The padding follows the labelled architectures' counts, the pairs and the architectures, and does not count in
+// the loss.
+func (p *pairs) pad(c Config) (batch int) {
+	labelled, pseudo := p.padded(c)
 	moreLabelled, morePseudo := labelled-p.labelled, pseudo-p.pseudo()
 	morePairs := morePseudo
 	if c.Pairing == AllPairs {
@@ -25,14 +25,11 @@ const compiling = 50_000
 
 // padded returns to how many labelled architectures and pseudo-labelled pairs a batch is padded: one without pairs to
 // the whole batch before it, if the computing that this takes is less than compiling.
-func (p *pairs) padded(c Config, grows bool) (labelled, pseudo int) {
+func (p *pairs) padded(c Config) (labelled, pseudo int) {
 	if p.whole != nil && p.most == 0 && c.Epochs*(p.whole.labelled-p.labelled) <= compiling {
-		return p.whole.padded(c, grows)
+		return p.whole.padded(c)
 	}
 	labelled = p.labelled
-	if grows {
-		labelled = paddedSize(p.labelled, c.BatchSize)
-	}
 	if pseudo = p.pseudo(); pseudo > 0 {
 		pseudo = p.most
 	}
@@ -41,16 +38,6 @@ func (p *pairs) padded(c Config, grows bool) (labelled, pseudo int) {
 
 // pseudo returns the number of pseudo-labelled pairs.
 func (p *pairs) pseudo() int { return (len(p.archs) - p.labelled) / 2 }
-
-// paddedSize returns the size that n of at most full are padded to: all of them, or else a multiple of 16, from 256
-// on of 32, from 512 on of 64, and so on. That is at most a sixteenth more than 256, and an eighth more from 128 on.
-func paddedSize(n, full int) int {
-	step := 16
-	for n >= 16*step {
-		step *= 2
-	}
-	return min((n+step-1)/step*step, full)
-}
 
 // counts returns 1 for each labelled architecture, and 0 for the padding after them.
 func (p *pairs) counts() []float32 {

@@ -23,19 +23,11 @@ type Training struct {
 	Labelled []space.Labelled
 	Config   Design // such as [Quick]
 
-	// Start, if set, is the state to start from in place of random weights, as Encode of a comparator of such a
-	// Config wrote it.
-	Start []byte
-
 	// Probe, if it measures something, does so after every ProbeEvery epochs, 0 for every
 	// one; its values are logged beside the loss, for learning curves. A training that was done
 	// without this probe is done again, to the same weights.
 	Probe      Probe
 	ProbeEvery int
-
-	// Growing says that Labelled is one of several sizes of a set on which NACs of such a Config are trained. Where the
-	// backend compiles for seconds, their batches are padded to a few sizes, which a training alone would be slower with.
-	Growing bool
 
 	Watch train.Watch // told of each epoch, if set
 }
@@ -67,16 +59,7 @@ func Train(ctx context.Context, root string, t Training) (*Trained, error) {
 		return nil, err
 	}
 	nac, _ := c.(*NAC)
-	if nac != nil {
-		nac.grows = t.Growing
-	}
 	data := map[string]string{"space": encoder.SpaceIdentity(t.Space), "labels": train.Digest(t.Labelled)}
-	if t.Start != nil {
-		data["start"] = rundir.Digest([]string{string(t.Start)})
-		if err := c.Restore(t.Start); err != nil {
-			return nil, err
-		}
-	}
 	run, err := rundir.Open(root, rundir.Key{
 		Step: "nac", Algorithms: t.Config.Versions(), Config: t.Config, Backend: engine.Fingerprint(t.Backend), Data: data,
 	})

@@ -37,9 +37,6 @@ func (n *NAC) TrainEpoch(epoch int, labelled []space.Labelled, pseudo []Pair, r 
 	if err := space.CheckLabels(labelled); err != nil {
 		return 0, err
 	}
-	if err := n.wake(); err != nil {
-		return 0, err
-	}
 	rng := engine.Stream(n.config.Seed, "comparator: epoch", epoch)
 	order := rng.Perm(len(labelled))
 	var first *pairs
@@ -141,7 +138,7 @@ func (p *pairs) addPseudo(pseudo []Pair, r float64, rng *rand.Rand) {
 func (n *NAC) trainStep(p *pairs) (loss float64, err error) {
 	batch := len(p.archs)
 	if n.pads {
-		batch = p.pad(n.config, n.grows)
+		batch = p.pad(n.config)
 	}
 	inputs, err := encoder.Inputs(n.key.backend, n.encoder, p.archs, n.sizes, batch)
 	if err != nil {

@@ -7,25 +7,17 @@ import (
 )
 
 // AblateAnswer compares two answers to random labels, the architecture of the highest
-// label and the one that [search.Active] chooses, for the paper's number of labels and for
-// seventy times as many: how far labels lead that are one training run each.
+// label and the one that [search.Thompson] chooses, for the paper's number of labels and for
+// more than twice as many: how far labels lead that are one training run each.
 func AblateAnswer(p Preset) Experiment {
 	e := Experiment{ID: "ablation-answer", Seeds: p.seeds()}
-	few := p.sizedActive(search.PaperActive())
-	few.Rounds, few.First = 0, few.Labels
-	many := few
-	many.Labels *= 70
-	if p == Small {
-		many.Labels = 3 * few.Labels
+	for _, labels := range []int{p.queriesOf(423), p.queriesOf(1000)} {
+		weighed := search.DefaultThompson(labels)
+		weighed.First = labels
+		highest := randomSearch(fmt.Sprintf("%d labels, the highest", labels), labels)
+		expected := method(fmt.Sprintf("%d labels, the highest expected", labels), weighed, search.Thompson, thompsonSeed)
+		e.Methods = append(e.Methods, highest, expected)
+		e.Compare = append(e.Compare, [2]string{expected.Name, highest.Name})
 	}
-	many.First, many.NAC.Epochs = many.Labels, few.NAC.Epochs/10 // each epoch has so many more steps
-	for _, c := range []search.ActiveConfig{few, many} {
-		labels := fmt.Sprintf("%d labels", c.Labels)
-		highest := randomSearch(labels+", the highest", c.Labels)
-		weighed := activeSearch(labels+", weighed", c)
-		highest.OneSeed, weighed.OneSeed = c.Labels == many.Labels, c.Labels == many.Labels // seeds see nearly the same labels
-		e.Methods = append(e.Methods, highest, weighed)
-	}
-	e.Compare = [][2]string{{e.Methods[1].Name, e.Methods[0].Name}}
 	return e
 }

@@ -80,9 +80,9 @@ var All = map[string]Entry{
 	"darts":              darts,
 	"measured":           measured,
 	"weightsharing":      weightSharing,
-	"rivals-nasbench101": rivals("rivals-nasbench101", false, onNASBench101, report.Accuracy),
-	"rivals-darts":       rivals("rivals-darts", true, onNASBench301, validation),
-	"rivals-mobilenetv3": rivals("rivals-mobilenetv3", true, onOFA, validation),
+	"rivals-nasbench101": rivals("rivals-nasbench101", false, 150, onNASBench101, report.Accuracy),
+	"rivals-darts":       rivals("rivals-darts", true, 1000, onNASBench301, validation),
+	"rivals-mobilenetv3": rivals("rivals-mobilenetv3", true, 1000, onOFA, validation),
 	"mobilenet-supernet": mobileNetSupernet,
 
 	"ablation-depth":       ablation(AblateDepth),

@@ -31,7 +31,7 @@ func DARTS(p Preset) Experiment {
 			e.Methods = append(e.Methods, m)
 		}
 		add(methodRandom, randomOf("", labels))
-		add(methodEvolution, evolution("", search.EvolutionConfig{Labels: labels, Population: min(50, labels/2), Tournament: 10}))
+		add(methodEvolution, regularised("", labels))
 		regression := p.quickRegression(labels)
 		add(methodRegression, regressionNAS("", regression))
 		add(methodRegressionOneHot, regressionNAS("", p.onVectors(regression)))
@@ -39,11 +39,11 @@ func DARTS(p Preset) Experiment {
 		add(methodCTNAS, CTNAS("", ours, nil))
 		ours.NAC = p.mobileNAC()
 		add(methodOneHot, CTNAS("", ours, nil))
-		add(nameActive, p.activeDARTS(labels))
+		add(nameThompson, thompson("", labels))
 		for _, rival := range []string{methodRandom, methodEvolution, methodRegression} {
 			e.Compare = append(e.Compare, [2]string{names[methodCTNAS], names[rival]})
 		}
-		e.Compare = append(e.Compare, [2]string{names[methodOneHot], names[methodCTNAS]}, [2]string{names[methodOneHot], names[methodRegressionOneHot]}, [2]string{names[nameActive], names[methodEvolution]})
+		e.Compare = append(e.Compare, [2]string{names[methodOneHot], names[methodCTNAS]}, [2]string{names[methodOneHot], names[methodRegressionOneHot]}, [2]string{names[nameThompson], names[methodEvolution]})
 	}
 	imageNet := func(top1, top5, madds float64) map[string]float64 {
 		return map[string]float64{"top1_mean": top1, "top5_mean": top5, "madds_m": madds}
@@ -69,16 +69,6 @@ const (
 
 	methodRegressionOneHot = "RegressionNAS, one-hot" // with the same
 )
-
-// activeDARTS returns [search.Active] with pools that evolve.
-func (p Preset) activeDARTS(labels int) Method {
-	c := search.ActiveConfig{Labels: labels, First: labels / 5, Rounds: 5, Pool: 3000, Members: 2, Evolved: true, NAC: p.mobileNAC()}
-	c.NAC.Antisymmetric, c.NAC.Epochs = true, 60
-	if p == Small {
-		c.Pool = 400
-	}
-	return activeOf(c)
-}
 
 // genotype is what a published genotype is a function of.
 type genotype struct {
@@ -119,7 +109,7 @@ func regret(r report.Result) report.Chart {
 	}
 	chart := report.Chart{Title: "DARTS space: how far from the best genotype found", X: "queries", Y: "below the best (% accuracy)", LogX: true,
 		Note: fmt.Sprintf("Mean of %d seeds; bands are one standard deviation, of searches that could stop at any time.", r.Seeds)}
-	for _, method := range []string{methodRandom, methodEvolution, nameActive, methodRegression, methodRegressionOneHot, methodCTNAS, methodOneHot} {
+	for _, method := range []string{methodRandom, methodEvolution, nameThompson, methodRegression, methodRegressionOneHot, methodCTNAS, methodOneHot} {
 		s := report.Series{Name: method}
 		for _, row := range r.Rows {
 			queries := row.Metrics["queries"]

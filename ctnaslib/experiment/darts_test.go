@@ -23,7 +23,7 @@ func TestDARTS(t *testing.T) {
 	e := DARTS(Small)
 	e.Seeds, e.Compare = 2, nil
 	e.Methods = slices.DeleteFunc(e.Methods, func(m Method) bool {
-		for _, trained := range []string{methodCTNAS, methodRegression, nameActive} {
+		for _, trained := range []string{methodCTNAS, methodRegression} {
 			if strings.HasPrefix(m.Name, trained+", ") {
 				return true
 			}
@@ -34,7 +34,7 @@ func TestDARTS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(result.Rows) != 4+6 || result.Benchmark != "darts" || result.Source != "surrogate" {
+	if len(result.Rows) != 6+6 || result.Benchmark != "darts" || result.Source != "surrogate" {
 		t.Fatalf("the result is %+v", result)
 	}
 	best := 0.0
@@ -58,11 +58,11 @@ func TestDARTS(t *testing.T) {
 		}
 	}
 	chart := regret(result)
-	if len(chart.Series) != 2 || chart.Series[0].Name != methodRandom || chart.Series[1].Name != methodEvolution {
+	if len(chart.Series) != 3 || chart.Series[0].Name != methodRandom || chart.Series[1].Name != methodEvolution || chart.Series[2].Name != nameThompson {
 		t.Fatalf("the chart has the series %+v", chart.Series)
 	}
 	for i, s := range chart.Series {
-		if n := len(s.X); n != 6 || s.X[n-1] != 50 || math.Abs(s.Y[n-1]-(best-result.Rows[2+i].Metrics["accuracy_mean"])) > 1e-9 || s.Y[n-1] < 0 {
+		if n := len(s.X); n != 6 || s.X[n-1] != 50 || math.Abs(s.Y[n-1]-(best-result.Rows[3+i].Metrics["accuracy_mean"])) > 1e-9 || s.Y[n-1] < 0 {
 			t.Errorf("%s is drawn at %v, %v", s.Name, s.X, s.Y)
 		}
 	}

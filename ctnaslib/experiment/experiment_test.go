@@ -291,7 +291,7 @@ func TestPresetsAreGolden(t *testing.T) {
 		"ctnas.Paper": ctnas.Paper(), "ctnas.Released": ctnas.Released(), "ctnas.Quick": ctnas.Quick(),
 		"search.PaperRegression": search.PaperRegression(), "search.ReleasedRegression": search.ReleasedRegression(),
 		"search.QuickRegression": search.QuickRegression(), "search.PaperReNAS": search.PaperReNAS(), "search.QuickReNAS": search.QuickReNAS(),
-		"search.PaperActive": search.PaperActive(), "search.DefaultThompson(423)": search.DefaultThompson(423), "search.OFAGenetic(1000)": search.OFAGenetic(1000),
+		"search.DefaultThompson(423)": search.DefaultThompson(423), "search.OFAGenetic(1000)": search.OFAGenetic(1000),
 		"supernet.BenchmarkScratch": supernet.BenchmarkScratch(), "supernet.ProxyScratch": supernet.ProxyScratch(), "supernet.SmallScratch(10)": supernet.SmallScratch(10),
 		"onceforall.Proxy": onceforall.Proxy(), "onceforall.Paper": onceforall.Paper(), "onceforall.Small(10)": onceforall.Small(10),
 		"relaxation.Paper": relaxation.Paper(), "relaxation.Small(10)": relaxation.Small(10),

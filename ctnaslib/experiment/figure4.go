@@ -15,7 +15,7 @@ func Figure4(p Preset) Experiment {
 	for _, queries := range []int{100, 300, 1000} {
 		e.Methods = append(e.Methods, p.mobile(fmt.Sprintf("%s, %d queries", nameMobile, p.queriesOf(queries)), queries))
 	}
-	e.Methods = append(e.Methods, randomOf("Random search", p.queriesOf(10_000)), p.generations(10_000), p.regularised(nameRegularised, 10_000), p.activeMobile(1000))
+	e.Methods = append(e.Methods, randomOf("Random search", p.queriesOf(10_000)), p.generations(10_000), regularised(nameRegularised, p.queriesOf(10_000)), thompson(nameThompson, p.queriesOf(1000)))
 	return e
 }
 

@@ -73,11 +73,6 @@ func randomSearch(name string, labels int) Method {
 	return method(name, search.RandomConfig{Labels: labels}, search.Random, func(c *search.RandomConfig) *uint64 { return &c.Seed })
 }
 
-// activeSearch returns [search.Active] as a method.
-func activeSearch(name string, config search.ActiveConfig) Method {
-	return method(name, config, search.Active, func(c *search.ActiveConfig) *uint64 { return &c.Seed })
-}
-
 // regressionNAS returns [search.RegressionNAS] as a method.
 func regressionNAS(name string, config search.RegressionConfig) Method {
 	return method(name, config, search.RegressionNAS, func(c *search.RegressionConfig) *uint64 { return &c.Seed })

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/ctnas"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
@@ -121,11 +122,8 @@ func TestNumbersOfEachVersion(t *testing.T) {
 	renas.Evolution, renas.Seed = search.EvolveConfig{Population: 10, Tournament: 4, Cycles: 50}, 1
 	found, err = search.ReNAS(ctx, root, cells, renas)
 	add("renas", renas.Versions(), found, err)
-	active := search.PaperActive()
-	active.Labels, active.First, active.Rounds, active.Pool, active.Members, active.NAC.Width, active.NAC.Epochs, active.Seed = 20, 12, 2, 60, 2, 8, 6, 1
-	found, err = search.Active(ctx, root, cells, active)
-	add("active", active.Versions(), found, err)
-	ranking := search.RankingConfig{Labels: 20, Pool: 100, NAC: active.NAC, Seed: 1}
+	ranking := search.RankingConfig{Labels: 20, Pool: 100, NAC: comparator.TwoWay(), Seed: 1}
+	ranking.NAC.Width, ranking.NAC.Epochs = 8, 6
 	found, err = search.Ranking(ctx, root, cells, ranking)
 	add("ranking", ranking.Versions(), found, err)
 	evolution := search.EvolutionConfig{Labels: 40, Population: 12, Tournament: 4, Seed: 1}

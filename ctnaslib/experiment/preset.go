@@ -82,15 +82,6 @@ func (p Preset) sizedReNAS(c search.ReNASConfig) search.ReNASConfig {
 	return quick
 }
 
-func (p Preset) sizedActive(c search.ActiveConfig) search.ActiveConfig {
-	if p == Paper {
-		return c
-	}
-	c.Labels, c.First, c.Rounds, c.Pool, c.Members = 100, 60, 2, 2000, 3
-	c.NAC.Epochs = 100
-	return c
-}
-
 // sizedSearch returns a shorter search, but leaves K and N alone.
 func (p Preset) sizedSearch(c ctnas.Config) ctnas.Config {
 	if p == Small {

@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/gomlx/compute"
 
@@ -40,8 +41,9 @@ func linearModel(labels int) Method {
 }
 
 // Rivals returns the comparison behind "which search do I use on my own space?", on one space: what each search answers
-// after equal numbers of queries. NAC is the comparator of CTNAS there, and the network of RegressionNAS.
-func Rivals(id string, vector bool) func(Preset) Experiment {
+// after equal numbers of queries, and some after another number. NAC is the comparator of CTNAS there, and the network
+// of RegressionNAS.
+func Rivals(id string, vector bool, other int) func(Preset) Experiment {
 	return func(p Preset) Experiment {
 		labels := p.queriesOf(423)
 		nac, regression := p.quickCTNAS(labels), p.quickRegression(labels)
@@ -52,13 +54,20 @@ func Rivals(id string, vector bool) func(Preset) Experiment {
 			thompson(nameThompson, labels),
 			linearModel(labels),
 			stoppable(method(nameLocal, search.LocalConfig{Labels: labels, First: 20, Patience: 50}, search.Local, func(c *search.LocalConfig) *uint64 { return &c.Seed })),
-			p.regularised(methodEvolution, 423),
+			regularised(methodEvolution, labels),
 			randomOf(methodRandom, labels),
 			regressionNAS(methodRegression, regression),
 			CTNAS(methodCTNAS, nac, nil),
 		}}
 		for _, m := range e.Methods[1:] {
 			e.Compare = append(e.Compare, [2]string{nameThompson, m.Name})
+		}
+		labels = p.queriesOf(other)
+		for i, m := range []Method{thompson(nameThompson, labels), linearModel(labels), regularised(methodEvolution, labels)} {
+			m.Name = fmt.Sprintf("%s, %d queries", m.Name, labels)
+			if e.Methods = append(e.Methods, m); i > 0 {
+				e.Compare = append(e.Compare, [2]string{e.Methods[len(e.Methods)-1-i].Name, m.Name})
+			}
 		}
 		return e
 	}
@@ -69,9 +78,9 @@ var validation = report.Column{Header: "validation accuracy", Unit: "%", Value: 
 	Shows: "accuracy of the architecture found", About: "accuracy, by the model that gives the labels, of the architecture that the search returns, mean ± standard deviation over the seeds."}
 
 // rivals returns the entry of [Rivals] on one space.
-func rivals(id string, vector bool, data func(context.Context, compute.Backend) (Data, error), accuracy report.Column) Entry {
+func rivals(id string, vector bool, other int, data func(context.Context, compute.Backend) (Data, error), accuracy report.Column) Entry {
 	return Entry{
-		compare: Rivals(id, vector), data: data,
+		compare: Rivals(id, vector, other), data: data,
 		Columns: withOrder([]report.Column{accuracy, report.Best, report.KTau, report.Queries}),
 		Figures: func(r report.Result) []report.Figure {
 			return []report.Figure{{Name: "accuracy", Chart: r.Chart(accuracy)}, {Name: "queries", Chart: overQueries(r, methodCTNAS, "accuracy (%)")}}

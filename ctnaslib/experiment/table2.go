@@ -30,25 +30,6 @@ func (p Preset) mobile(name string, queries int) Method {
 	return CTNAS(name, c, nil)
 }
 
-// activeMobile returns [search.Active] with pools that evolve.
-func (p Preset) activeMobile(queries int) Method {
-	c := search.ActiveConfig{Labels: p.queriesOf(queries), Rounds: 5, Pool: 3000, Members: 2, Evolved: true, NAC: p.mobileNAC()}
-	c.NAC.Antisymmetric, c.NAC.Epochs = true, 60
-	if p == Small {
-		c.Rounds, c.Pool = 4, 400
-	}
-	c.First = c.Labels / 5
-	return activeOf(c)
-}
-
-// activeOf returns [search.Active] with pools that evolve, on whatever space.
-func activeOf(c search.ActiveConfig) Method {
-	m := activeSearch(nameActive, c)
-	m.Anytime = true
-	m.Note = "Not the paper's: a fifth of the labels are random, the others are bought in rounds, for what an evolution by two comparators ranks highest."
-	return m
-}
-
 func randomOf(name string, labels int) Method {
 	m := randomSearch(name, labels)
 	m.Anytime = labels > 1
@@ -62,8 +43,7 @@ func (p Preset) generations(queries int) Method {
 }
 
 // regularised returns regularised evolution with a population of at most 100 and tournaments of a quarter.
-func (p Preset) regularised(name string, queries int) Method {
-	labels := p.queriesOf(queries)
+func regularised(name string, labels int) Method {
 	population := min(100, labels/2)
 	return evolution(name, search.EvolutionConfig{Labels: labels, Population: population, Tournament: population / 4})
 }
@@ -100,9 +80,9 @@ func Table2(p Preset) Experiment {
 			only("MobileNetV3-Large", 75.2, 0, 219, 0), only("FBNet-C", 74.9, 0, 375, 11.5),
 			only("MnasNet-A3", 76.7, 93.3, 403, 8), only("ProxylessNAS", 75.1, 92.3, 465, 0),
 			only("OFA", 76.0, 0, 230, 16), only("FBNetV2", 76.3, 92.9, 321, 11.5), only("AtomNAS", 75.9, 92.0, 367, 78),
-			anyNetwork, sampled, ctnas, p.generations(1000), p.activeMobile(1000),
+			anyNetwork, sampled, ctnas, p.generations(1000), thompson(nameThompson, labels),
 		},
-		Compare: [][2]string{{nameMobile, nameBestSampled}, {nameMobile, nameAnyNetwork}, {nameMobile, nameGenerations}, {nameActive, nameMobile}, {nameActive, nameGenerations}},
+		Compare: [][2]string{{nameMobile, nameBestSampled}, {nameMobile, nameAnyNetwork}, {nameMobile, nameGenerations}, {nameThompson, nameMobile}, {nameThompson, nameGenerations}},
 	}
 }
 

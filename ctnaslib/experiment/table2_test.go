@@ -61,11 +61,11 @@ func TestMobile(t *testing.T) {
 		if len(curve) != len(budgets(100)) || !slices.IsSorted(curve) {
 			t.Errorf("%s: the curve is %v", row.Method, curve)
 		}
-		if last := curve[len(curve)-1]; row.Method != nameActive && last != accuracy[row.Method] {
+		if last := curve[len(curve)-1]; row.Method != nameThompson && last != accuracy[row.Method] {
 			t.Errorf("%s: the curve ends at %g, the row says %g", row.Method, last, accuracy[row.Method])
 		}
 	}
-	for _, name := range []string{nameBestSampled, nameMobile, nameGenerations, nameActive} {
+	for _, name := range []string{nameBestSampled, nameMobile, nameGenerations, nameThompson} {
 		if accuracy[name] < accuracy[nameAnyNetwork]+0.5 {
 			t.Errorf("%s reaches %.2f %%, a random network %.2f %%", name, accuracy[name], accuracy[nameAnyNetwork])
 		}

@@ -29,7 +29,7 @@ func typical() map[string][]Chart {
 		NewRow("Random search", map[string][]float64{"accuracy": around(93.6, 0.15)}),
 		NewRow("ReNAS", map[string][]float64{"accuracy": append(around(93.5, 0.25)[:9], 83.77)}),
 		NewRow("CTNAS (authors' code)", map[string][]float64{"accuracy": around(93.5, 0.3)}),
-		NewRow("NAC, active labels (ours)", map[string][]float64{"accuracy": around(93.9, 0.2)}),
+		NewRow("Thompson (ours)", map[string][]float64{"accuracy": around(93.9, 0.2)}),
 	}}
 	result.Rows[3].Paper = map[string]float64{"accuracy_mean": 93.92}
 

@@ -11,6 +11,7 @@ import (
 	"github.com/ctnas/ctnas/ctnaslib/rundir"
 	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/train"
+	"gonum.org/v1/gonum/stat"
 )
 
 // Label draws m architectures at random and queries their validation accuracy
@@ -200,3 +201,6 @@ func (b *Labels) status() rundir.Status {
 	}
 	return rundir.Loaded
 }
+
+// meanLabel returns the mean of labels.
+func meanLabel(labelled []space.Labelled) float64 { return stat.Mean(space.Accuracies(labelled), nil) }

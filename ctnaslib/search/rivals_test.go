@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -311,65 +310,5 @@ func TestRanking(t *testing.T) {
 	config.Pool = -1
 	if _, err := Ranking(context.Background(), root, toyProblem(t), config); err == nil || !strings.Contains(err.Error(), "Pool") {
 		t.Errorf("a negative pool: error %v", err)
-	}
-}
-
-func TestActive(t *testing.T) {
-	config := ActiveConfig{Labels: 60, First: 30, Rounds: 3, Pool: 400, Members: 3, NAC: smallNAC(), Seed: 4}
-	root, p := t.TempDir(), toyProblem(t)
-	var steps []int
-	p.Watch = func(step train.Progress) {
-		if step.Stage != "" {
-			return
-		}
-		done, total := step.Done, step.Total
-		steps = append(steps, done, total)
-	}
-	found, err := Active(context.Background(), root, p, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if found.Queries != 60 || len(found.Labelled) != 60 || !slices.Equal(steps, []int{1, 3, 2, 3, 3, 3}) {
-		t.Errorf("%d queries, %d labels, steps %v", found.Queries, len(found.Labelled), steps)
-	}
-	if random, bought := meanLabel(found.Labelled[:30]), meanLabel(found.Labelled[30:]); bought < random+0.1 {
-		t.Errorf("the labels bought in rounds have quality %.2f, the random ones %.2f", bought, random)
-	}
-	if best := toy.Quality(found.Best); best < meanLabel(found.Labelled[30:]) {
-		t.Errorf("the answer has quality %.2f, the labels bought %.2f on average", best, meanLabel(found.Labelled[30:]))
-	}
-	again, err := Active(context.Background(), root, toyProblem(t), config)
-	if err != nil || again.Best != found.Best || again.Status != rundir.Loaded || again.Queries != 60 {
-		t.Errorf("the second call gave %v, %v", again, err)
-	}
-	// Interrupted in the second round, it continues to the same answer.
-	root = t.TempDir()
-	ctx, cancel := context.WithCancel(context.Background())
-	p = toyProblem(t)
-	p.Watch = func(step train.Progress) {
-		if step.Stage != "" {
-			return
-		}
-		done := step.Done
-
-		if done == 2 {
-			cancel()
-		}
-	}
-	if _, err := Active(ctx, root, p, config); !errors.Is(err, context.Canceled) {
-		t.Fatalf("interrupted: error %v", err)
-	}
-	resumed, err := Active(context.Background(), root, toyProblem(t), config)
-	if err != nil || resumed.Best != found.Best || fmt.Sprint(resumed.Labelled) != fmt.Sprint(found.Labelled) {
-		t.Errorf("after an interrupt: %v, %v, want %v", resumed, err, found.Best)
-	}
-	config.First = 59
-	if _, err := Active(context.Background(), root, toyProblem(t), config); err == nil || !strings.Contains(err.Error(), "First 59") {
-		t.Errorf("more rounds than labels: error %v", err)
-	}
-	config.First, config.Rounds = 60, 0
-	random, err := Active(context.Background(), root, toyProblem(t), config)
-	if err != nil || random.Queries != 60 || len(random.Metrics) != 0 {
-		t.Errorf("all labels at random: %+v, %v", random, err)
 	}
 }

@@ -6,8 +6,8 @@
 //	found.Best // an architecture; found.Queries labels were bought for it
 //
 // Each search is a file with its predictor, if it has one: random search ([Random]), regularised
-// evolution ([Evolution]), OFA's genetic search ([Genetic]), [RegressionNAS], [ReNAS], the comparator
-// alone ([Ranking]), and this project's own ([Active]). A search knows a search space only through
+// evolution ([Evolution]), OFA's genetic search ([Genetic]), [RegressionNAS], [ReNAS], local search ([Local]), the
+// comparator alone ([Ranking]), and this project's own ([Thompson]). A search knows a search space only through
 // package space, and accuracies only through [space.Benchmark]. One's own search is a function that
 // buys labels from [OpenLabels] and ends in [Finish], or an [Algorithm] for [Run].
 package search

@@ -291,13 +291,13 @@ func (t *thompson) buy(ctx context.Context, rng *rand.Rand, pool []candidate, fu
 		if t.known[id] {
 			return false, nil
 		}
-		labelled, err := t.labels.Buy(ctx, []space.Arch{a})
+		accuracy, err := t.labels.label(ctx, a)
 		if errors.Is(err, space.ErrNotQueryable) {
 			t.known[id] = true
 			return false, nil
 		}
 		if err == nil {
-			t.add(labelled)
+			t.add([]space.Labelled{{Arch: a, Accuracy: accuracy}})
 		}
 		return err == nil, err
 	}
@@ -335,7 +335,8 @@ func (t *thompson) Encode() ([]byte, error) {
 	return train.EncodeState(s)
 }
 
-// Restore asks the benchmark for the labels again, as that of [Active] does.
+// Restore asks the benchmark for the labels again, which counts them, and finds out a benchmark that answers otherwise than
+// the one of the checkpoint.
 func (t *thompson) Restore(state []byte) error {
 	var s savedThompson
 	if err := train.DecodeState(state, &s); err != nil {

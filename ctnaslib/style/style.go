@@ -37,7 +37,6 @@ var methods = []struct{ name, colour string }{
 	{"Thompson", Green},
 	{"linear Thompson", Sky},
 	{"Local search", Purple},
-	{"NAC, active labels", Green},
 	{"NAC", Blue},
 	{"RegressionNAS, one-hot", Purple},
 	{"RegressionNAS", Vermilion},

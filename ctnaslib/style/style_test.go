@@ -8,7 +8,7 @@ import (
 func TestOf(t *testing.T) {
 	for name, want := range map[string]string{
 		"CTNAS": Blue, "CTNAS, 423 queries": Blue, "CTNAS (authors' code)": Blue, "CTNAS, one-hot, 100 queries": Sky,
-		"NAC, active labels (ours), 100 queries": Green, "RegressionNAS": Vermilion, "Random search": Grey, "Regularised evolution": Orange,
+		"Thompson (ours), 100 queries": Green, "RegressionNAS": Vermilion, "Random search": Grey, "Regularised evolution": Orange,
 	} {
 		if got, ok := Of(name); !ok || got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
