@@ -6,6 +6,7 @@ LAB is a command that runs "kernel-setup lab" with further arguments. Every step
 leaves a screenshot; a step that fails leaves one called failed.png, and ends the test.
 """
 
+import difflib
 import json
 import os
 import re
@@ -109,6 +110,17 @@ def wait(page, what, condition):
     raise AssertionError(f"{what}: that did not come true")
 
 
+def save(notebook, path):
+    """Saves the notebook, which changes nothing, though JupyterLab has written it anew."""
+    before, written = path.read_bytes(), path.stat().st_mtime_ns
+    notebook.page.keyboard.press("Control+s")
+    wait(notebook.page, "JupyterLab saves the notebook", lambda: path.stat().st_mtime_ns > written)
+    notebook.page.wait_for_timeout(1000)
+    if path.read_bytes() != before:
+        changes = difflib.unified_diff(before.decode().splitlines(), path.read_text().splitlines(), lineterm="", n=0)
+        raise AssertionError("opening and saving a notebook changed it:\n" + "\n".join(list(changes)[:50]))
+
+
 def point_at_chart(notebook):
     """Points at a cell in the interactive chart, and turns the wheel over it, which moves the page."""
     chart = notebook.panel.locator("div[id^=chart-]").first
@@ -209,6 +221,7 @@ def main(chromium, command, screenshots):
 
             address = lab.address()
             notebook = step("1-opened", lambda: Notebook(page, address, QUICKSTART))
+            step("1-saved", lambda: save(notebook, root / QUICKSTART))
             step("2-quickstart", lambda: run_quickstart(notebook, notebook.run_all, 8))
             step("3-chart-pointed-at", lambda: point_at_chart(notebook))
             step("4-restarted-and-run-again", lambda: run_quickstart(notebook, notebook.restart_and_run_all, 4))

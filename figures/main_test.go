@@ -72,3 +72,27 @@ func TestJobFlags(t *testing.T) {
 		}
 	})
 }
+
+// Every table of a result shows the pictures that lie beside it.
+func TestTablesShowTheirPictures(t *testing.T) {
+	tables, err := filepath.Glob("*/table.md")
+	if err != nil || len(tables) == 0 {
+		t.Fatalf("there are no tables (%v)", err)
+	}
+	for _, table := range tables {
+		text, err := os.ReadFile(table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := os.ReadDir(filepath.Dir(table))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			picture := slices.Contains([]string{".svg", ".png"}, filepath.Ext(entry.Name()))
+			if picture && !strings.Contains(string(text), "]("+entry.Name()+")") {
+				t.Errorf("%s does not show %s", table, entry.Name())
+			}
+		}
+	}
+}

@@ -1,6 +1,8 @@
 // Kernel-setup installs what the notebooks need, runs them, and fetches data.
 //
-//	go run ./kernel-setup run NOTEBOOK... [-o FILE.ipynb or FOLDER] [-timeout 30m]
+//	go run ./kernel-setup run NOTEBOOK... [-o FILE.ipynb or FOLDER] [-html] [-timeout 30m]
+//	go run ./kernel-setup run -store NOTEBOOK... [-timeout 30m]
+//	go run ./kernel-setup book [-o FOLDER]
 //	go run ./kernel-setup lab [JupyterLab's own arguments]
 //	go run ./kernel-setup install [-user] [-cuda] [-dry-run]
 //	go run ./kernel-setup check
@@ -50,11 +52,19 @@ import (
 const usage = `kernel-setup installs what the notebooks need, runs them, and fetches data.
 
 Usage:
-  go run ./kernel-setup run NOTEBOOK... [-o FILE.ipynb or FOLDER] [-timeout 30m]
+  go run ./kernel-setup run NOTEBOOK... [-o FILE.ipynb or FOLDER] [-html] [-timeout 30m]
         Runs a notebook from top to bottom and shows each cell's output and time.
         The executed copy goes to notebooks/executed/, or to the file or folder after
         -o. Of a cell that shows very much it keeps the start and the end, and says so.
         Ends with an error when a cell fails or takes longer than -timeout.
+        -html also makes a page of it, one file to read in a browser without network.
+  go run ./kernel-setup run -store NOTEBOOK... [-timeout 30m]
+        Runs notebooks on the real table from a clean state, and keeps their outputs in
+        them, as they are committed: without interactive charts and paths of this machine.
+  go run ./kernel-setup book [-o FOLDER]
+        Makes a book of all notebooks with the outputs that they have: pages with
+        contents, links and search, to read from disk without network. It goes to
+        notebooks/executed/book, or to the folder after -o.
   go run ./kernel-setup lab [JupyterLab's own arguments]
         Opens JupyterLab in the browser, with the kernel "Go (CTNAS)" ready.
         Ctrl-C ends it. Installs first what is missing; --help-all shows JupyterLab's own.
@@ -76,8 +86,9 @@ Usage:
         Writes the NAS-Bench-101 table that is here, whatever its format, as the file
         that the paper's authors' code reads.
   go run ./kernel-setup reset [-edits] [-yes] [-dry-run]
-        Clears the notebooks' outputs and deletes their run directories, after asking.
-        -edits also undoes every edit of the notebooks that came with the repository.
+        Brings the notebooks back as they were committed, with their outputs, and deletes
+        their run directories, after asking. Notebooks with cells that you edited, and
+        your own, only lose their outputs; -edits undoes every edit of those committed.
         -yes does not ask, -dry-run only says what would be done.
   go run ./kernel-setup uninstall [-yes] [-dry-run]
         Removes all that was installed, after asking: the folder .ctnas, and the kernel
@@ -210,6 +221,8 @@ func perform(ctx context.Context, args []string, out io.Writer) error {
 		return flag.ErrHelp
 	case "run":
 		return runVerb(ctx, args, out)
+	case "book":
+		return bookVerb(ctx, args, out)
 	case "lab":
 		return labVerb(ctx, args, out)
 	case "install":
@@ -223,7 +236,7 @@ func perform(ctx context.Context, args []string, out io.Writer) error {
 	case "data":
 		return dataVerb(ctx, args, out)
 	}
-	return fmt.Errorf("unknown verb %q: use run, lab, install, check, data, reset or uninstall (\"go run ./kernel-setup\" explains them)", verb)
+	return fmt.Errorf("unknown verb %q: use run, book, lab, install, check, data, reset or uninstall (\"go run ./kernel-setup\" explains them)", verb)
 }
 
 // newFlags makes the flags of a verb. What is wrong with them is in the error of

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"github.com/google/renameio/v2"
 
@@ -29,16 +29,12 @@ func resetVerb(ctx context.Context, args []string, in io.Reader, out io.Writer) 
 	if err != nil {
 		return err
 	}
-	// committed is a file as it is in the history.
-	committed := func(path string) ([]byte, error) { return nil, os.ErrNotExist }
-	if *edits {
-		git := func(args ...string) ([]byte, error) {
-			return exec.CommandContext(ctx, "git", append([]string{"-C", string(r)}, args...)...).Output()
-		}
-		if _, err := git("rev-parse", "--verify", "HEAD"); err != nil {
-			return errors.New("reset -edits takes the notebooks from the repository's history: install git, and use a clone; reset without -edits needs neither")
-		}
-		committed = func(path string) ([]byte, error) { return git("show", "HEAD:"+filepath.ToSlash(r.Rel(path))) }
+	first, err := readHistory(ctx, r)
+	switch {
+	case errors.Is(err, errNoHistory) && *edits:
+		return errors.New("reset -edits takes the notebooks from the repository's history: install git, and use a clone; reset without -edits needs neither")
+	case err != nil && !errors.Is(err, errNoHistory):
+		return err
 	}
 	for _, name := range []string{"runs", "executed", ".ipynb_checkpoints"} {
 		path := r.Path("notebooks", name)
@@ -50,14 +46,8 @@ func resetVerb(ctx context.Context, args []string, in io.Reader, out io.Writer) 
 		}
 		c.add("delete "+r.Rel(path), func() error { return os.RemoveAll(path) })
 	}
-	entries, err := os.ReadDir(r.Path("notebooks"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := c.resetNotebooks(r, first, *edits); err != nil {
 		return err
-	}
-	for _, entry := range entries {
-		if filepath.Ext(entry.Name()) == ".ipynb" {
-			c.reset(r, r.Path("notebooks", entry.Name()), committed)
-		}
 	}
 	if runs := os.Getenv("CTNAS_RUNS"); runs != "" {
 		fmt.Fprintf(out, "The run directories in CTNAS_RUNS=%s are not touched.\n", runs)
@@ -65,17 +55,80 @@ func resetVerb(ctx context.Context, args []string, in io.Reader, out io.Writer) 
 	return c.make("Everything is in its first state already.")
 }
 
-// reset adds what brings a notebook back to its first state: what committed has of it, else only without its outputs.
-func (c *change) reset(r install.Repo, path string, committed func(path string) ([]byte, error)) {
-	old, err := notebook.Read(path)
-	if first, noneErr := committed(path); noneErr == nil {
-		if err != nil || !bytes.Equal(old, first) {
-			c.add("undo all edits of "+r.Rel(path), func() error {
-				return renameio.WriteFile(path, first, 0o644, renameio.WithTempDir(filepath.Dir(path)))
-			})
+// resetNotebooks adds what brings all notebooks back to their first state, which is that of the last commit where it has them.
+func (c *change) resetNotebooks(r install.Repo, first []committed, edits bool) error {
+	for _, f := range first {
+		c.resetCommitted(r, f, edits)
+	}
+	entries, err := os.ReadDir(r.Path("notebooks"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, entry := range entries {
+		path := r.Path("notebooks", entry.Name())
+		known := func(f committed) bool { return f.path == path }
+		if filepath.Ext(path) == ".ipynb" && !slices.ContainsFunc(first, known) {
+			c.resetOther(r, path, first)
 		}
+	}
+	return nil
+}
+
+// resetCommitted adds what brings back a notebook of the last commit. One with edited cells only loses its outputs, unless edits are to be undone.
+func (c *change) resetCommitted(r install.Repo, f committed, edits bool) {
+	if f.mode == os.ModeSymlink {
+		return // What it leads to has its own place.
+	}
+	info, statErr := os.Lstat(f.path)
+	old, err := notebook.Read(f.path)
+	why := ""
+	switch {
+	case errors.Is(statErr, os.ErrNotExist):
+		why = "bring back " + r.Rel(f.path)
+	case err == nil && bytes.Equal(old, f.content) && info.Mode().IsRegular() && info.Mode()&0o100 == f.mode&0o100:
+		return
+	case err == nil && notebook.SameCells(old, f.content) && !info.Mode().IsRegular():
+		why = "bring back " + r.Rel(f.path) + ", in the place of a link to an unedited copy"
+	case err == nil && notebook.SameCells(old, f.content):
+		why = "bring back the outputs of " + r.Rel(f.path)
+	case edits:
+		why = "undo all edits of " + r.Rel(f.path)
+	default:
+		fmt.Fprintf(c.out, "%s has cells that were edited, and keeps them: -edits undoes that.\n", r.Rel(f.path))
+		c.clear(r, f.path, old, err)
 		return
 	}
+	c.add(why, func() error {
+		if err := renameio.WriteFile(f.path, f.content, f.mode, renameio.WithTempDir(filepath.Dir(f.path))); err != nil {
+			return err
+		}
+		now, err := os.Lstat(f.path) // The file that was there gave its permissions.
+		if err != nil || now.Mode()&0o111 == f.mode&0o111 {
+			return err
+		}
+		return os.Chmod(f.path, now.Mode()&^0o111|f.mode&0o111)
+	})
+}
+
+// resetOther adds what resets a notebook that the last commit does not have: it goes if it is a copy, or a link to one, without any edit.
+func (c *change) resetOther(r install.Repo, path string, first []committed) {
+	old, err := notebook.Read(path)
+	if err == nil {
+		for _, f := range first {
+			if notebook.SameCells(old, f.content) {
+				c.add(fmt.Sprintf("delete %s, an unedited copy of %s", r.Rel(path), r.Rel(f.path)), func() error { return os.Remove(path) })
+				return
+			}
+		}
+	}
+	if err == nil && notebook.Verify(old) == nil {
+		return // It has the outputs that it came with.
+	}
+	c.clear(r, path, old, err)
+}
+
+// clear adds what clears the outputs of a notebook, which is old, or could not be read because of err.
+func (c *change) clear(r install.Repo, path string, old []byte, err error) {
 	var clean []byte
 	if err == nil {
 		clean, err = notebook.WithoutOutputs(old)

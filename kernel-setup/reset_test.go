@@ -176,53 +176,173 @@ func TestResetLinkedNotebook(t *testing.T) {
 	}
 }
 
-// Edits are kept, unless -edits is given and the user agrees to what it says.
-func TestResetEdits(t *testing.T) {
+// history is a repository with a commit.
+type history struct {
+	t    *testing.T
+	repo install.Repo
+	out  bytes.Buffer
+}
+
+// newHistory makes a repository with a git history that holds these notebooks, by name.
+func newHistory(t *testing.T, notebooks map[string]string) *history {
+	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("there is no git")
 	}
+	h := &history{t: t, repo: install.Repo(installtest.Repo(t))}
+	t.Chdir(string(h.repo))
+	t.Setenv("CTNAS_RUNS", "")
+	installtest.Write(t, ".gitignore", "/notebooks/executed/\n/notebooks/runs/\n.ipynb_checkpoints\n")
+	for name, content := range notebooks {
+		installtest.Write(t, h.at(name), content)
+		if err := os.Chmod(h.at(name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-q", "-m", "first"}} {
+		h.git(args...)
+	}
+	return h
+}
+
+func (h *history) at(name string) string { return h.repo.Path("notebooks", name) }
+
+func (h *history) git(args ...string) string {
+	h.t.Helper()
+	said, err := exec.Command("git", args...).CombinedOutput()
+	if err != nil {
+		h.t.Fatalf("git %v: %s", args, said)
+	}
+	return string(said)
+}
+
+func (h *history) reset(answer string, args ...string) error {
+	h.out.Reset()
+	return resetVerb(h.t.Context(), args, strings.NewReader(answer), &h.out)
+}
+
+func (h *history) holds(name, want string) {
+	h.t.Helper()
+	if got, _ := os.ReadFile(h.at(name)); string(got) != want {
+		h.t.Errorf("%s holds\n%s\nwant\n%s", name, got, want)
+	}
+}
+
+// rerun is the notebook after other outputs have taken the place of the committed ones.
+var rerun = strings.Replace(installtest.DirtyNotebook, "hello", "goodbye", 1)
+
+// Edits are kept, unless -edits is given and the user agrees to what it says.
+func TestResetEdits(t *testing.T) {
 	r := install.Repo(installtest.Repo(t))
 	t.Chdir(string(r))
-	t.Setenv("CTNAS_RUNS", "")
-	ours, own := r.Path("notebooks", "a.ipynb"), r.Path("notebooks", "own.ipynb")
-	var out bytes.Buffer
-	reset := func(answer string, args ...string) error {
-		out.Reset()
-		return resetVerb(t.Context(), args, strings.NewReader(answer), &out)
-	}
-	holds := func(path, want string) {
-		t.Helper()
-		if got, _ := os.ReadFile(path); string(got) != want {
-			t.Errorf("%s holds\n%s\nwant\n%s", path, got, want)
-		}
-	}
-	installtest.Write(t, ours, installtest.CleanNotebook)
-	installtest.WantError(t, reset("", "-edits", "-yes"), "git")
-	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-q", "-m", "first"}} {
-		if said, err := exec.Command("git", args...).CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %s", args, said)
-		}
-	}
+	installtest.WantError(t, resetVerb(t.Context(), []string{"-edits", "-yes"}, nil, new(bytes.Buffer)), "git")
+
+	h := newHistory(t, map[string]string{"a.ipynb": installtest.DirtyNotebook})
 	edit := strings.NewReplacer("0.50", "0.75")
-	for _, path := range []string{ours, own} {
-		installtest.Write(t, path, edit.Replace(installtest.DirtyNotebook))
+	for _, name := range []string{"a.ipynb", "own.ipynb"} {
+		installtest.Write(t, h.at(name), edit.Replace(rerun))
 	}
-	if err := reset("", "-yes"); err != nil {
+	if err := h.reset("", "-yes"); err != nil || !strings.Contains(h.out.String(), "notebooks/a.ipynb has cells that were edited") || strings.Contains(h.out.String(), "own.ipynb has") {
+		t.Errorf("%v, %q", err, &h.out)
+	}
+	for _, name := range []string{"a.ipynb", "own.ipynb"} {
+		h.holds(name, edit.Replace(installtest.CleanNotebook))
+	}
+	installtest.WantError(t, h.reset("n\n", "-edits"), "nothing was changed")
+	if !strings.Contains(h.out.String(), "undo all edits of notebooks/a.ipynb") || strings.Contains(h.out.String(), "own.ipynb") {
+		t.Errorf("the user is asked %q", &h.out)
+	}
+	h.holds("a.ipynb", edit.Replace(installtest.CleanNotebook))
+	if err := h.reset("y\n", "-edits"); err != nil {
 		t.Error(err)
 	}
-	for _, path := range []string{ours, own} {
-		holds(path, edit.Replace(installtest.CleanNotebook))
-	}
-	installtest.WantError(t, reset("n\n", "-edits"), "nothing was changed")
-	if !strings.Contains(out.String(), "undo all edits of notebooks/a.ipynb") || strings.Contains(out.String(), "own.ipynb") {
-		t.Errorf("the user is asked %q", &out)
-	}
-	holds(ours, edit.Replace(installtest.CleanNotebook))
-	if err := reset("y\n", "-edits"); err != nil {
+	h.holds("a.ipynb", installtest.DirtyNotebook)
+	h.holds("own.ipynb", edit.Replace(installtest.CleanNotebook))
+	installtest.Write(t, h.at("a.ipynb"), "{")
+	installtest.WantError(t, h.reset("", "-yes"), "notebooks/a.ipynb", "no valid JSON")
+	if err := h.reset("", "-yes", "-edits"); err != nil {
 		t.Error(err)
 	}
-	holds(ours, installtest.CleanNotebook)
-	holds(own, edit.Replace(installtest.CleanNotebook))
+	h.holds("a.ipynb", installtest.DirtyNotebook)
+}
+
+// After a reset git has nothing to say, whatever was done with the notebooks besides editing cells.
+func TestResetLeavesGitClean(t *testing.T) {
+	second := strings.Replace(installtest.DirtyNotebook, "0.50", "0.25", 1)
+	for what, do := range map[string]func(h *history) error{
+		"nothing":  func(h *history) error { return nil },
+		"executed": func(h *history) error { return os.WriteFile(h.at("a.ipynb"), []byte(rerun), 0o644) },
+		"cleared": func(h *history) error {
+			return os.WriteFile(h.at("a.ipynb"), []byte(installtest.CleanNotebook), 0o644)
+		},
+		"saved with other metadata": func(h *history) error {
+			return os.WriteFile(h.at("a.ipynb"), []byte(strings.Replace(rerun, `"metadata": {},`, `"metadata": {"scrolled": true},`, 1)), 0o644)
+		},
+		"renamed": func(h *history) error { return os.Rename(h.at("a.ipynb"), h.at("mine.ipynb")) },
+		"renamed and executed": func(h *history) error {
+			return errors.Join(os.Remove(h.at("a.ipynb")), os.WriteFile(h.at("mine.ipynb"), []byte(rerun), 0o644))
+		},
+		"swapped": func(h *history) error {
+			return errors.Join(os.Rename(h.at("a.ipynb"), h.at("x")), os.Rename(h.at("b.ipynb"), h.at("a.ipynb")), os.Rename(h.at("x"), h.at("b.ipynb")))
+		},
+		"duplicated": func(h *history) error {
+			return os.WriteFile(h.at("a-Copy1.ipynb"), []byte(rerun), 0o644)
+		},
+		"removed":    func(h *history) error { return os.Remove(h.at("a.ipynb")) },
+		"executable": func(h *history) error { return os.Chmod(h.at("a.ipynb"), 0o755) },
+		"linked elsewhere": func(h *history) error {
+			elsewhere := filepath.Join(t.TempDir(), "kept.ipynb")
+			return errors.Join(os.Remove(h.at("a.ipynb")), os.WriteFile(elsewhere, []byte(rerun), 0o644), os.Symlink(elsewhere, h.at("a.ipynb")))
+		},
+		"a link to it": func(h *history) error {
+			return errors.Join(os.Symlink("a.ipynb", h.at("favourite.ipynb")), os.WriteFile(h.at("favourite.ipynb"), []byte(rerun), 0o644))
+		},
+		"a hard link": func(h *history) error {
+			return errors.Join(os.Link(h.at("a.ipynb"), h.at("hard.ipynb")), os.WriteFile(h.at("hard.ipynb"), []byte(rerun), 0o644))
+		},
+		"executed copies": func(h *history) error {
+			installtest.Write(t, h.at("executed/a.ipynb"), rerun)
+			installtest.Write(t, h.at(".ipynb_checkpoints/a-checkpoint.ipynb"), rerun)
+			return nil
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			h := newHistory(t, map[string]string{"a.ipynb": installtest.DirtyNotebook, "b.ipynb": second})
+			if err := do(h); err != nil {
+				t.Fatal(err)
+			}
+			args := []string{"-yes"}
+			if what == "swapped" {
+				args = append(args, "-edits") // Each then has the other's cells.
+			}
+			if err := h.reset("", args...); err != nil {
+				t.Error(err)
+			}
+			if said := h.git("status", "--short"); said != "" {
+				t.Errorf("git says\n%s", said)
+			}
+			if err := h.reset(""); err != nil || !strings.Contains(h.out.String(), "already") {
+				t.Errorf("a second reset gave %v, %q", err, &h.out)
+			}
+		})
+	}
+}
+
+// A link in the history is no notebook of ours; what it leads to is.
+func TestResetCommittedLink(t *testing.T) {
+	h := newHistory(t, map[string]string{"a.ipynb": installtest.DirtyNotebook})
+	if err := os.Symlink("a.ipynb", h.at("l.ipynb")); err != nil {
+		t.Fatal(err)
+	}
+	h.git("add", ".")
+	h.git("-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-q", "-m", "second")
+	installtest.Write(t, h.at("a.ipynb"), rerun)
+	if err := errors.Join(os.Chmod(h.at("a.ipynb"), 0o644), h.reset("", "-yes")); err != nil {
+		t.Error(err)
+	}
+	if said := h.git("status", "--short"); said != "" {
+		t.Errorf("git says\n%s", said)
+	}
 }
 
 // A link that stands in for a folder is removed, not followed.

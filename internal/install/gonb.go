@@ -132,6 +132,9 @@ var gonbEdits = []struct{ file, old, new string }{
 	// Gopls has a process group of its own. It starts once, on a thread that stays.
 	{"internal/goexec/goplsclient/exec.go", "	c.goplsExec.Dir = c.dir\n", "	c.goplsExec.Dir = c.dir\n	defer jpyexec.Tie(c.goplsExec, syscall.SIGKILL)()\n"},
 	{"internal/goexec/goplsclient/exec.go", importUtil, importJpyexec + importUtil},
+	// JupyterLab writes what a kernel says of its language into each notebook it opens, which another version of Go changed.
+	{"internal/kernel/messages.go", "	\"runtime\"\n", ""},
+	{"internal/kernel/messages.go", "				Version:       runtime.Version(),\n", "				Version:       \"" + languageVersion + "\",\n				PygmentsLexer: \"go\",\n"},
 	// GoNB went on when Jupyter was killed.
 	{"main.go", "	k.HandleInterrupt()", "	go jpyexec.EndWithParent()\n	k.HandleInterrupt()"},
 	{"main.go", importKernel, importJpyexec + importKernel},

@@ -70,19 +70,11 @@ func Install(ctx context.Context, out io.Writer, what Extent) (*Environment, err
 		}
 		return s.run(ctx, what)
 	}
-	if err := os.MkdirAll(r.Private(), 0o755); err != nil {
-		return nil, cannotInstall(err)
-	}
-	unlock, err := lock(ctx, r, out)
+	end, err := s.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
-
-	if s.log, err = os.Create(r.Private("setup.log")); err != nil {
-		return nil, err
-	}
-	defer s.log.Close()
+	defer end()
 	return s.run(ctx, what)
 }
 

@@ -247,7 +247,7 @@ func TestPythonMissingOrBroken(t *testing.T) {
 				scripts["python3"] = c.python
 			}
 			installtest.Path(t, scripts)
-			installtest.WantError(t, s.makeVenv(t.Context()), c.want)
+			installtest.WantError(t, s.installJupyter(t.Context(), ""), c.want)
 		})
 	}
 }
@@ -260,7 +260,7 @@ func TestPipFails(t *testing.T) {
 		s, _ := newSetup(t)
 		installtest.Path(t, map[string]string{"python3": "echo 3.11"})
 		installtest.Write(t, venvPython(s.repo), "#!/bin/sh\necho '"+c.says+"'; exit 1\n")
-		installtest.WantError(t, s.makeVenv(t.Context()), c.want)
+		installtest.WantError(t, s.installJupyter(t.Context(), ""), c.want)
 	}
 }
 
@@ -281,10 +281,13 @@ func TestMachineJupyter(t *testing.T) {
 }
 
 func TestRequirementsArePinned(t *testing.T) {
-	for line := range strings.Lines(requirements) {
-		if !strings.HasPrefix(line, "#") && !strings.Contains(line, "==") {
+	for line := range strings.Lines(requirements + pagesRequirements) {
+		if !strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "#") && !strings.Contains(line, "==") {
 			t.Errorf("not pinned: %s", line)
 		}
+	}
+	if n, digests := strings.Count(pagesRequirements, "=="), strings.Count(pagesRequirements, "--hash=sha256:"); digests < n {
+		t.Errorf("%d packages have only %d digests", n, digests)
 	}
 }
 
@@ -479,7 +482,7 @@ func TestStoppedSetUpLeavesNothingHalf(t *testing.T) {
 		"python3": `case "$*" in *version_info*) echo 3.12;; *venv*) /bin/mkdir -p "` + venv + `/bin"; echo half >"` + venv + `/half"; exit 1;; esac`,
 		"go":      `while [ $# -gt 0 ]; do [ "$1" = -o ] && echo half >"$2"; shift; done; exit 1`,
 	})
-	if err := s.makeVenv(t.Context()); err == nil {
+	if err := s.installJupyter(t.Context(), ""); err == nil {
 		t.Error("no error")
 	}
 	tool := s.repo.Private("bin", "tool")

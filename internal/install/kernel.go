@@ -18,6 +18,14 @@ const (
 	KernelDisplay = "Go (CTNAS)"
 )
 
+// languageVersion is the version of Go that the kernel says, on every machine the same.
+const languageVersion = "go1.26"
+
+// LanguageInfo is what the kernel says of its language, and what JupyterLab writes into a notebook that it has opened.
+var LanguageInfo = map[string]any{
+	"codemirror_mode": "", "file_extension": ".go", "mimetype": "text/x-go", "name": "go", "nbconvert_exporter": "", "pygments_lexer": "go", "version": languageVersion,
+}
+
 // environ returns the environment in which Jupyter is started; the kernel inherits it.
 func (g goTool) environ(r Repo, j jupyter) ([]string, error) {
 	env := os.Environ()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -71,7 +72,7 @@ func (s *setup) findJupyter(ctx context.Context) (jupyter, error) {
 		name:  "jupyter",
 		key:   hash(requirements, string(s.repo)),
 		leave: own.python,
-		do:    func(ctx context.Context, _ string) error { return s.makeVenv(ctx) },
+		do:    s.installJupyter,
 		needs: checkPython,
 	}
 	if usable(ctx, own.python) == "" {
@@ -84,7 +85,20 @@ func (s *setup) findJupyter(ctx context.Context) (jupyter, error) {
 	return own, s.step(ctx, st)
 }
 
+// again ends what to do about a Python that is missing something.
 const again = ", then run this again"
+
+// installJupyter builds the private Python environment from nothing.
+func (s *setup) installJupyter(ctx context.Context, _ string) error {
+	err := s.makeVenv(ctx, s.repo.Private("venv"), "requirements", requirements)
+	switch {
+	case errors.Is(err, errNoIndex):
+		return fmt.Errorf("cannot download JupyterLab: %w, or install it by hand (python3 -m pip install jupyterlab nbclient)"+again, err)
+	case err != nil:
+		return fmt.Errorf("cannot install JupyterLab: %w", err)
+	}
+	return nil
+}
 
 // checkPython says what is wrong with the Python to make the private environment from.
 func checkPython(ctx context.Context) error {
@@ -99,12 +113,11 @@ func checkPython(ctx context.Context) error {
 	return nil
 }
 
-// makeVenv builds the private Python environment from nothing, and leaves nothing of one that it cannot finish.
-func (s *setup) makeVenv(ctx context.Context) (err error) {
+// makeVenv builds a Python environment in a folder from nothing, with these packages, and leaves nothing of one that it cannot finish.
+func (s *setup) makeVenv(ctx context.Context, venv, name, packages string) (err error) {
 	if err := checkPython(ctx); err != nil {
 		return err
 	}
-	venv := s.repo.Private("venv")
 	defer func() {
 		if err != nil {
 			os.RemoveAll(venv)
@@ -116,14 +129,7 @@ func (s *setup) makeVenv(ctx context.Context) (err error) {
 		}
 		return fmt.Errorf("python3 cannot make an environment in %s (%s): %w", venv, LastLine(out), err)
 	}
-	err = s.pip(ctx, venvPython(s.repo), "requirements", requirements, "install")
-	switch {
-	case errors.Is(err, errNoIndex):
-		return fmt.Errorf("cannot download JupyterLab: %w, or install it by hand (python3 -m pip install jupyterlab nbclient)"+again, err)
-	case err != nil:
-		return fmt.Errorf("cannot install JupyterLab: %w", err)
-	}
-	return nil
+	return s.pip(ctx, filepath.Join(venv, "bin", "python"), name, packages, "install")
 }
 
 var errNoIndex = errors.New("the Python package index is not reachable: connect to the network")

@@ -77,12 +77,13 @@ func Check(path string) error {
 // noJSON matches strings, which stay, and what notebooks hold that JSON does not know.
 var noJSON = regexp.MustCompile(`"(?:[^"\\]|\\(?s:.))*"|-?\b(?:NaN|Infinity)\b`)
 
+var byteOrderMark = []byte("\ufeff")
+
 // strict makes JSON, of the same length, of what Python reads and writes: NaN, infinities,
 // and a byte order mark at the start. Only their places are right then, not their values.
 func strict(content []byte) []byte {
-	mark := []byte("\ufeff")
-	if rest, ok := bytes.CutPrefix(content, mark); ok {
-		content = append(bytes.Repeat([]byte(" "), len(mark)), rest...)
+	if rest, ok := bytes.CutPrefix(content, byteOrderMark); ok {
+		content = append(bytes.Repeat([]byte(" "), len(byteOrderMark)), rest...)
 	}
 	return noJSON.ReplaceAllFunc(content, func(token []byte) []byte {
 		if token[0] == '"' {

@@ -18,22 +18,21 @@ import (
 	"github.com/ctnas/ctnas/internal/install/installtest"
 )
 
-// Clearing a notebook changes nothing besides.
+// A cleared notebook is in normal form; one that was not run stays as it is.
 func TestWithoutOutputs(t *testing.T) {
+	const unusual = "\ufeff{ \"nbformat\":4, \"cells\": [ {\"outputs\":[ ], \"source\":\"\\u00fc\",\"cell_type\":\"code\"}, {\"cell_type\":\"markdown\",\"source\":[]} ], \"metadata\":{\"z\":NaN,\"a\":1.50}}"
 	for _, c := range []struct{ dirty, clean string }{
 		{installtest.DirtyNotebook, installtest.CleanNotebook},
 		{installtest.CleanNotebook, installtest.CleanNotebook},
-		{ // another order, indentation and spacing, NaN, a mark, and no newline at the end
-			"\ufeff{ \"nbformat\":4, \"cells\": [ {\"source\":\"\\u00fc\",\r\n\"outputs\" : [ 1, NaN ] , \"execution_count\":\t12 , \"metadata\":{\"a\": -Infinity},\"cell_type\":\"code\"} ], \"metadata\":{\"z\":1,\"a\":1.50}}",
-			"\ufeff{ \"nbformat\":4, \"cells\": [ {\"source\":\"\\u00fc\",\r\n\"outputs\" : [] , \"execution_count\":\tnull , \"metadata\":{\"a\": -Infinity},\"cell_type\":\"code\"} ], \"metadata\":{\"z\":1,\"a\":1.50}}",
+		{unusual, unusual},
+		{strings.ReplaceAll(installtest.DirtyNotebook, "\n ", "\r\n\t"), installtest.CleanNotebook},
+		{ // when it ran, and what made it
+			strings.Replace(installtest.CleanNotebook, `"metadata": {},`, `"metadata": {"execution": {"a": NaN}, "ctnas": {"code": "1"}, "b": -Infinity},`, 1),
+			strings.Replace(installtest.CleanNotebook, `"metadata": {},`, "\"metadata\": {\n    \"b\": null\n   },", 1),
 		},
-		{ // when it ran
-			`{"nbformat":4,"cells":[{"cell_type":"code","metadata":{"execution":{"a":1}}},{"cell_type":"code","metadata":{"execution":{}, "b":1}},{"cell_type":"code","metadata":{"a":1, "execution":{} }}]}`,
-			`{"nbformat":4,"cells":[{"cell_type":"code","metadata":{}},{"cell_type":"code","metadata":{"b":1}},{"cell_type":"code","metadata":{"a":1 }}]}`,
-		},
-		{ // nothing of ours
-			`{"nbformat":4,"cells":[{"cell_type":"markdown","outputs":[1],"source":"\"outputs\": [1]"},{"cell_type":"code","outputs":[ ],"source":[]}]}`,
-			`{"nbformat":4,"cells":[{"cell_type":"markdown","outputs":[1],"source":"\"outputs\": [1]"},{"cell_type":"code","outputs":[ ],"source":[]}]}`,
+		{
+			strings.Replace(installtest.CleanNotebook, `"metadata": {},`+"\n \"nbf", `"metadata": {"ctnas": {}},`+"\n \"nbf", 1),
+			installtest.CleanNotebook,
 		},
 	} {
 		got, err := WithoutOutputs([]byte(c.dirty))

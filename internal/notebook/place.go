@@ -88,19 +88,33 @@ func origin(path string) string {
 
 // portable returns a text as an executed copy has it.
 func portable(r install.Repo, text string) string {
-	for _, hide := range machinePaths(r) {
+	for _, hide := range machinePaths(r, nil) {
 		text = regexp.MustCompile(hide[0]).ReplaceAllLiteralString(text, hide[1])
 	}
 	return text
 }
 
+// folders are the variables that name the user's folders, and what an executed copy has in their place.
+var folders = [][2]string{{"CTNAS_RUNS", "runs"}, {"CTNAS_DATA", "$CTNAS_DATA"}, {"CTNAS_CACHE", "$CTNAS_CACHE"}}
+
 // machinePaths returns the patterns that make an executed copy the same on every machine, and what takes their place.
-func machinePaths(r install.Repo) [][2]string {
-	hide := [][2]string{
-		{regexp.QuoteMeta(filepath.Clean(os.TempDir())) + `/gonb_[0-9a-f]{8}`, "cell"},
-		{`\bgonb_[0-9a-f]{8}\b`, "cell"},
-		{regexp.QuoteMeta(string(r)) + `\b`, "."},
+// Environ is the environment of the kernel.
+func machinePaths(r install.Repo, environ []string) (hide [][2]string) {
+	for _, folder := range folders {
+		for _, v := range slices.Backward(environ) { // The last one counts.
+			if path, ok := strings.CutPrefix(v, folder[0]+"="); ok {
+				if path != "" {
+					hide = append(hide, [2]string{regexp.QuoteMeta(filepath.Clean(path)) + `\b`, folder[1]})
+				}
+				break
+			}
+		}
 	}
+	hide = append(hide,
+		[2]string{regexp.QuoteMeta(filepath.Clean(os.TempDir())) + `/gonb_[0-9a-f]{8}`, "cell"},
+		[2]string{`\bgonb_[0-9a-f]{8}\b`, "cell"},
+		[2]string{regexp.QuoteMeta(string(r)) + `\b`, "."},
+	)
 	if home, err := os.UserHomeDir(); err == nil && home != "/" {
 		hide = append(hide, [2]string{regexp.QuoteMeta(home) + `\b`, "~"})
 	}

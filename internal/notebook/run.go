@@ -39,7 +39,7 @@ func Execute(ctx context.Context, env *install.Environment, out io.Writer, noteb
 	r := env.Repo
 	arg, err := json.Marshal(job{
 		Notebook: notebook, Output: output, Folder: filepath.Dir(notebook),
-		Kernel: install.KernelName, Timeout: int(timeout.Seconds()), Hide: machinePaths(r),
+		Kernel: install.KernelName, Timeout: int(timeout.Seconds()), Hide: machinePaths(r, env.Environ),
 	})
 	if err != nil {
 		return nil, err
