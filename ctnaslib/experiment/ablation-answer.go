@@ -27,5 +27,5 @@ func AblateAnswer(p Preset) Experiment {
 		e.Methods = append(e.Methods, highest, weighed)
 	}
 	e.Compare = [][2]string{{e.Methods[1].Name, e.Methods[0].Name}}
-	return e
+	return p.checked(e)
 }

@@ -21,5 +21,5 @@ func AblateExploration(p Preset) Experiment {
 		e.Methods = append(e.Methods, CTNAS(fmt.Sprintf("N = %d", n), p.sizedSearch(c), nil))
 	}
 	e.Compare = [][2]string{{"K = 400", "K = 25"}, {"N = 640", "N = 40"}}
-	return e
+	return p.checked(e)
 }

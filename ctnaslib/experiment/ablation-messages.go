@@ -11,5 +11,5 @@ func AblateMessages(p Preset) Experiment {
 	for _, m := range []encoder.Direction{encoder.Forward, encoder.Backward, encoder.Both} {
 		e.Methods = append(e.Methods, p.ranking(string(m), func(c *comparator.Config) { c.Direction = m }))
 	}
-	return e
+	return p.checked(e)
 }

@@ -30,7 +30,7 @@ func AblatePolicy(p Preset) Experiment {
 	add("+ logit as the reward")
 	c.Controller.LearningRate *= 2
 	add("+ 2 × the learning rate")
-	return e
+	return p.checked(e)
 }
 
 var ablationPolicy = Entry{

@@ -11,7 +11,7 @@ func AblateSearch(p Preset) Experiment {
 	const ranking, policy, both = "ranking all cells", "the controller's search", "the same, no exploration"
 	unexplored := ctnas.Quick()
 	unexplored.PseudoRatio, unexplored.NACEpochs = 0, 0
-	return Experiment{
+	return p.checked(Experiment{
 		ID: "ablation-search", Seeds: p.seeds(),
 		Methods: []Method{
 			p.ranking(ranking, func(*comparator.Config) {}),
@@ -19,5 +19,5 @@ func AblateSearch(p Preset) Experiment {
 			CTNAS(both, p.sizedSearch(unexplored), nil),
 		},
 		Compare: [][2]string{{policy, ranking}, {policy, both}},
-	}
+	})
 }

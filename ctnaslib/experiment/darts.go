@@ -56,7 +56,7 @@ func DARTS(p Preset) Experiment {
 		published("PC-DARTS (ImageNet)", spacedarts.PCDARTSImage, imageNet(75.8, 92.7, 597), ""),
 		published("CNAS", spacedarts.CNAS, imageNet(75.4, 92.6, 576), ""),
 	)
-	return e
+	return p.checked(e)
 }
 
 // The methods of [DARTS], in rows with their number of queries.

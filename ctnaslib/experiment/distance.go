@@ -30,11 +30,11 @@ func Distance(p Preset) Experiment {
 	released := CTNAS(nameReleased, c, accuracy(93.92, 0.18))
 	released.probed, released.ranked = c.Iterations/probes, true
 	random := randomSearch(nameRandom, c.Labels)
-	return Experiment{
+	return p.checked(Experiment{
 		ID: "distance", Seeds: p.seeds(),
 		Methods: []Method{released, onReported(released, nameReleasedOnTest), random, onReported(random, nameRandomOnTest)},
 		Compare: [][2]string{{nameReleasedOnTest, nameReleased}, {nameRandom, nameReleased}, {nameRandomOnTest, nameReleasedOnTest}},
-	}
+	})
 }
 
 // onReported returns a method under another name whose labels are what is reported of architectures.

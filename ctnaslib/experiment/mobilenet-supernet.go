@@ -3,6 +3,8 @@ package experiment
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -34,6 +36,8 @@ type Shrinking struct {
 	Validation int // training images held out to validate on
 	Images     int // of the training images, and of the test images, that are used; 0 is all
 	Seeds      int
+
+	wrong error // with the preset that it was made for
 }
 
 // uniformNet returns the text of [mobilenetv3.Uniform].
@@ -50,7 +54,7 @@ var subNetworks = []struct{ name, text string }{
 // ShrinkingAt returns the experiment at the size of a preset: Small on the pure Go backend, and
 // for all others [onceforall.Proxy].
 func ShrinkingAt(p Preset, classes int) Shrinking {
-	s := Shrinking{Net: onceforall.Proxy(), Search: p.mobile("", 100).Config.(ctnas.Config), HeldOut: 50, Validation: 1024, Seeds: 1}
+	s := Shrinking{Net: onceforall.Proxy(), Search: p.mobile("", 100).Config.(ctnas.Config), HeldOut: 50, Validation: 1024, Seeds: 1, wrong: p.Check()}
 	s.Search.Labels = 100
 	if p == Small {
 		s.Net = onceforall.Small(classes)
@@ -91,6 +95,16 @@ func (s Shrinking) Plan(root string, set *images.Set, backend compute.Backend, w
 }
 
 func (s Shrinking) runner(root string, set *images.Set, backend compute.Backend, watch train.Watch) (*shrinkingRun, error) {
+	switch {
+	case s.wrong != nil:
+		return nil, s.wrong
+	case s.Seeds < 1:
+		return nil, fmt.Errorf("experiment: the MobileNetV3 supernet needs at least one seed, not %d", s.Seeds)
+	case set == nil:
+		return nil, errors.New("experiment: the MobileNetV3 supernet has no images to be trained on; open some with images.Open")
+	case backend == nil:
+		return nil, errors.New("experiment: the MobileNetV3 supernet has no backend; open one with engine.Open")
+	}
 	data, err := someImages(set, s.Images, s.Validation)
 	if err != nil {
 		return nil, err
@@ -291,11 +305,11 @@ var mobileNetSupernet = Entry{
 			return nil, err
 		}
 		s := ShrinkingAt(o.preset, len(set.Classes))
-		s.Seeds = cmp.Or(o.seeds, s.Seeds)
+		s.Seeds, s.Search.Labels = cmp.Or(o.seeds, s.Seeds), cmp.Or(o.labels, s.Search.Labels)
 		s.Net.Devices = o.devices
 		return s.runner(o.root, set, o.backend, o.watch)
 	},
-	images: true, memory: 600,
+	images: true, labelled: true, memory: 600,
 	settings: func(p Preset) (any, int) {
 		s := ShrinkingAt(p, cifar10Classes)
 		return s, s.Seeds

@@ -3,6 +3,7 @@ package experiment
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -29,11 +30,13 @@ type Proposition1Config struct {
 	HeldOut    int               // other architectures, whose pairs the risks are measured on
 	ProbeEvery int               // epochs from one measurement to the next
 	NAC        comparator.Config // the comparator; each training sets its seed
+
+	wrong error // with the preset that it was made for
 }
 
 // Proposition1At returns the paper's 423 labels and 10 runs, or 2 runs at the size Small, for a lesson.
 func Proposition1At(p Preset) Proposition1Config {
-	c := Proposition1Config{Seeds: 10, Labels: 423, HeldOut: 1000, ProbeEvery: 10, NAC: comparator.Quick()}
+	c := Proposition1Config{Seeds: 10, Labels: 423, HeldOut: 1000, ProbeEvery: 10, NAC: comparator.Quick(), wrong: p.Check()}
 	if p == Small {
 		c.Seeds = 2
 	}
@@ -69,6 +72,14 @@ func (c Proposition1Config) Plan(root string, table *datasets.NASBench101, backe
 const nameTrainings = "comparator"
 
 func (c Proposition1Config) runner(root string, table *datasets.NASBench101, backend compute.Backend, watch train.Watch) (*runner[[]map[string]float64], error) {
+	switch {
+	case c.wrong != nil:
+		return nil, c.wrong
+	case table == nil:
+		return nil, errors.New("experiment: Proposition 1 has no table to be measured on; open one with datasets.OpenNASBench101")
+	case backend == nil:
+		return nil, errors.New("experiment: Proposition 1 has no backend; open one with engine.Open")
+	}
 	if c.Seeds < 1 || c.HeldOut < 2 || c.ProbeEvery < 1 || c.ProbeEvery > c.NAC.Epochs {
 		return nil, fmt.Errorf("experiment: Proposition 1 needs at least 1 seed, 2 held-out architectures, and a measurement every 1 to %d epochs, not %d, %d and %d",
 			c.NAC.Epochs, c.Seeds, c.HeldOut, c.ProbeEvery)
@@ -250,13 +261,14 @@ var proposition1 = Entry{
 			return nil, err
 		}
 		c := Proposition1At(o.preset)
-		c.Seeds = cmp.Or(o.seeds, c.Seeds)
+		c.Seeds, c.Labels = cmp.Or(o.seeds, c.Seeds), cmp.Or(o.labels, c.Labels)
 		return c.runner(o.root, table, o.backend, o.watch)
 	},
 	settings: func(p Preset) (any, int) {
 		c := Proposition1At(p)
 		return c, c.Seeds
 	},
-	Columns: Proposition1Columns,
-	Figures: Proposition1Figures,
+	labelled: true,
+	Columns:  Proposition1Columns,
+	Figures:  Proposition1Figures,
 }

@@ -60,7 +60,7 @@ func Rivals(id string, vector bool) func(Preset) Experiment {
 		for _, m := range e.Methods[1:] {
 			e.Compare = append(e.Compare, [2]string{nameThompson, m.Name})
 		}
-		return e
+		return p.checked(e)
 	}
 }
 

@@ -49,7 +49,7 @@ func Table1(p Preset) Experiment {
 		},
 		Compare: [][2]string{{nameReleased, "RegressionNAS"}, {nameReleased, nameReNAS}, {nameReleased, nameRandom}, {nameReleased, namePaper}, {nameTwoWay, nameReleased}, {nameTwoWay, namePaper}, {nameActive, nameReleased}, {nameActive, nameRandom}},
 	}
-	return e
+	return p.checked(e)
 }
 
 // accuracy returns a mean and a standard deviation of the paper, in percent.

@@ -90,7 +90,7 @@ func Table2(p Preset) Experiment {
 	ctnas.Note = "Top-1 in ImageNet's own scale, as a model of 2,162 measured sub-networks of OFA's supernet of width 1.0 has it; the error is that model's on measured networks of about as many multiply-adds that it was not fitted to. The paper's networks are of its own supernet."
 	anyNetwork.Paper = paper(76.0, 92.6, 314, 1000)
 	sampled.Paper, ctnas.Paper = paper(76.7, 93.1, 382, 1000), paper(77.3, 93.4, 482, 1000)
-	return Experiment{
+	return p.checked(Experiment{
 		ID: "table2", Seeds: p.seeds(),
 		Methods: []Method{
 			only("MobileNetV2 (1.4×)", 74.7, 0, 585, 0), only("ShuffleNetV2 (2×)", 73.7, 0, 524, 0),
@@ -103,7 +103,7 @@ func Table2(p Preset) Experiment {
 			anyNetwork, sampled, ctnas, p.generations(1000), p.activeMobile(1000),
 		},
 		Compare: [][2]string{{nameMobile, nameBestSampled}, {nameMobile, nameAnyNetwork}, {nameMobile, nameGenerations}, {nameActive, nameMobile}, {nameActive, nameGenerations}},
-	}
+	})
 }
 
 // The columns of accuracies in ImageNet's scale, and beside it.

@@ -14,7 +14,7 @@ func Table4(p Preset) Experiment {
 		return CTNAS(name, c, paper)
 	}
 	const curriculum, random, fixed = "CTNAS (curriculum)", "random updating", "fixed baseline"
-	return Experiment{
+	return p.checked(Experiment{
 		ID: "table4", Seeds: p.seeds(),
 		Methods: []Method{
 			rule(curriculum, ctnas.CurriculumBaseline, accuracy(93.92, 0.18)),
@@ -22,7 +22,7 @@ func Table4(p Preset) Experiment {
 			rule(fixed, ctnas.FixedBaseline, accuracy(93.39, 0.17)),
 		},
 		Compare: [][2]string{{curriculum, random}, {random, fixed}, {curriculum, fixed}},
-	}
+	})
 }
 
 var table4 = compared(Table4, report.Accuracy, report.Best)

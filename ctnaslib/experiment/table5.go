@@ -20,7 +20,7 @@ func Table5(p Preset) Experiment {
 		e.Methods = append(e.Methods, CTNAS(fmt.Sprintf("r = %.1f", row.r), c, accuracy(row.mean, row.std)))
 	}
 	e.Compare = [][2]string{{"r = 0.5", "r = 0.0"}, {"r = 0.5", "r = 0.3"}, {"r = 0.5", "r = 0.8"}}
-	return e
+	return p.checked(e)
 }
 
 var table5 = compared(Table5, report.Accuracy, report.Best, report.KTau, report.Authors)
