@@ -56,14 +56,6 @@ var interrupted = sync.OnceValue(func() context.Context {
 	return ctx
 })
 
-// Runs returns the folder of the run directories: $CTNAS_RUNS, or "runs" beside the notebook.
-func Runs() string {
-	if dir := os.Getenv("CTNAS_RUNS"); dir != "" {
-		return dir
-	}
-	return "runs"
-}
-
 // Markdown shows formatted text; in a terminal, it prints it as it is.
 func Markdown(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)

@@ -102,17 +102,6 @@ func TestDisplayed(t *testing.T) {
 	}
 }
 
-func TestRuns(t *testing.T) {
-	t.Setenv("CTNAS_RUNS", "")
-	if got := Runs(); got != "runs" {
-		t.Errorf("runs are in %q", got)
-	}
-	t.Setenv("CTNAS_RUNS", "/elsewhere")
-	if got := Runs(); got != "/elsewhere" {
-		t.Errorf("runs are in %q, want /elsewhere", got)
-	}
-}
-
 func TestTable(t *testing.T) {
 	table := report.Table{Header: []string{"method", "KTau"}, Rows: [][]string{{"CTNAS", "0.751"}}}
 	if got := printed(t, &os.Stdout, func() { Table(table) }); !strings.Contains(got, "| CTNAS | 0.751 |") {
