@@ -1,0 +1,78 @@
+package tables
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ctnas/ctnas/ctnaslib/experiment"
+)
+
+// Wrong input is one sentence that says what to do, and nothing is run.
+func TestWrongInput(t *testing.T) {
+	root := t.TempDir()
+	for _, c := range []struct {
+		id      string
+		preset  experiment.Preset
+		changes []experiment.Change
+		want    string
+	}{
+		{"table9", "small", nil, `no experiment "table9"`},
+		{"", "small", nil, "no experiment"},
+		{"table1", "medium", nil, `no preset "medium"`},
+		{"table1", "small", []experiment.Change{Seeds(0)}, "0 seeds"},
+		{"table1", "small", []experiment.Change{Seeds(2), Labels(-5)}, "-5 labels"},
+		{"table1", "small", []experiment.Change{Pairs(-1)}, "K cannot be -1"},
+		{"figure4", "small", []experiment.Change{Labels(50)}, "figure4: "},
+	} {
+		_, err := run(t.Context(), root, c.id, c.preset, c.changes, nil)
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s, %s: error %v, want %s", c.id, c.preset, err, c.want)
+		}
+	}
+	if left, _ := os.ReadDir(root); len(left) > 0 {
+		t.Errorf("something was run: %v", left)
+	}
+}
+
+// The stored results are found wherever the notebook is; without the repository the error says what to do.
+func TestStored(t *testing.T) {
+	repository, err := filepath.Abs(filepath.Join("..", "..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	r, err := stored(repository, "table4")
+	if err != nil || r.ID != "table4" {
+		t.Fatalf("%q (%v)", r.ID, err)
+	}
+	if _, err := picture(r, "accuracy"); err != nil {
+		t.Error(err)
+	}
+	if _, err := picture(r, "acuracy"); err == nil || !strings.Contains(err.Error(), `["accuracy"`) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := stored("", "table4"); err == nil || !strings.Contains(err.Error(), "repository") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := stored(repository, "table9"); err == nil || !strings.Contains(err.Error(), `"table9"`) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := stored(t.TempDir(), "table4"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A result with pictures and one without can be shown, in a terminal too.
+func TestShow(t *testing.T) {
+	for _, id := range []string{"table3", "table4"} {
+		r, err := stored(filepath.Join("..", "..", ".."), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		Show(r)
+	}
+}
