@@ -21,8 +21,8 @@ func AblateAnswer(p Preset) Experiment {
 	many.First, many.NAC.Epochs = many.Labels, few.NAC.Epochs/10 // each epoch has so many more steps
 	for _, c := range []search.ActiveConfig{few, many} {
 		labels := fmt.Sprintf("%d labels", c.Labels)
-		highest := randomSearch(labels+", the highest", c.Labels)
-		weighed := activeSearch(labels+", weighed", c)
+		highest := explained(randomSearch(labels+", the highest", c.Labels), "The answer is the cell of the highest label.")
+		weighed := explained(activeSearch(labels+", weighed", c), "The answer is the cell for which its label and what a committee of comparators expects are highest together.")
 		highest.OneSeed, weighed.OneSeed = c.Labels == many.Labels, c.Labels == many.Labels // seeds see nearly the same labels
 		e.Methods = append(e.Methods, highest, weighed)
 	}

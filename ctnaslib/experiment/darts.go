@@ -100,7 +100,7 @@ var darts = Entry{
 	data:    onNASBench301,
 	Columns: withOrder([]report.Column{
 		{Header: "validation accuracy", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 3, Better: report.Higher,
-			About: "of the genotype that the search returns, mean ± standard deviation over the seeds."},
+			About: "of the genotype found; mean ± standard deviation over the seeds."},
 		{Header: "best", Unit: "%", Value: "accuracy_best", Digits: 3, Better: report.Higher, About: report.Best.About},
 		report.KTau, report.Queries, report.MAdds, report.Top1, report.Top5,
 	}),

@@ -99,6 +99,12 @@ func evolution(name string, config search.EvolutionConfig) Method {
 	return m
 }
 
+// explained returns a method with a sentence for the reader.
+func explained(m Method, note string) Method {
+	m.Note = note
+	return m
+}
+
 // noted returns a method with the paper's numbers and a sentence for the reader.
 func noted(m Method, paper map[string]float64, note string) Method {
 	m.Paper, m.Note = paper, note

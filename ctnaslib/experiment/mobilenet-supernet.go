@@ -264,6 +264,19 @@ func (r *shrinkingRun) draw(c onceforall.Config, n int) ([]space.Arch, error) {
 	return space.Draw(engine.Stream(c.Seed, heldOutStream, 0), s, n, nil)
 }
 
+// aboutShrunk returns what a row is.
+func aboutShrunk(name string) string {
+	switch _, how, _ := strings.Cut(name, ", "); {
+	case how == "shrunk":
+		return "A part of the supernet, with the supernet's weights."
+	case how == "alone":
+		return "The same network, trained by itself."
+	case name == nameMobile:
+		return "The network that CTNAS finds, with the supernet's accuracies as labels."
+	}
+	return ""
+}
+
 // result puts the outcomes together. The curves of a row are those of the first seed.
 func (r *shrinkingRun) result() (report.Result, error) {
 	result := newResult("mobilenet-supernet", "mobilenetv3", string(datasets.Proxy), r.images, r.backend, r.Seeds,
@@ -286,7 +299,7 @@ func (r *shrinkingRun) result() (report.Result, error) {
 			queries = max(queries, o.Queries)
 		}
 		row := report.NewRow(name, ofAll(perSeed, len(r.outcomes[name])))
-		row.Seeds = r.seedsOf(name, r.Seeds)
+		row.Seeds, row.Note = r.seedsOf(name, r.Seeds), aboutShrunk(name)
 		row.Metrics["madds_m"] = madds
 		if queries > 0 {
 			row.Metrics["queries"] = float64(queries)
@@ -335,4 +348,4 @@ var mobileNetSupernet = Entry{
 }
 
 // smallMAdds are multiply-adds of networks for small images.
-var smallMAdds = report.Column{Header: "multiply-adds", Unit: "M", Value: "madds_m", Digits: 2}
+var smallMAdds = report.Column{Header: "multiply-adds", Unit: "M", Value: "madds_m", Digits: 2, About: "multiplications and additions of a network for one image, in millions."}

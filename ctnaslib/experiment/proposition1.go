@@ -209,8 +209,10 @@ func probeRisks(n comparator.Scorer, archs []space.Arch, accuracies []float64) (
 
 // Proposition1Columns are the columns of the result's table.
 var Proposition1Columns = withOrder([]report.Column{
-	{Header: "cross-entropy", Unit: "nats", Value: "bce_risk_mean", StdDev: "bce_risk_std", Digits: 3},
-	{Header: "pairs in the wrong order", Unit: "%", Value: "ranking_risk_mean", StdDev: "ranking_risk_std", Digits: 2},
+	{Header: "cross-entropy", Unit: "nats", Value: "bce_risk_mean", StdDev: "bce_risk_std", Digits: 3,
+		About: "mean over all ordered pairs of held-out cells."},
+	{Header: "pairs in the wrong order", Unit: "%", Value: "ranking_risk_mean", StdDev: "ranking_risk_std", Digits: 2,
+		About: "the share of these pairs for which the comparator prefers the cell of lower test accuracy."},
 	report.KTau,
 })
 

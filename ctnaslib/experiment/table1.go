@@ -43,9 +43,9 @@ func Table1(p Preset) Experiment {
 			CTNAS(namePaper, p.sized(ctnas.Paper()), ours),
 			CTNAS(nameReleased, p.sized(ctnas.Released()), ours),
 			noted(CTNAS(nameTwoWay, p.sized(twoWay), nil), nil,
-				"The paper's search, with a comparator that is not the paper's: four layers with messages both ways, and an antisymmetric head."),
+				"The paper's search, with a comparator that is not the paper's: four layers in which each node reads its predecessors and its successors, and a last layer that makes NAC(α, β) = 1 − NAC(β, α)."),
 			noted(activeSearch(nameActive, p.sizedActive(search.PaperActive())), nil,
-				"Not the paper's: a committee of comparators with messages both ways and an antisymmetric head; a quarter of the labels are bought where it ranks highest; no policy; the answer weighs a label against what the committee expects."),
+				"Not the paper's. Three quarters of the labels are random; the others are for cells that a committee of such comparators ranks highest. There is no policy; the answer weighs a label against what the committee expects."),
 		},
 		Compare: [][2]string{{nameReleased, "RegressionNAS"}, {nameReleased, nameReNAS}, {nameReleased, nameRandom}, {nameReleased, namePaper}, {nameTwoWay, nameReleased}, {nameTwoWay, namePaper}, {nameActive, nameReleased}, {nameActive, nameRandom}},
 	}

@@ -410,7 +410,7 @@ func (r *sharingRun) result(ctx context.Context) (report.Result, error) {
 		return result, result.Check()
 	}
 	alone := r.row(nameAlone)
-	alone.Seeds, alone.Note = 1, "The cell of the benchmark's official example: not found by a search."
+	alone.Seeds, alone.Note = 1, "The cell of the benchmark's official example, trained by itself."
 	p, err := r.alonePace(ctx)
 	if err != nil {
 		return result, err
