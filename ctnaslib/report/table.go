@@ -316,7 +316,7 @@ func (r Result) sources() []string {
 	}
 	var sentences []string
 	if slices.Contains(of, "surrogate") {
-		sentences = append(sentences, "surrogate: the accuracies are those that a model predicts, which was fitted to measured ones.")
+		sentences = append(sentences, "surrogate: the accuracies are predictions of a model that was fitted to measured ones.")
 	}
 	if slices.Contains(of, "proxy") {
 		sentences = append(sentences, "proxy: the networks are smaller than the paper's, and trained on smaller images for fewer steps.")

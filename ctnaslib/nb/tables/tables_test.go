@@ -1,10 +1,12 @@
 package tables
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -74,5 +76,45 @@ func TestShow(t *testing.T) {
 			t.Fatal(err)
 		}
 		Show(r)
+	}
+}
+
+// said matches a text with numbers in a notebook.
+var said = regexp.MustCompile("tables\\.Say\\(\"([^\"]*)\", `([^`]*)`\\)")
+
+// The sentences of the notebooks have the numbers that they ask for.
+func TestNotebooksSay(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join("..", "..", "..", "notebooks", "*.ipynb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var notebook struct{ Cells []struct{ Source []string } }
+		if err := json.Unmarshal(content, &notebook); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		for _, cell := range notebook.Cells {
+			for _, m := range said.FindAllStringSubmatch(strings.Join(cell.Source, ""), -1) {
+				count++
+				result, err := stored(filepath.Join("..", "..", ".."), m[1])
+				if err != nil {
+					t.Errorf("%s: %v", filepath.Base(path), err)
+					continue
+				}
+				text, err := result.Quote(m[2], experiment.All[m[1]].Columns...)
+				if err != nil {
+					t.Errorf("%s: %v", filepath.Base(path), err)
+				}
+				t.Log(text)
+			}
+		}
+	}
+	if count == 0 {
+		t.Error("no notebook says a number")
 	}
 }
