@@ -127,7 +127,9 @@ func (c *checkup) kernel(ctx context.Context, j jupyter, haveJupyter bool) {
 	found := strings.Fields(string(list)) // A folder with a space only makes the note below less exact.
 	c.ok(name, "%q in %s", KernelDisplay, c.repo.Rel(ours))
 	for _, other := range found {
-		if other != ours {
+		if owner, err := specOwner(other); err == nil && owner == c.repo && other != ours {
+			c.ok("user kernel", "every Jupyter of this user finds it, in %s", other)
+		} else if other != ours {
 			fmt.Fprintf(c.out, "  %-12s note: another kernel is called %q too, in %s; run and lab take ours, other programs may not: jupyter kernelspec remove %s\n",
 				"", KernelName, other, KernelName)
 			break

@@ -18,9 +18,9 @@ const (
 	importKernel  = "	\"" + gonbModule + "/internal/kernel\"\n"
 )
 
-// gonbFiles are added to GoNB's package jpyexec.
+// gonbFiles are added to GoNB's packages: jpyexec is also a package of ours, the files in _gonb can only be compiled there.
 //
-//go:embed jpyexec/child.go jpyexec/tie_linux.go jpyexec/tie_other.go
+//go:embed jpyexec/child.go jpyexec/tie_linux.go jpyexec/tie_other.go _gonb/dispatcher/abort.go _gonb/goexec/interrupt.go _gonb/goexec/undefined.go
 var gonbFiles embed.FS
 
 // gonbEdits mend what GoNB v0.11.3 does wrong and nothing outside it can make good. A version
@@ -59,6 +59,76 @@ var gonbEdits = []struct{ file, old, new string }{
 		return "ERROR", err.Error(), []string{err.Error()}
 `},
 	{"internal/goexec/errorpublish.go", importKernel, importJpyexec + importKernel},
+	// The cells that wait behind a failed one were run, unlike in other kernels.
+	{"internal/dispatcher/dispatcher.go", `	if err := msg.Reply("execute_reply", replyContent); err != nil {
+`, `	if executionErr != nil && content["stop_on_error"] != false {
+		defer abortCells(queued())
+	}
+	if err := msg.Reply("execute_reply", replyContent); err != nil {
+`},
+	// A cell that was interrupted while it was compiled was run all the same.
+	{"internal/dispatcher/dispatcher.go", `			msg.Kernel().CallInterruptSubscribers()
+			replyContent := make(map[string]any)
+`, `			msg.Kernel().Interrupted.Store(true)
+			msg.Kernel().CallInterruptSubscribers()
+			replyContent := make(map[string]any)
+`},
+	{"internal/goexec/execcode.go", `	klog.V(2).Infof("ExecuteCell: after s.GoImports()")
+`, `	if interrupted(msg) {
+		return errInterrupted
+	}
+`},
+	{"internal/goexec/execcode.go", `	if err := s.Compile(msg, fileToCellIdAndLine); err != nil {
+`, `	if err := s.Compile(msg, fileToCellIdAndLine); interrupted(msg) {
+		return errInterrupted
+	} else if err != nil {
+`},
+	{"internal/goexec/execcode.go", "	output, err := cmd.CombinedOutput()\n", "	output, err := combinedOutput(msg, cmd)\n"},
+	{"internal/goexec/execcode.go", `	cmd.Dir = s.TempDir
+	var output []byte
+	klog.V(2).Infof("Executing %s", cmd)
+	output, err = cmd.CombinedOutput()
+`, `	cmd.Dir = s.TempDir
+	var output []byte
+	klog.V(2).Infof("Executing %s", cmd)
+	output, err = combinedOutput(msg, cmd)
+`},
+	{"internal/goexec/execcode.go", `	cmd = exec.Command("go", args...)
+	cmd.Dir = s.TempDir
+	klog.V(2).Infof("Executing %s", cmd)
+	output, err = cmd.CombinedOutput()
+`, `	cmd = exec.Command("go", args...)
+	cmd.Dir = s.TempDir
+	klog.V(2).Infof("Executing %s", cmd)
+	output, err = combinedOutput(msg, cmd)
+`},
+	{"internal/jpyexec/jpyexec.go", `		// Sent interrupt to process.
+		err := cmd.Process.Signal(os.Interrupt)
+`, `		// Sent interrupt to process.
+		select {
+		case <-uninterrupted:
+		default:
+			return // It was sent already.
+		}
+		err := cmd.Process.Signal(os.Interrupt)
+`},
+	{"internal/jpyexec/jpyexec.go", `	var interruptId kernel.SubscriptionId
+`, `	uninterrupted := make(chan struct{}, 1)
+	uninterrupted <- struct{}{}
+	var interruptId kernel.SubscriptionId
+`},
+	{"internal/jpyexec/jpyexec.go", `	if exec.stdinContent != nil {
+		exec.handleStaticInput()
+`, `	if exec.Msg.Kernel().Interrupted.Load() { // in the moment before
+		exec.Msg.Kernel().CallInterruptSubscribers()
+	}
+	if exec.stdinContent != nil {
+		exec.handleStaticInput()
+`},
+	// After a restart the compiler's "undefined" did not say what to do.
+	{"internal/goexec/execcode.go", "s.DisplayErrorWithContext(msg, fileToCellIdAndLines, string(output), err)", "s.DisplayErrorWithContext(msg, fileToCellIdAndLines, explained(string(output)), err)"},
+	// Each cell asked the module proxy for what it imports, before the first cell could forbid it: a class may be offline.
+	{"internal/goexec/goexec.go", "		AutoGet:         true,\n", "		AutoGet:         false,\n"},
 	// Gopls has a process group of its own. It starts once, on a thread that stays.
 	{"internal/goexec/goplsclient/exec.go", "	c.goplsExec.Dir = c.dir\n", "	c.goplsExec.Dir = c.dir\n	defer jpyexec.Tie(c.goplsExec, syscall.SIGKILL)()\n"},
 	{"internal/goexec/goplsclient/exec.go", importUtil, importJpyexec + importUtil},
@@ -71,19 +141,16 @@ var gonbEdits = []struct{ file, old, new string }{
 func gonbChanges() (files map[string]string, digest string, err error) {
 	files = map[string]string{}
 	parts := []string{fmt.Sprintf("%q", gonbEdits)}
-	names, err := fs.Glob(gonbFiles, "jpyexec/*.go")
-	if err != nil {
-		return nil, "", err
-	}
-	for _, name := range names {
-		text, err := gonbFiles.ReadFile(name)
-		if err != nil {
-			return nil, "", err
+	err = fs.WalkDir(gonbFiles, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
 		}
-		files["internal/"+name] = string(text)
+		text, err := gonbFiles.ReadFile(name)
+		files["internal/"+strings.TrimPrefix(name, "_gonb/")] = string(text)
 		parts = append(parts, name, string(text))
-	}
-	return files, hash(parts...), nil
+		return err
+	})
+	return files, hash(parts...), err
 }
 
 // buildGonb compiles GoNB in the version of go.mod with our changes: from a copy of its source,

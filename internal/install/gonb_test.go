@@ -32,8 +32,8 @@ func TestCopyGonb(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"child.go", "tie_linux.go", "tie_other.go"} {
-		if _, err := os.Stat(filepath.Join(folder, "internal", "jpyexec", name)); err != nil {
+	for _, name := range []string{"jpyexec/child.go", "jpyexec/tie_linux.go", "jpyexec/tie_other.go", "dispatcher/abort.go", "goexec/interrupt.go", "goexec/undefined.go"} {
+		if _, err := os.Stat(filepath.Join(folder, "internal", name)); err != nil {
 			t.Error(err)
 		}
 	}

@@ -155,6 +155,7 @@ func (s *setup) buildTool(pkg string, flags ...string) func(context.Context, str
 	return func(ctx context.Context, leave string) error {
 		part := leave + ".part"
 		args := slices.Concat([]string{"build", "-o", part}, flags, []string{pkg})
+		defer os.Remove(part) // what an interrupted build leaves
 		if _, err := s.goCommand(ctx, nil, args...); err != nil {
 			return fmt.Errorf("cannot build %s: %w", filepath.Base(pkg), err)
 		}
@@ -174,10 +175,7 @@ func (s *setup) installGopls(ctx context.Context, leave string) error {
 	if _, err := s.goCommand(ctx, []string{"GOBIN=" + s.repo.Private("gopls")}, "install", "golang.org/x/tools/gopls@"+goplsVersion); err != nil {
 		return fmt.Errorf("cannot build gopls: %w", err)
 	}
-	if err := writeFile(leave, []byte(goplsStart)); err != nil {
-		return err
-	}
-	return os.Chmod(leave, 0o755)
+	return writeProgram(leave, []byte(goplsStart))
 }
 
 // warm compiles this module, and with it what the notebooks import, into the

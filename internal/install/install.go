@@ -10,12 +10,14 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
+	"golang.org/x/sys/unix"
 
 	"github.com/ctnas/ctnas/datasets"
 	"github.com/ctnas/ctnas/internal/install/jpyexec"
@@ -34,6 +36,7 @@ type setup struct {
 // Extent says how much to install. Whatever is installed stays.
 type Extent struct {
 	Editor bool // also gopls, which only the editor needs, for completion
+	User   bool // also the kernel where every Jupyter of this user finds it
 	CUDA   bool // also the plugin for NVIDIA GPUs
 	Again  bool // also the plugin for the CPU where it could not be had before
 	Dry    bool // nothing, only say what would be done
@@ -62,10 +65,13 @@ func Install(ctx context.Context, out io.Writer, what Extent) (*Environment, err
 	}
 	s := &setup{repo: r, go_: g, dry: what.Dry, out: out}
 	if s.dry {
+		if err := canMake(r.Private()); err != nil {
+			return nil, cannotInstall(err)
+		}
 		return s.run(ctx, what)
 	}
 	if err := os.MkdirAll(r.Private(), 0o755); err != nil {
-		return nil, fmt.Errorf("cannot install anything: %w (everything goes into that folder: make the repository writable, or copy it to where you may write)", err)
+		return nil, cannotInstall(err)
 	}
 	unlock, err := lock(ctx, r, out)
 	if err != nil {
@@ -80,18 +86,55 @@ func Install(ctx context.Context, out io.Writer, what Extent) (*Environment, err
 	return s.run(ctx, what)
 }
 
-// lock keeps two set-ups of the same repository from running at once.
-func lock(ctx context.Context, r Repo, out io.Writer) (unlock func() error, err error) {
-	l := flock.New(r.Private("lock"))
-	ok, err := l.TryLock()
-	if err == nil && !ok {
-		fmt.Fprintln(out, "  waiting for another set-up to end")
-		_, err = l.TryLockContext(ctx, 200*time.Millisecond)
+// cannotInstall is the error of a repository that cannot be written.
+func cannotInstall(err error) error {
+	return fmt.Errorf("cannot install anything: %w (everything goes into that folder: make the repository writable, or copy it to where you may write)", err)
+}
+
+// canMake says, without doing it, whether a folder could be made, or is there and can be written.
+func canMake(folder string) error {
+	at := folder
+	for {
+		info, err := os.Stat(at)
+		switch {
+		case err == nil && !info.IsDir():
+			return &os.PathError{Op: "mkdir", Path: at, Err: syscall.ENOTDIR}
+		case err == nil:
+			if err := unix.Access(at, unix.W_OK|unix.X_OK); err != nil {
+				return &os.PathError{Op: "mkdir", Path: folder, Err: err}
+			}
+			return nil
+		case !errors.Is(err, os.ErrNotExist) || at == filepath.Dir(at):
+			return err
+		}
+		at = filepath.Dir(at)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot lock %s: %w", l.Path(), err)
+}
+
+// lock keeps two set-ups of the same repository from running at once. The file that it locks does not stay behind.
+func lock(ctx context.Context, r Repo, out io.Writer) (unlock func(), err error) {
+	path, waiting := r.Private("lock"), false
+	for {
+		l := flock.New(path)
+		ok, err := l.TryLock()
+		if err == nil && !ok {
+			if !waiting {
+				fmt.Fprintln(out, "  waiting for another set-up to end")
+				waiting = true
+			}
+			_, err = l.TryLockContext(ctx, 200*time.Millisecond)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot lock %s: %w", path, err)
+		}
+		// Whoever had the lock has taken its file away: another may have made one since.
+		locked, err := l.Stat()
+		there, thereErr := os.Stat(path)
+		if err == nil && thereErr == nil && os.SameFile(locked, there) {
+			return func() { os.Remove(path); l.Unlock() }, nil
+		}
+		l.Unlock()
 	}
-	return l.Unlock, nil
 }
 
 // modules returns the content of this module's go.mod and go.sum.
@@ -152,10 +195,10 @@ func (s *setup) run(ctx context.Context, what Extent) (*Environment, error) {
 		return nil, err
 	}
 	s.python = j.python
+	if err := s.kernel("kernel", kernelDir(s.repo), nil); err != nil {
+		return nil, err
+	}
 	if !s.dry {
-		if err := writeKernelSpec(s.repo, s.go_); err != nil {
-			return nil, fmt.Errorf("cannot write the kernel's description: %w", err)
-		}
 		if err := writeLabDefaults(s.repo); err != nil {
 			return nil, fmt.Errorf("cannot write JupyterLab's settings: %w", err)
 		}
@@ -174,6 +217,11 @@ func (s *setup) run(ctx context.Context, what Extent) (*Environment, error) {
 	}
 	if what.CUDA {
 		if err := s.step(ctx, s.accelerate(xlaCUDA)); err != nil {
+			return nil, err
+		}
+	}
+	if what.User {
+		if err := s.installUser(); err != nil {
 			return nil, err
 		}
 	}

@@ -5,12 +5,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ctnas/ctnas/ctnaslib/nb"
 	"github.com/ctnas/ctnas/internal/install/installtest"
@@ -106,12 +110,19 @@ func TestOptionalStep(t *testing.T) {
 func TestKernelSpec(t *testing.T) {
 	r := newRepo(t)
 	g := goTool{GOROOT: "/opt/go", GOFLAGS: "-mod=mod -trimpath", GOEXPERIMENT: "newinliner"}
-	if err := writeKernelSpec(r, g); err != nil {
+	folder := kernelDir(r)
+	if hasKernelSpec(r, g, folder, nil) {
+		t.Error("the kernel is there before it is written")
+	}
+	if err := writeKernelSpec(r, g, folder, nil); err != nil {
 		t.Fatal(err)
 	}
+	if !hasKernelSpec(r, g, folder, nil) || hasKernelSpec(r, g, folder, []string{"CTNAS_DATA=/data"}) {
+		t.Error("hasKernelSpec does not know what was written")
+	}
 	// Jupyter serves a kernel's files below kernelspecs/ and its name, where package nb looks for the script of its charts.
-	folder, script, _ := strings.Cut(strings.TrimPrefix(nb.ECharts, "kernelspecs/"), "/")
-	if content, err := os.ReadFile(r.Private("jupyter", "kernels", folder, script)); err != nil || len(content) < 500_000 {
+	name, script, _ := strings.Cut(strings.TrimPrefix(nb.ECharts, "kernelspecs/"), "/")
+	if content, err := os.ReadFile(r.Private("jupyter", "kernels", name, script)); err != nil || len(content) < 500_000 {
 		t.Errorf("the script of the charts has %d bytes (%v)", len(content), err)
 	}
 	content, err := os.ReadFile(r.Private("jupyter", "kernels", "ctnas", "kernel.json"))
@@ -122,25 +133,53 @@ func TestKernelSpec(t *testing.T) {
 	if err := json.Unmarshal(content, &spec); err != nil {
 		t.Fatal(err)
 	}
-	if spec.DisplayName != "Go (CTNAS)" || spec.Language != "go" {
-		t.Errorf("the kernel is called %q in language %q", spec.DisplayName, spec.Language)
+	if spec.DisplayName != "Go (CTNAS)" || spec.Language != "go" || spec.InterruptMode != "message" {
+		t.Errorf("the kernel is %+v", spec)
 	}
-	argv := strings.Join(spec.Argv, " ")
-	for _, part := range []string{string(r) + "/.ctnas/bin/gonb", "--kernel {connection_file}", "-go_work=" + string(r)} {
-		if !strings.Contains(argv, part) {
-			t.Errorf("the kernel's command %q lacks %q", argv, part)
-		}
+	if want := []string{folder + "/start", "--kernel", "{connection_file}", "-go_work=" + string(r), "-raw_error"}; !slices.Equal(spec.Argv, want) {
+		t.Errorf("the kernel's command is %q, want %q", spec.Argv, want)
 	}
-	for name, want := range map[string]string{
-		"GOEXPERIMENT": "newinliner,simd",
-		"GOFLAGS":      "-mod=readonly -trimpath " + linkFlags(),
-		"PATH":         string(r) + "/.ctnas/bin:/opt/go/bin:${PATH}",
-	} {
-		if spec.Env[name] != want {
-			t.Errorf("%s is %q, want %q", name, spec.Env[name], want)
-		}
+	installtest.WantError(t, writeKernelSpec("/a,b", g, folder, nil), "comma")
+}
+
+// The script starts GoNB under our settings; what the user has set goes before the defaults.
+func TestStarter(t *testing.T) {
+	r := Repo(filepath.Join(string(newRepo(t)), "it's here"))
+	g := goTool{GOROOT: "/opt/go", GOFLAGS: "-mod=mod -trimpath", GOEXPERIMENT: "newinliner"}
+	folder := filepath.Join(t.TempDir(), "kernels", "ctnas")
+	if err := writeKernelSpec(r, g, folder, []string{"CTNAS_DATA=/my $data", "CTNAS_CACHE=/default", "CTNAS_RUNS=/default"}); err != nil {
+		t.Fatal(err)
 	}
-	installtest.WantError(t, writeKernelSpec("/a,b", g), "comma")
+	for name, value := range map[string]string{"CTNAS_CACHE": "/own", "CTNAS_RUNS": "", "GOFLAGS": "-x", "CTNAS_DATA": ""} {
+		t.Setenv(name, value)
+	}
+	os.Unsetenv("CTNAS_DATA")
+	start := exec.Command(filepath.Join(folder, "start"), "--kernel", "a b.json")
+	out, err := start.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), string(r)+" any more: go run ./kernel-setup install -user") {
+		t.Errorf("without GoNB the script says %q (%v)", out, err)
+	}
+	installtest.Write(t, r.Private("bin", "gonb"), "#!/bin/sh\nfor v in GOEXPERIMENT GOFLAGS GOWORK PATH CTNAS_REPO CTNAS_DATA CTNAS_CACHE CTNAS_RUNS; do eval echo \\\"$v=\\$$v\\\"; done; echo \"$#\" \"$2\"\n")
+	start = exec.Command(filepath.Join(folder, "start"), "--kernel", "a b.json")
+	start.Dir = t.TempDir()
+	out, err = start.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	want := strings.Join([]string{
+		"GOEXPERIMENT=newinliner,simd",
+		"GOFLAGS=-mod=readonly -trimpath " + linkFlags(),
+		"GOWORK=auto",
+		"PATH=" + string(r) + "/.ctnas/bin:/opt/go/bin:" + os.Getenv("PATH"),
+		"CTNAS_REPO=" + string(r),
+		"CTNAS_DATA=/my $data",
+		"CTNAS_CACHE=/own",
+		"CTNAS_RUNS=",
+		"2 a b.json\n",
+	}, "\n")
+	if string(out) != want {
+		t.Errorf("GoNB is started with\n%swant\n%s", out, want)
+	}
 }
 
 func TestEnviron(t *testing.T) {
@@ -328,22 +367,140 @@ func TestGoplsStart(t *testing.T) {
 	}
 }
 
-// A dry run changes nothing, not even by making the folder.
+// A dry run changes nothing, not even by making the folder, and says what would be done, and what could not.
 func TestDryRun(t *testing.T) {
 	s, out := newSetup(t)
 	installtest.Write(t, s.repo.Path("go.sum"), "")
-	installtest.Path(t, nil)
 	s.dry = true
-	if _, err := s.run(t.Context(), Extent{Editor: true, CUDA: true}); err != nil {
+	t.Setenv("JUPYTER_DATA_DIR", t.TempDir())
+	dry := func(what Extent) error {
+		out.Reset()
+		_, err := s.run(t.Context(), what)
+		return err
+	}
+	installtest.Path(t, map[string]string{"python3": `case "$*" in *version_info*) echo 3.12;; *) exit 1;; esac`})
+	if err := dry(Extent{Editor: true, User: true}); err != nil {
 		t.Error(err)
 	}
-	for _, name := range []string{"gonb", "gopls", "jupyter", "build cache", "table", "xla", "cuda"} {
-		if !strings.Contains(out.String(), name) {
-			t.Errorf("%q does not mention %s", out, name)
+	user, _ := UserKernelDir(s.repo)
+	for _, line := range []string{
+		"gonb         to install\n", "gopls        to install\n", "jupyter      to install\n", "kernel       to install in .ctnas/jupyter/kernels/ctnas\n",
+		"build cache  to bring up to date, as each time\n", "table        to bring up to date", "xla          to install\n", "user kernel  to install in " + user + "\n",
+	} {
+		if !strings.Contains(out.String(), "  "+line) {
+			t.Errorf("a dry run does not say %q:\n%s", line, out)
 		}
+	}
+	if found, ok := findGPU(t.Context()); !ok {
+		if err := dry(Extent{CUDA: true}); err == nil {
+			t.Errorf("without a GPU, but with %v, a dry run says that CUDA is to be installed:\n%s", found, out)
+		}
+	}
+	if err := writeKernelSpec(s.repo, s.go_, kernelDir(s.repo), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := dry(Extent{}); err != nil || !strings.Contains(out.String(), "  kernel       ok\n") || strings.Contains(out.String(), "gopls") || strings.Contains(out.String(), "user") {
+		t.Errorf("a dry run for notebooks alone, with the kernel there (%v):\n%s", err, out)
+	}
+	os.RemoveAll(s.repo.Private())
+	installtest.Path(t, nil)
+	installtest.WantError(t, dry(Extent{}), "python3 is not on the PATH")
+	if !strings.Contains(out.String(), "  jupyter      would fail\n") {
+		t.Errorf("without Python a dry run says\n%s", out)
 	}
 	if _, err := os.Stat(s.repo.Private()); !errors.Is(err, os.ErrNotExist) {
 		t.Error("a dry run made .ctnas")
+	}
+}
+
+// A dry run fails where the set-up would, for want of a folder that can be written.
+func TestDryRunWithoutFolder(t *testing.T) {
+	r := newRepo(t)
+	if err := canMake(r.Private("a", "b")); err != nil {
+		t.Error(err)
+	}
+	installtest.Write(t, r.Private(), "a file where the folder should be")
+	t.Chdir(string(r))
+	installtest.Path(t, map[string]string{"go": `echo '{"GOVERSION": "go1.26.9", "GOROOT": "/opt/go"}'`})
+	_, err := Install(t.Context(), new(bytes.Buffer), Extent{Dry: true})
+	installtest.WantError(t, err, "cannot install anything", r.Private())
+	if os.Geteuid() != 0 {
+		if err := os.Chmod(string(r), 0o555); err != nil {
+			t.Fatal(err)
+		}
+		installtest.WantError(t, canMake(r.Private("a")), "permission denied")
+	}
+}
+
+// Set-ups of one repository take turns, and the last takes the lock's file away.
+func TestLock(t *testing.T) {
+	r := newRepo(t)
+	if err := os.MkdirAll(r.Private(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var inside atomic.Int32
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			unlock, err := lock(t.Context(), r, io.Discard)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if n := inside.Add(1); n != 1 {
+				t.Errorf("%d set-ups work at a time", n)
+			}
+			time.Sleep(10 * time.Millisecond)
+			inside.Add(-1)
+			unlock()
+		})
+	}
+	wg.Wait()
+	if files, _ := os.ReadDir(r.Private()); len(files) != 0 {
+		t.Errorf("what stays behind is %v", files)
+	}
+	unlock, err := lock(t.Context(), r, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := lock(ctx, r, io.Discard); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("waiting for a set-up gave %v", err)
+	}
+}
+
+// A set-up that is stopped leaves no half of an environment, of a program or of a plugin.
+func TestStoppedSetUpLeavesNothingHalf(t *testing.T) {
+	s, _ := newSetup(t)
+	venv := s.repo.Private("venv")
+	installtest.Path(t, map[string]string{
+		"python3": `case "$*" in *version_info*) echo 3.12;; *venv*) /bin/mkdir -p "` + venv + `/bin"; echo half >"` + venv + `/half"; exit 1;; esac`,
+		"go":      `while [ $# -gt 0 ]; do [ "$1" = -o ] && echo half >"$2"; shift; done; exit 1`,
+	})
+	if err := s.makeVenv(t.Context()); err == nil {
+		t.Error("no error")
+	}
+	tool := s.repo.Private("bin", "tool")
+	installtest.Write(t, s.repo.Private("bin", "other"), "")
+	if err := s.buildTool("example.com/tool")(t.Context(), tool); err == nil {
+		t.Error("no error")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	a := &Accelerator{Name: "xla", Title: "XLA", dirs: []string{"."}, sources: []source{{"here", func(_ context.Context, _ *setup, _ *Accelerator, dir string) error {
+		installtest.Write(t, filepath.Join(dir, "plugin.so"), "half")
+		cancel()
+		return ctx.Err()
+	}}}}
+	st := s.accelerate(a)
+	if err := st.do(ctx, st.leave); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	for _, path := range []string{venv, tool, tool + ".part", st.leave} {
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is there (%v)", path, err)
+		}
 	}
 }
 

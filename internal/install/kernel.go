@@ -1,11 +1,14 @@
 package install
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -37,8 +40,22 @@ func (g goTool) environ(r Repo, j jupyter) ([]string, error) {
 	if j.private {
 		set("JUPYTER_CONFIG_DIR", r.Private("jupyter", "config"))
 	}
-	// Cells run in the folder of their notebook.
-	for _, name := range []string{"CTNAS_DATA", "CTNAS_CACHE", "CTNAS_RUNS"} {
+	folders, err := folderVariables("CTNAS_DATA", "CTNAS_CACHE", "CTNAS_RUNS")
+	if err != nil {
+		return nil, err
+	}
+	env = append(env, folders...)
+	// GoMLX downloads XLA on first use unless told not to.
+	if _, ok := os.LookupEnv("GOMLX_NO_AUTO_INSTALL"); !ok {
+		set("GOMLX_NO_AUTO_INSTALL", "1")
+	}
+	return env, nil
+}
+
+// folderVariables returns those of these variables that are set, with the absolute paths of their folders: cells run in
+// the folder of their notebook.
+func folderVariables(names ...string) (set []string, err error) {
+	for _, name := range names {
 		folder := os.Getenv(name)
 		if folder == "" {
 			continue
@@ -47,34 +64,33 @@ func (g goTool) environ(r Repo, j jupyter) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s is %q: %w", name, folder, err)
 		}
-		set(name, abs)
+		set = append(set, name+"="+abs)
 	}
-	// GoMLX downloads XLA on first use unless told not to.
-	if _, ok := os.LookupEnv("GOMLX_NO_AUTO_INSTALL"); !ok {
-		set("GOMLX_NO_AUTO_INSTALL", "1")
-	}
-	return env, nil
+	return set, nil
 }
 
 // kernelSpec is the content of a kernel.json.
 // See https://jupyter-client.readthedocs.io/en/stable/kernels.html#kernel-specs.
 type kernelSpec struct {
-	Argv          []string          `json:"argv"`
-	DisplayName   string            `json:"display_name"`
-	Language      string            `json:"language"`
-	InterruptMode string            `json:"interrupt_mode"`
-	Env           map[string]string `json:"env"`
+	Argv          []string     `json:"argv"`
+	DisplayName   string       `json:"display_name"`
+	Language      string       `json:"language"`
+	InterruptMode string       `json:"interrupt_mode"`
+	Metadata      specMetadata `json:"metadata"`
 }
 
-// newKernelSpec describes our kernel. What can differ between two runs, such
-// as CTNAS_DATA, is not in it: the kernel inherits that from Jupyter, so that
-// two runs at once do not disturb each other.
-func newKernelSpec(r Repo, g goTool) kernelSpec {
-	env := g.settings()
-	env["PATH"] = g.path(r, "${PATH}")
-	return kernelSpec{
+// specMetadata says whose a kernel is.
+type specMetadata struct {
+	CTNAS struct {
+		Repository string `json:"repository"`
+	} `json:"ctnas"`
+}
+
+// newKernelSpec describes our kernel, in this folder.
+func newKernelSpec(r Repo, folder string) kernelSpec {
+	spec := kernelSpec{
 		Argv: []string{
-			r.Private("bin", "gonb"),
+			filepath.Join(folder, starterName),
 			"--kernel", "{connection_file}",
 			"-go_work=" + string(r), // Cells import this module from here.
 			"-raw_error",            // Compile errors as text, which every viewer shows.
@@ -82,9 +98,38 @@ func newKernelSpec(r Repo, g goTool) kernelSpec {
 		DisplayName:   KernelDisplay,
 		Language:      "go",
 		InterruptMode: "message",
-		Env:           env,
 	}
+	spec.Metadata.CTNAS.Repository = string(r)
+	return spec
 }
+
+// starterName is the script beside a kernel.json that starts the kernel: who starts kernels may know nothing of shells,
+// of PATH, or of the variables that a kernel.json can set only whether or not the user has.
+const starterName = "start"
+
+// starter returns that script. What can differ between two runs, such as CTNAS_DATA, it sets only where the environment
+// that the kernel inherits does not: defaults is a list of NAME=VALUE.
+func starter(r Repo, g goTool, defaults []string) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "#!/bin/sh\n# Starts the kernel %q. Written by kernel-setup in %s.\n", KernelDisplay, r)
+	settings := g.settings()
+	settings["CTNAS_REPO"] = string(r)
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		fmt.Fprintf(&s, "export %s=%s\n", name, quoted(settings[name]))
+	}
+	fmt.Fprintf(&s, "export PATH=%s\"$PATH\"\n", quoted(g.path(r, "")))
+	for _, set := range defaults {
+		name, value, _ := strings.Cut(set, "=")
+		fmt.Fprintf(&s, "[ -n \"${%s+set}\" ] || export %s=%s\n", name, name, quoted(value))
+	}
+	gonb := quoted(r.Private("bin", "gonb"))
+	fmt.Fprintf(&s, "[ -x %s ] || { echo %s >&2; exit 1; }\n", gonb, quoted(fmt.Sprintf("The kernel %q is not in %s any more: go run ./kernel-setup install -user in its repository.", KernelDisplay, r)))
+	fmt.Fprintf(&s, "exec %s \"$@\"\n", gonb)
+	return s.String()
+}
+
+// quoted returns a text as a word of the shell.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 // echarts is Apache ECharts 5.4.3, which draws the interactive charts. Jupyter serves it from the folder of the kernel, so that they need no
 // network, at the address that package nb knows. Its licence is beside it.
@@ -92,20 +137,75 @@ func newKernelSpec(r Repo, g goTool) kernelSpec {
 //go:embed echarts/echarts.min.js
 var echarts []byte
 
-// writeKernelSpec installs our kernel in our own Jupyter data folder.
-func writeKernelSpec(r Repo, g goTool) error {
+// kernelFiles returns the files of our kernel in this folder, by name: its description last, so that Jupyter finds it only
+// when all is there.
+func kernelFiles(r Repo, g goTool, folder string, defaults []string) ([]kernelFile, error) {
 	if strings.Contains(string(r), ",") {
-		return fmt.Errorf("the folder %s has a comma in its name, which GoNB cannot handle: move the repository", r)
+		return nil, fmt.Errorf("the folder %s has a comma in its name, which GoNB cannot handle: move the repository", r)
 	}
-	spec, err := json.MarshalIndent(newKernelSpec(r, g), "", "  ")
+	spec, err := json.MarshalIndent(newKernelSpec(r, folder), "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return []kernelFile{
+		{"echarts.min.js", echarts, writeFile},
+		{starterName, []byte(starter(r, g, defaults)), writeProgram},
+		{"kernel.json", append(spec, '\n'), writeFile},
+	}, nil
+}
+
+// kernelFile is a file in the folder of a kernel.
+type kernelFile struct {
+	name    string
+	content []byte
+	write   func(path string, content []byte) error
+}
+
+// writeKernelSpec writes our kernel into a folder.
+func writeKernelSpec(r Repo, g goTool, folder string, defaults []string) error {
+	files, err := kernelFiles(r, g, folder, defaults)
 	if err != nil {
 		return err
 	}
-	if err := writeFile(r.Private("jupyter", "kernels", KernelName, "echarts.min.js"), echarts); err != nil {
-		return err
+	for _, f := range files {
+		if err := f.write(filepath.Join(folder, f.name), f.content); err != nil {
+			return err
+		}
 	}
-	return writeFile(r.Private("jupyter", "kernels", KernelName, "kernel.json"), append(spec, '\n'))
+	return nil
 }
+
+// hasKernelSpec says whether a folder holds just what [writeKernelSpec] would write.
+func hasKernelSpec(r Repo, g goTool, folder string, defaults []string) bool {
+	files, err := kernelFiles(r, g, folder, defaults)
+	if err != nil {
+		return false
+	}
+	return !slices.ContainsFunc(files, func(f kernelFile) bool {
+		content, err := os.ReadFile(filepath.Join(folder, f.name))
+		return err != nil || !bytes.Equal(content, f.content)
+	})
+}
+
+// kernel writes our kernel into a folder, unless it is there; in a dry run it only says so.
+func (s *setup) kernel(name, folder string, defaults []string) error {
+	switch {
+	case hasKernelSpec(s.repo, s.go_, folder, defaults):
+		fmt.Fprintf(s.out, "  %-12s ok\n", name)
+		return nil
+	case s.dry:
+		fmt.Fprintf(s.out, "  %-12s to install in %s\n", name, s.repo.Rel(folder))
+		return nil
+	}
+	if err := writeKernelSpec(s.repo, s.go_, folder, defaults); err != nil {
+		return fmt.Errorf("cannot write the kernel's description: %w", err)
+	}
+	fmt.Fprintf(s.out, "  %-12s installed in %s\n", name, s.repo.Rel(folder))
+	return nil
+}
+
+// kernelDir returns the folder of the kernel that "run" and "lab" take.
+func kernelDir(r Repo) string { return r.Private("jupyter", "kernels", KernelName) }
 
 // labDefaults are settings for JupyterLab, as files in a folder of its configuration.
 // The user's own settings go before them.

@@ -72,6 +72,7 @@ func (s *setup) findJupyter(ctx context.Context) (jupyter, error) {
 		key:   hash(requirements, string(s.repo)),
 		leave: own.python,
 		do:    func(ctx context.Context, _ string) error { return s.makeVenv(ctx) },
+		needs: checkPython,
 	}
 	if usable(ctx, own.python) == "" {
 		st.leave = "" // There is none, or the Python that it was made from is gone.
@@ -83,25 +84,39 @@ func (s *setup) findJupyter(ctx context.Context) (jupyter, error) {
 	return own, s.step(ctx, st)
 }
 
-// makeVenv builds the private Python environment from nothing.
-func (s *setup) makeVenv(ctx context.Context) error {
-	const again = ", then run this again"
+const again = ", then run this again"
+
+// checkPython says what is wrong with the Python to make the private environment from.
+func checkPython(ctx context.Context) error {
 	if _, err := exec.LookPath("python3"); err != nil {
 		return fmt.Errorf("python3 is not on the PATH: install Python %s or newer (on Debian and Ubuntu: apt install python3 python3-venv)"+again, OldestPython)
 	}
 	check := fmt.Sprintf("import sys; print('%%d.%%d' %% sys.version_info[:2]); sys.exit(sys.version_info < (%s))",
 		strings.ReplaceAll(OldestPython, ".", ", "))
-	if out, err := s.output(exec.CommandContext(ctx, "python3", "-c", check)); err != nil {
+	if out, err := exec.CommandContext(ctx, "python3", "-c", check).CombinedOutput(); err != nil {
 		return fmt.Errorf("python3 is version %s, but JupyterLab needs %s or newer: put a newer one first on the PATH"+again, LastLine(out), OldestPython)
 	}
+	return nil
+}
+
+// makeVenv builds the private Python environment from nothing, and leaves nothing of one that it cannot finish.
+func (s *setup) makeVenv(ctx context.Context) (err error) {
+	if err := checkPython(ctx); err != nil {
+		return err
+	}
 	venv := s.repo.Private("venv")
+	defer func() {
+		if err != nil {
+			os.RemoveAll(venv)
+		}
+	}()
 	if out, err := s.output(exec.CommandContext(ctx, "python3", "-m", "venv", "--clear", venv)); err != nil {
 		if bytes.Contains(out, []byte("ensurepip")) || bytes.Contains(out, []byte("No module named venv")) {
 			return fmt.Errorf("python3 cannot make an environment because its venv module is incomplete: install it (on Debian and Ubuntu: apt install python3-venv)" + again)
 		}
 		return fmt.Errorf("python3 cannot make an environment in %s (%s): %w", venv, LastLine(out), err)
 	}
-	err := s.pip(ctx, venvPython(s.repo), "requirements", requirements, "install")
+	err = s.pip(ctx, venvPython(s.repo), "requirements", requirements, "install")
 	switch {
 	case errors.Is(err, errNoIndex):
 		return fmt.Errorf("cannot download JupyterLab: %w, or install it by hand (python3 -m pip install jupyterlab nbclient)"+again, err)

@@ -70,16 +70,24 @@ func (r Repo) Rel(path string) string {
 }
 
 // writeFile writes a file in one move, and only where its content changes.
-func writeFile(path string, content []byte) error {
-	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
+func writeFile(path string, content []byte) error { return writeWithMode(path, content, 0o644) }
+
+// writeProgram is [writeFile] for what can be started.
+func writeProgram(path string, content []byte) error { return writeWithMode(path, content, 0o755) }
+
+func writeWithMode(path string, content []byte, mode os.FileMode) error {
+	old, err := os.ReadFile(path)
+	info, infoErr := os.Stat(path)
+	switch {
+	case err == nil && infoErr == nil && bytes.Equal(old, content) && info.Mode().Perm()&0o111 == mode&0o111:
 		return nil
-	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
+	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return renameio.WriteFile(path, content, 0o644, renameio.WithTempDir(filepath.Dir(path)))
+	return renameio.WriteFile(path, content, mode, renameio.WithStaticPermissions(mode), renameio.WithTempDir(filepath.Dir(path)))
 }
 
 // hash returns a short digest of what a step of the set-up depends on.

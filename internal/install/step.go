@@ -15,6 +15,8 @@ type step struct {
 	leave    string // the file that it leaves
 	do       func(ctx context.Context, leave string) error
 	optional string // a failure is only a warning, with this consequence
+
+	needs func(ctx context.Context) error // why it cannot be done here, as far as that is known before; nil: nothing is
 }
 
 // step does one step unless its stamp says that it is done. The stamp is
@@ -26,8 +28,7 @@ func (s *setup) step(ctx context.Context, st step) error {
 		return nil
 	}
 	if s.dry {
-		fmt.Fprintf(s.out, "  %-12s to do\n", st.name)
-		return nil
+		return s.announce(ctx, st)
 	}
 	if err := os.Remove(stamp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -49,6 +50,25 @@ func (s *setup) step(ctx context.Context, st step) error {
 	}
 	fmt.Fprintf(s.out, "installed in %.1f s\n", took)
 	return writeFile(stamp, []byte(st.key))
+}
+
+// announce says what a step would do.
+func (s *setup) announce(ctx context.Context, st step) error {
+	if st.needs != nil {
+		if err := st.needs(ctx); err != nil && st.optional != "" {
+			fmt.Fprintf(s.out, "  %-12s would give a warning: %v; %s\n", st.name, err, st.optional)
+			return nil
+		} else if err != nil {
+			fmt.Fprintf(s.out, "  %-12s would fail\n", st.name)
+			return err
+		}
+	}
+	what := "to install"
+	if st.key == "" {
+		what = "to bring up to date, as each time"
+	}
+	fmt.Fprintf(s.out, "  %-12s %s\n", st.name, what)
+	return nil
 }
 
 // done says whether a step's stamp and what it leaves are there.

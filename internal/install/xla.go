@@ -149,9 +149,16 @@ func (a *Accelerator) Variables(r Repo) []string {
 
 // accelerate returns the step that installs a plugin and makes it prove itself.
 func (s *setup) accelerate(a *Accelerator) step {
-	return step{name: a.Name, key: a.key(s.repo), leave: s.repo.Private(a.Name), do: func(ctx context.Context, dir string) error {
-		if a == xlaCUDA {
-			if _, err := cudaRelease(ctx); err != nil {
+	st := step{name: a.Name, key: a.key(s.repo), leave: s.repo.Private(a.Name)}
+	if a == xlaCUDA {
+		st.needs = func(ctx context.Context) error {
+			_, err := cudaRelease(ctx)
+			return err
+		}
+	}
+	st.do = func(ctx context.Context, dir string) error {
+		if st.needs != nil {
+			if err := st.needs(ctx); err != nil {
 				return err
 			}
 		}
@@ -168,13 +175,15 @@ func (s *setup) accelerate(a *Accelerator) step {
 				return nil
 			}
 			if ctx.Err() != nil {
+				os.RemoveAll(dir)
 				return ctx.Err()
 			}
 			failed = append(failed, fmt.Sprintf("from %s: %s", src.name, firstLine([]byte(err.Error()))))
 		}
 		os.RemoveAll(dir)
 		return fmt.Errorf("no usable plugin for %s, so notebooks go on with the backend that they have (%s)", a.Title, strings.Join(failed, "; "))
-	}}
+	}
+	return st
 }
 
 // offer installs the plugin for the CPU where it can be had, and says in one line where it cannot. Then it is tried
