@@ -50,6 +50,11 @@ type Method struct {
 func NewMethod[C search.Config](name string, config C, run func(ctx context.Context, root string, p search.Problem, config C) (*search.Found, error), seed func(*C) *uint64) Method {
 	m := method(name, config, run, seed)
 	m.Search, m.own, m.vary = m.own, nil, nil
+	if run == nil || seed == nil {
+		m.Search = func(context.Context, string, search.Problem, uint64) (*search.Found, error) {
+			return nil, fmt.Errorf("experiment: the method %q has no function that runs it, or none that finds the seed in its configuration", name)
+		}
+	}
 	return m
 }
 

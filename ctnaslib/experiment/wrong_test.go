@@ -213,6 +213,19 @@ func TestVariedRun(t *testing.T) {
 	}
 }
 
+// More labels than the benchmark has are an error, not a search without end.
+func TestTooManyLabels(t *testing.T) {
+	_, backend := open(t)
+	for _, id := range []string{"ablation-head", "table4"} {
+		e, err := All[id].Vary(Small, Seeds(1), Labels(1_000_000_000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = e.Run(t.Context(), t.TempDir(), backend, Small, nil)
+		wantSentence(t, id, err, "1000000000")
+	}
+}
+
 // Tables and pictures of any result, also of another experiment or an odd one, are made without a panic.
 func TestOddResults(t *testing.T) {
 	var results []report.Result
@@ -242,6 +255,8 @@ func TestWrongMethods(t *testing.T) {
 	problem := search.Problem{Backend: backend, Benchmark: table.Benchmark()}
 	_, err := Table1(Small).Methods[1].Find(context.Background(), t.TempDir(), problem, 1)
 	wantSentence(t, "DARTS", err, "only the paper's numbers")
+	_, err = NewMethod[ctnas.Config]("mine", ctnas.Quick(), nil, nil).Find(t.Context(), t.TempDir(), problem, 1)
+	wantSentence(t, "no functions", err, `"mine"`)
 	c := ctnas.Quick()
 	c.Labels = -1
 	_, err = CTNAS("mine", c, nil).Find(t.Context(), t.TempDir(), problem, 1)
