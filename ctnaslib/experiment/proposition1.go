@@ -30,13 +30,15 @@ type Proposition1Config struct {
 	HeldOut    int               // other architectures, whose pairs the risks are measured on
 	ProbeEvery int               // epochs from one measurement to the next
 	NAC        comparator.Config // the comparator; each training sets its seed
-
-	wrong error // with the preset that it was made for
 }
 
-// Proposition1At returns the paper's 423 labels and 10 runs, or 2 runs at the size Small, for a lesson.
+// Proposition1At returns the paper's 423 labels and 10 runs, or 2 runs at the size Small, for a lesson. For a preset that
+// there is not it is empty, which [Proposition1] refuses.
 func Proposition1At(p Preset) Proposition1Config {
-	c := Proposition1Config{Seeds: 10, Labels: 423, HeldOut: 1000, ProbeEvery: 10, NAC: comparator.Quick(), wrong: p.Check()}
+	if p.Check() != nil {
+		return Proposition1Config{}
+	}
+	c := Proposition1Config{Seeds: 10, Labels: 423, HeldOut: 1000, ProbeEvery: 10, NAC: comparator.Quick()}
 	if p == Small {
 		c.Seeds = 2
 	}
@@ -73,8 +75,8 @@ const nameTrainings = "comparator"
 
 func (c Proposition1Config) runner(root string, table *datasets.NASBench101, backend compute.Backend, watch train.Watch) (*runner[[]map[string]float64], error) {
 	switch {
-	case c.wrong != nil:
-		return nil, c.wrong
+	case c.Seeds == 0 && c.Labels == 0:
+		return nil, fmt.Errorf("experiment: Proposition 1 has an empty configuration, as Proposition1At gives for no preset that there is; take %q or %q", Small, Paper)
 	case table == nil:
 		return nil, errors.New("experiment: Proposition 1 has no table to be measured on; open one with datasets.OpenNASBench101")
 	case backend == nil:

@@ -108,6 +108,19 @@ func TestCells(t *testing.T) {
 	}
 }
 
+// A notebook of tables has what a reader may change in its third cell, which is not folded.
+func TestKnobs(t *testing.T) {
+	for _, name := range held(t) {
+		all := cells(t, name)
+		if len(all) < 3 || !strings.Contains(string(all[1].Source), `ctnaslib/nb/tables"`) {
+			continue
+		}
+		if c := all[2]; c.Type != "code" || !strings.Contains(string(c.Source), "const (\n") {
+			t.Errorf("the third cell of %s has no constants to change", name)
+		}
+	}
+}
+
 // checkSize says where code is too long or too wide.
 func checkSize(t *testing.T, at, source string) {
 	t.Helper()
