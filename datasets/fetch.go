@@ -22,7 +22,7 @@ import (
 // A download of FILE has beside it, until it is done:
 //
 //	FILE.part    what has arrived so far
-//	FILE.lock    locked by the process at work
+//	FILE.locks   locked by the process at work, and gone with it, unless that was killed
 //
 // and for ever, if its digest is not publicly known, the one of the first download:
 //
@@ -107,8 +107,7 @@ func (a Asset) sources() ([]string, error) {
 }
 
 // fetchLocked waits until no other process fetches the file, and downloads it if it is
-// not there then. What the other one has is reported as progress. The folder of locks need
-// not stay once the file is there.
+// not there then. What the other one has is reported as progress.
 func (c client) fetchLocked(ctx context.Context, sources []string, found *Found) error {
 	locks := found.Path + lockSuffix
 	var lock *rundir.Lock
@@ -130,7 +129,7 @@ func (c client) fetchLocked(ctx context.Context, sources []string, found *Found)
 			return err
 		}
 	}
-	defer lock.Release()
+	defer lock.Remove()
 	err := found.Asset.verify(ctx, found.Path, found.Path)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -138,9 +137,6 @@ func (c client) fetchLocked(ctx context.Context, sources []string, found *Found)
 		}
 		found.Place = Downloaded
 		err = c.download(ctx, sources, found)
-	}
-	if err == nil {
-		lock.Remove()
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ctnas/ctnas/datasets"
+	"github.com/ctnas/ctnas/datasets/images"
 )
 
 // dataVerb lists the data that can be fetched, fetches what args name, or exports a table.
@@ -49,6 +50,9 @@ func listData(out io.Writer, assets []datasets.Asset) {
 		}
 		fmt.Fprintf(out, "%s (%s)\n    %s\n    licence: %s\n    source:  %s\n    here:    ", a.ID, size, a.About, a.Licence, source)
 		found, err := datasets.Lookup(a.ID, "")
+		if a.ID == datasets.CIFAR10 && errors.Is(err, datasets.ErrNoData) {
+			found.Path, err = images.Locate()
+		}
 		switch {
 		case err == nil:
 			fmt.Fprintf(out, "yes, in %s\n", found.Path)

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 
@@ -17,6 +19,9 @@ import (
 // labVerb opens JupyterLab on the repository, showing the notebooks first, so
 // that their links to the library's files work.
 func labVerb(ctx context.Context, args []string, out io.Writer) error {
+	if slices.ContainsFunc(args, helpWanted) {
+		return flag.ErrHelp
+	}
 	env, err := install.Install(ctx, out, install.Extent{Editor: true})
 	if err != nil {
 		return err

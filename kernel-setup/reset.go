@@ -103,6 +103,13 @@ func uninstallVerb(args []string, in io.Reader, out io.Writer) error {
 			return os.RemoveAll(r.Private())
 		})
 	}
+	own, err := install.OwnUserKernel(r)
+	if err != nil {
+		return err
+	}
+	if own != "" {
+		c.add("delete "+own+", the kernel that every Jupyter finds", func() error { return os.RemoveAll(own) })
+	}
 	return c.make("Nothing is installed.")
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -242,9 +243,39 @@ func TestResetDoesNotFollowLinks(t *testing.T) {
 	}
 }
 
+// Uninstall takes back the kernel of install -user if it is from this repository.
+func TestUninstallUserKernel(t *testing.T) {
+	r := install.Repo(installtest.Repo(t))
+	t.Chdir(string(r))
+	data := t.TempDir()
+	t.Setenv("JUPYTER_DATA_DIR", data)
+	kernel, other := filepath.Join(data, "kernels", "ctnas"), filepath.Join(data, "kernels", "python3", "kernel.json")
+	installtest.Write(t, other, "{}")
+	for owner, goes := range map[string]bool{string(r): true, "/another/clone": false, "": false} {
+		installtest.Write(t, filepath.Join(kernel, "kernel.json"), fmt.Sprintf(`{"metadata": {"ctnas": {"repository": %q}}}`, owner))
+		var out bytes.Buffer
+		if err := uninstallVerb([]string{"-dry-run"}, nil, &out); err != nil || strings.Contains(out.String(), "delete "+kernel) != goes {
+			t.Errorf("the kernel of %q: a dry run says %q (%v)", owner, &out, err)
+		}
+		if _, err := os.Stat(kernel); err != nil {
+			t.Error(err)
+		}
+		if err := uninstallVerb([]string{"-yes"}, nil, &out); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(kernel); errors.Is(err, os.ErrNotExist) != goes {
+			t.Errorf("the kernel of %q: %v", owner, err)
+		}
+	}
+	if _, err := os.Stat(other); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestUninstall(t *testing.T) {
 	r := install.Repo(installtest.Repo(t))
 	t.Chdir(string(r))
+	t.Setenv("JUPYTER_DATA_DIR", t.TempDir())
 	installtest.Write(t, r.Private("bin", "gonb"), "")
 	var out bytes.Buffer
 	installtest.WantError(t, uninstallVerb(nil, strings.NewReader(""), &out), "nothing was changed")

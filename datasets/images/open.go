@@ -84,7 +84,17 @@ func Open(ctx context.Context, path string, options ...datasets.Option) (*Set, e
 	return set, nil
 }
 
-// locate finds CIFAR-10 in $CTNAS_DATA. The path is empty if there is none.
+// Locate returns where [Open] finds CIFAR-10 in $CTNAS_DATA, without reading it. The error wraps [datasets.ErrNoData] if it
+// is not there.
+func Locate() (path string, err error) {
+	path, err = locate()
+	if err == nil && path == "" {
+		err = fmt.Errorf("images: %w for CIFAR-10 in %s", datasets.ErrNoData, envData)
+	}
+	return path, err
+}
+
+// locate is [Locate], but for the error: the path is empty if there is none.
 func locate() (path string, err error) {
 	data := os.Getenv(envData)
 	if data == "" {
