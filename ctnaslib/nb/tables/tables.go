@@ -29,11 +29,20 @@ var (
 )
 
 // Run runs the experiment with an id, such as "table4", at the size of a preset with changes, and shows its table and its
-// pictures. What was run before is loaded; an interrupted run goes on.
+// pictures. What was run before is loaded; an interrupted run goes on. Another preset in $CTNAS_PRESET takes the place of
+// the given one, without the changes, which are of that one.
 func Run(id string, preset experiment.Preset, changes ...experiment.Change) report.Result {
+	preset, changes = fromEnvironment(preset, changes)
 	result := nb.Must(run(nb.Context(), nb.Runs(), id, preset, changes, nb.Progress(id)))
 	Show(result)
 	return result
+}
+
+func fromEnvironment(preset experiment.Preset, changes []experiment.Change) (experiment.Preset, []experiment.Change) {
+	if wanted := experiment.Preset(nb.Preset(string(preset))); wanted != preset {
+		return wanted, nil
+	}
+	return preset, changes
 }
 
 func run(ctx context.Context, root, id string, preset experiment.Preset, changes []experiment.Change, watch train.Watch) (report.Result, error) {

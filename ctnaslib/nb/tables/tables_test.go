@@ -40,6 +40,18 @@ func TestWrongInput(t *testing.T) {
 	}
 }
 
+// The environment goes before the notebook, whose changes are of its own preset.
+func TestFromEnvironment(t *testing.T) {
+	changes := []experiment.Change{Seeds(1)}
+	for wanted, n := range map[string]int{"": 1, "small": 1, "paper": 0, "medium": 0} {
+		t.Setenv("CTNAS_PRESET", wanted)
+		preset, left := fromEnvironment("small", changes)
+		if len(left) != n || wanted != "" && string(preset) != wanted {
+			t.Errorf("with CTNAS_PRESET=%s the preset is %s, with %d changes", wanted, preset, len(left))
+		}
+	}
+}
+
 // The stored results are found wherever the notebook is; without the repository the error says what to do.
 func TestStored(t *testing.T) {
 	repository, err := filepath.Abs(filepath.Join("..", "..", ".."))
