@@ -14,10 +14,11 @@ func AblateAnswer(p Preset) Experiment {
 	for _, labels := range []int{p.queriesOf(423), p.queriesOf(1000)} {
 		weighed := search.DefaultThompson(labels)
 		weighed.First = labels
-		highest := randomSearch(fmt.Sprintf("%d labels, the highest", labels), labels)
-		expected := method(fmt.Sprintf("%d labels, the highest expected", labels), weighed, search.Thompson, thompsonSeed)
+		highest := explained(randomSearch(fmt.Sprintf("%d labels, the highest", labels), labels), "The answer is the cell of the highest label.")
+		expected := explained(method(fmt.Sprintf("%d labels, the highest expected", labels), weighed, search.Thompson, thompsonSeed),
+			"The answer is the cell of the highest utility that a Gaussian process expects, which weighs a cell's label against those of cells that are alike.")
 		e.Methods = append(e.Methods, highest, expected)
 		e.Compare = append(e.Compare, [2]string{expected.Name, highest.Name})
 	}
-	return e
+	return p.checked(e)
 }

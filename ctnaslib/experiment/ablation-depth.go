@@ -26,5 +26,5 @@ func AblateDepth(p Preset) Experiment {
 		}
 	}
 	e.Compare = [][2]string{{name(2, true), name(2, false)}, {name(4, true), name(4, false)}, {name(4, true), name(2, true)}}
-	return e
+	return p.checked(e)
 }

@@ -13,13 +13,13 @@ func AblateExploration(p Preset) Experiment {
 	for _, k := range []int{25, 100, 400} {
 		c := ctnas.Quick()
 		c.TopK = k
-		e.Methods = append(e.Methods, CTNAS(fmt.Sprintf("K = %d", k), p.sizedSearch(c), nil))
+		e.Methods = append(e.Methods, explained(CTNAS(fmt.Sprintf("K = %d", k), p.sizedSearch(c), nil), "K is the number of pseudo-labelled pairs that join in an iteration; N is 160."))
 	}
 	for _, n := range []int{40, 640} {
 		c := ctnas.Quick()
 		c.PolicyBatch = n / c.PolicySteps
-		e.Methods = append(e.Methods, CTNAS(fmt.Sprintf("N = %d", n), p.sizedSearch(c), nil))
+		e.Methods = append(e.Methods, explained(CTNAS(fmt.Sprintf("N = %d", n), p.sizedSearch(c), nil), "N is the number of cells that the policy samples in an iteration; K is 100."))
 	}
 	e.Compare = [][2]string{{"K = 400", "K = 25"}, {"N = 640", "N = 40"}}
-	return e
+	return p.checked(e)
 }

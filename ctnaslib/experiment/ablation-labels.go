@@ -17,5 +17,5 @@ func AblateLabels(p Preset) Experiment {
 		e.Methods = append(e.Methods, m)
 	}
 	e.Compare = [][2]string{{"108 epochs", "36 epochs"}, {"108 epochs", "12 epochs"}, {"108 epochs", "4 epochs"}}
-	return e
+	return p.checked(e)
 }

@@ -15,6 +15,9 @@ func AblatePolicy(p Preset) Experiment {
 	c := p.sized(ctnas.Released())
 	add := func(name string) {
 		m := CTNAS(name, c, nil)
+		if len(e.Methods) > 0 {
+			m.Note = "The row above, changed in one more way."
+		}
 		m.probed = c.Iterations / probes
 		if len(e.Methods) > 0 {
 			e.Compare = append(e.Compare, [2]string{name, e.Methods[len(e.Methods)-1].Name})
@@ -30,7 +33,7 @@ func AblatePolicy(p Preset) Experiment {
 	add("+ logit as the reward")
 	c.Controller.LearningRate *= 2
 	add("+ 2 × the learning rate")
-	return e
+	return p.checked(e)
 }
 
 var ablationPolicy = Entry{

@@ -58,7 +58,7 @@ func authorsRow(results string) (report.Row, error) {
 	row.Metrics["best_rank_percent"] = 100 * slices.Min(columns["answer_rank"]) / nasbench101.NumCells
 	row.Metrics["queries"] = 423
 	row.Source, row.Backend, row.Seeds = string(datasets.Real), "PyTorch 2.15, CPU", len(columns["seed"])
-	row.Note = "Measured by running the authors' program with its own defaults and seeds, on the labels of this table (ctnaslib/experiment/authors)."
+	row.Note = "The authors' own program with its defaults and seeds, run on the labels of this table (ctnaslib/experiment/authors)."
 	return row, nil
 }
 
@@ -95,7 +95,7 @@ func withSharing(table1, sharing report.Result) report.Result {
 		if row.Seeds == 0 {
 			row.Seeds = sharing.Seeds
 		}
-		row.Note = "Measured by go run ./figures weightsharing: trained on small images, not on labels of the table; the cell that it ends in is looked up there."
+		row.Note = "Measured by go run ./figures weightsharing: it trains on small images instead of asking the table; the test accuracy of the cell that it ends in is looked up there."
 		i := slices.IndexFunc(table1.Rows, func(r report.Row) bool { return r.Method == row.Method })
 		switch {
 		case i >= 0:

@@ -3,8 +3,10 @@ package experiment
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -40,9 +42,17 @@ type Entry struct {
 	// Of an experiment whose accuracies are those of a model whatever data there is: the asset that is measured beside it.
 	beside string
 
+	timing   bool // it measures time, once, and has no seeds to choose
+	labelled bool // it is no comparison, but has a number of labels
+
 	seeds   int            // 0: the preset's
 	methods *regexp.Regexp // nil: all
 	devices int            // 0: one
+	labels  []int          // nil: the preset's: see [Labels]
+	pairs   *int           // nil: the preset's: see [Pairs]
+
+	// Of an experiment on numbers of labels: the same with other numbers.
+	numbers func(p Preset, labels []int) Experiment
 }
 
 // searchMemory is how many MB a search alone in its process holds at most, on XLA's CPU plugin (figures/peers); in pure Go
@@ -56,6 +66,7 @@ type planning struct {
 	preset  Preset
 	seeds   int // 0: the preset's
 	devices int // that share each batch of images; 0: one
+	labels  int // 0: the preset's
 	watch   train.Watch
 }
 
@@ -96,12 +107,34 @@ var All = map[string]Entry{
 	"ablation-answer":      ablation(AblateAnswer),
 }
 
+// Find returns the experiment whose folder has a name. The error lists the names that there are.
+func Find(id string) (Entry, error) {
+	e, ok := All[id]
+	if !ok {
+		return e, fmt.Errorf("experiment: there is no experiment %q; there are %s", id, strings.Join(slices.Sorted(maps.Keys(All)), ", "))
+	}
+	return e, nil
+}
+
+// known returns an error for the entry that [All] gives for a name that it does not have.
+func (e Entry) known() error {
+	if e.compare == nil && e.plan == nil {
+		return errors.New("experiment: there is no experiment of that name; experiment.Find lists them all")
+	}
+	return nil
+}
+
 // With returns the entry with so many seeds, 0 for the preset's, and of its methods those whose names
 // match, nil for all. The error says that the entry has no seeds or methods to choose.
 func (e Entry) With(seeds int, methods *regexp.Regexp) (Entry, error) {
+	if err := e.known(); err != nil {
+		return e, err
+	}
 	switch {
 	case seeds < 0:
 		return e, fmt.Errorf("experiment: there cannot be %d seeds; give at least 1", seeds)
+	case seeds > 1 && e.timing:
+		return e, fmt.Errorf("experiment: this experiment measures time, and has no seeds to choose")
 	case methods != nil && e.compare == nil:
 		return e, fmt.Errorf("experiment: this experiment is a whole, without methods to choose from")
 	case methods != nil && len(e.of(Small).choose(methods).Methods) == 0 && len(e.of(Paper).choose(methods).Methods) == 0:
@@ -128,8 +161,16 @@ func (e Entry) OnDevices(n int) (Entry, error) {
 // of returns the experiment at the size of a preset, with the seeds and methods that were chosen.
 func (e Entry) of(p Preset) Experiment {
 	x := e.compare(p)
+	if len(e.labels) > 0 && e.numbers != nil {
+		x = e.numbers(p, e.labels)
+	}
 	if e.seeds > 0 {
 		x.Seeds = e.seeds
+	}
+	if e.labels != nil || e.pairs != nil {
+		for i, m := range x.Methods {
+			x.Methods[i] = m.changed(e.change)
+		}
 	}
 	if e.methods != nil {
 		x = x.choose(e.methods)
@@ -151,6 +192,9 @@ func (e Experiment) choose(methods *regexp.Regexp) Experiment {
 // done in pure Go in two thirds of the time that XLA takes for compiling and computing; its networks for images train
 // for seconds, and XLA compiles some of those for ten minutes. $GOMLX_BACKEND goes before that.
 func (e Entry) Open(p Preset) (compute.Backend, error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
 	if p == Small {
 		return engine.OpenShort()
 	}
@@ -181,21 +225,38 @@ func (e Entry) Plan(ctx context.Context, root string, backend compute.Backend, p
 }
 
 func (e Entry) runner(ctx context.Context, root string, backend compute.Backend, p Preset, watch train.Watch) (plannedRun, error) {
+	if err := e.known(); err != nil {
+		return nil, err
+	}
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	if backend == nil {
+		return nil, errors.New("experiment: there is no backend to run the experiment on; open one with the entry's Open")
+	}
 	if e.compare == nil {
-		return e.plan(ctx, planning{root, backend, p, e.seeds, e.devices, watch})
+		labels := 0
+		if len(e.labels) > 0 {
+			labels = e.labels[0]
+		}
+		return e.plan(ctx, planning{root, backend, p, e.seeds, e.devices, labels, watch})
+	}
+	x := e.of(p)
+	if err := x.check(); err != nil { // before data is opened, which may take minutes
+		return nil, err
 	}
 	data, err := e.data(ctx, backend)
 	if err != nil {
 		return nil, err
 	}
-	return e.of(p).runner(root, data, backend, watch)
+	return x.runner(root, data, backend, watch)
 }
 
 // Complete returns a result of the experiment with the rows that other runs measured: those of weight sharing in Table 1,
 // that of the authors' program. The results of other experiments are read from the folders of their names beside the
 // result's own; what is not there is left out. The error names a result that is damaged.
 func (e Entry) Complete(beside fs.FS, r report.Result) (report.Result, error) {
-	if e.complete == nil || e.methods != nil {
+	if e.complete == nil || e.methods != nil || e.labels != nil || e.pairs != nil {
 		return r, nil
 	}
 	return e.complete(beside, r)

@@ -56,7 +56,7 @@ func DARTS(p Preset) Experiment {
 		published("PC-DARTS (ImageNet)", spacedarts.PCDARTSImage, imageNet(75.8, 92.7, 597), ""),
 		published("CNAS", spacedarts.CNAS, imageNet(75.4, 92.6, 576), ""),
 	)
-	return e
+	return p.checked(e)
 }
 
 // The methods of [DARTS], in rows with their number of queries.
@@ -90,7 +90,7 @@ var darts = Entry{
 	data:    onNASBench301,
 	Columns: withOrder([]report.Column{
 		{Header: "validation accuracy", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 3, Better: report.Higher,
-			About: "of the genotype that the search returns, mean ± standard deviation over the seeds."},
+			About: "of the genotype found; mean ± standard deviation over the seeds."},
 		{Header: "best", Unit: "%", Value: "accuracy_best", Digits: 3, Better: report.Higher, About: report.Best.About},
 		report.KTau, report.Queries, report.MAdds, report.Top1, report.Top5,
 	}),

@@ -119,6 +119,9 @@ func (d Data) drawn() func(*rand.Rand, int, []space.Arch) ([]space.Arch, []float
 // accuracies, what is reported are test accuracies, and further metrics are the best rank by them and Kendall's tau by
 // the protocol of the authors' code.
 func NASBench101(table *datasets.NASBench101) Data {
+	if table == nil {
+		return Data{} // which an experiment refuses
+	}
 	truth := table.Report()
 	return Data{
 		Benchmark: table.Benchmark(), Report: truth.Test, ReportOf: table.Source().Description, HeldOut: truth.HeldOut,
@@ -166,6 +169,9 @@ func authorsTau(f *search.Found, b space.Benchmark, seed uint64) (float64, error
 // network is what a search may query. A further metric is its multiply-adds, in millions. The error says what
 // is wrong with the limit.
 func OFA(p *ofa.Predictor, limit int64) (Data, error) {
+	if p == nil {
+		return Data{}, errors.New("experiment: there is no predictor; open one with ofa.Open")
+	}
 	s, err := mobilenetv3.New(p.Skeleton(), limit)
 	if err != nil {
 		return Data{}, err
@@ -200,6 +206,9 @@ func asNet(a space.Arch) (mobilenetv3.Net, error) {
 // multiply-adds, and "predictor", the accuracy in percent that raw gives it, OFA's predictor for the supernet of width 1.2. The error
 // says what is wrong with the limit.
 func ImageNet(raw *ofa.Predictor, limit int64) (Data, error) {
+	if raw == nil {
+		return Data{}, errors.New("experiment: there is no predictor; open one with ofa.Open")
+	}
 	p := ofa.EmbeddedTop1()
 	d, err := OFA(p, limit)
 	if err != nil {
@@ -237,6 +246,9 @@ func ImageNet(raw *ofa.Predictor, limit int64) (Data, error) {
 // after all epochs, which has no noise. A further metric is the multiply-adds of its network for
 // ImageNet, in millions.
 func NASBench301(p *nasbench301.Predictor) Data {
+	if p == nil {
+		return Data{} // which an experiment refuses
+	}
 	d := Data{
 		Benchmark: p.Benchmark(), ReportOf: p.Source().Description,
 		Report: func(a space.Arch) (float64, error) {

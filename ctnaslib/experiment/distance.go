@@ -30,18 +30,18 @@ func Distance(p Preset) Experiment {
 	released := CTNAS(nameReleased, c, accuracy(93.92, 0.18))
 	released.probed, released.ranked = c.Iterations/probes, true
 	random := randomSearch(nameRandom, c.Labels)
-	return Experiment{
+	return p.checked(Experiment{
 		ID: "distance", Seeds: p.seeds(),
 		Methods: []Method{released, onReported(released, nameReleasedOnTest), random, onReported(random, nameRandomOnTest)},
 		Compare: [][2]string{{nameReleasedOnTest, nameReleased}, {nameRandom, nameReleased}, {nameRandomOnTest, nameReleasedOnTest}},
-	}
+	})
 }
 
 // onReported returns a method under another name whose labels are what is reported of architectures.
 func onReported(m Method, name string) Method {
 	m.Name, m.Paper, m.reported = name, nil, true
 	m.Config = withReported{m.Config.(search.Config), "test accuracy"}
-	m.Note = "An analysis, and no method: the labels are the test accuracies that the answer is measured by, means of three runs."
+	m.Note = "An analysis, and no method: its labels are the test accuracies by which the answer is judged, each the mean of three runs."
 	return m
 }
 
@@ -157,19 +157,26 @@ func median(values []float64) float64 {
 
 // The columns of [Distance] and [AblatePolicy].
 var (
-	firstColumn       = report.Column{Header: "first of its ranking", Unit: "%", Value: "first_mean", StdDev: "first_std", Digits: 2}
-	topColumn         = report.Column{Header: "its 100 best: mean", Unit: "%", Value: "top_mean", StdDev: "top_std", Digits: 2}
-	topBestColumn     = report.Column{Header: "the best of them", Unit: "%", Value: "top_best_mean", StdDev: "top_best_std", Digits: 2}
-	topRankColumn     = report.Column{Header: "their median rank", Unit: "%", Value: "top_rank_percent_mean", StdDev: "top_rank_percent_std", Digits: 2}
-	bestRankedColumn  = report.Column{Header: "median rank it gives the 100 best", Unit: "%", Value: "best_ranked_percent_mean", StdDev: "best_ranked_percent_std", Digits: 2}
-	randomColumn      = report.Column{Header: "200 random cells", Unit: "%", Value: randomCells + "_mean", StdDev: randomCells + "_std", Digits: 2}
+	firstColumn = report.Column{Header: "first of its ranking", Unit: "%", Value: "first_mean", StdDev: "first_std", Digits: 2,
+		About: "test accuracy of the cell that the comparator ranks first of all."}
+	topColumn = report.Column{Header: "its 100 best: mean", Unit: "%", Value: "top_mean", StdDev: "top_std", Digits: 2,
+		About: "mean test accuracy of the 100 cells that it ranks first."}
+	topBestColumn = report.Column{Header: "the best of them", Unit: "%", Value: "top_best_mean", StdDev: "top_best_std", Digits: 2,
+		About: "the highest test accuracy among these 100."}
+	topRankColumn = report.Column{Header: "their median rank", Unit: "%", Value: "top_rank_percent_mean", StdDev: "top_rank_percent_std", Digits: 2,
+		About: "where these 100 stand among all cells by test accuracy, from the top."}
+	bestRankedColumn = report.Column{Header: "median rank it gives the 100 best", Unit: "%", Value: "best_ranked_percent_mean", StdDev: "best_ranked_percent_std", Digits: 2,
+		About: "where the comparator ranks the 100 cells with the highest test accuracy, from the top."}
+	randomColumn = report.Column{Header: "200 random cells", Unit: "%", Value: randomCells + "_mean", StdDev: randomCells + "_std", Digits: 2,
+		About: "mean test accuracy of random cells."}
 	firstSampleColumn = sampleColumn("samples before the search", 0)
 	lastSampleColumn  = sampleColumn("samples at its end", probes)
 )
 
 // sampleColumn returns the column of what the policy samples after so many tenths of a search.
 func sampleColumn(header string, tenths int) report.Column {
-	return report.Column{Header: header, Unit: "%", Value: samplesAt(tenths) + "_mean", StdDev: samplesAt(tenths) + "_std", Digits: 2}
+	return report.Column{Header: header, Unit: "%", Value: samplesAt(tenths) + "_mean", StdDev: samplesAt(tenths) + "_std", Digits: 2,
+		About: "mean test accuracy of 200 cells that the policy samples then."}
 }
 
 var distance = Entry{

@@ -17,6 +17,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/gomlx/compute"
 	"gonum.org/v1/gonum/stat"
@@ -38,6 +39,8 @@ type Experiment struct {
 	Compare [][2]string // names of methods to test against each other, seed by seed: in accuracy and, where both rank, in Kendall's tau
 	Tested  []string    // names of further metrics to test them in, where both have them
 	Metrics []Metric    // of one's own, beside those of the data
+
+	wrong error // with the preset that it was made for
 }
 
 // heldOutStream is the purpose of the random numbers that choose held-out architectures.
@@ -80,10 +83,65 @@ func (e Experiment) Plan(root string, data Data, backend compute.Backend, watch 
 	return newPlan(r), nil
 }
 
+// check says, before hours of searches, what keeps their results from being compared.
+func (e Experiment) check() error {
+	switch {
+	case e.wrong != nil:
+		return e.wrong
+	case e.ID == "":
+		return errors.New("experiment: the experiment has no ID; give it a name")
+	case e.Seeds < 1:
+		return fmt.Errorf("experiment: %s needs at least one seed, not %d", e.ID, e.Seeds)
+	}
+	seeds := make(map[string]int) // that a method is run with
+	for i, m := range e.Methods {
+		if m.Name == "" {
+			return fmt.Errorf("experiment: method %d of %s has no name", i+1, e.ID)
+		}
+		if _, twice := seeds[m.Name]; twice {
+			return fmt.Errorf("experiment: %s has two methods named %q; give each its own name", e.ID, m.Name)
+		}
+		switch seeds[m.Name] = e.Seeds; {
+		case !m.runs():
+			seeds[m.Name] = 0
+		case m.OneSeed:
+			seeds[m.Name] = 1
+		}
+	}
+	if !slices.ContainsFunc(e.Methods, Method.runs) {
+		return fmt.Errorf("experiment: %s has no method to run", e.ID)
+	}
+	for _, names := range e.Compare {
+		for _, name := range names {
+			switch n, ok := seeds[name]; {
+			case !ok:
+				return fmt.Errorf("experiment: %s compares %q, which is none of its methods: %s", e.ID, name, strings.Join(e.names(), ", "))
+			case n != e.Seeds:
+				return fmt.Errorf("experiment: %s compares %q, which is run with %d of the %d seeds; compare methods that are run with all", e.ID, name, n, e.Seeds)
+			}
+		}
+	}
+	return nil
+}
+
+// names returns the names of the methods.
+func (e Experiment) names() []string {
+	var names []string
+	for _, m := range e.Methods {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
 // runner returns the experiment's tasks.
 func (e Experiment) runner(root string, data Data, backend compute.Backend, watch train.Watch) (*runner[outcome], error) {
-	if e.Seeds < 1 {
-		return nil, fmt.Errorf("experiment: %s needs at least one seed, not %d", e.ID, e.Seeds)
+	switch err := e.check(); {
+	case err != nil:
+		return nil, err
+	case data.Benchmark == nil:
+		return nil, fmt.Errorf("experiment: %s has no benchmark to be run on; its data needs one", e.ID)
+	case backend == nil:
+		return nil, fmt.Errorf("experiment: %s has no backend; open one with engine.Open", e.ID)
 	}
 	data.Metrics = append(slices.Clone(data.Metrics), e.Metrics...)
 	r := &runner[outcome]{id: e.ID, root: root, backend: backend, parallel: runtime.GOMAXPROCS(0), watch: watch,

@@ -353,6 +353,7 @@ func TestStoredResults(t *testing.T) {
 		if result.Outdated == "" {
 			result = completed(t, entry, path, result)
 		}
+		result = annotated(t, entry, path, result)
 		source := datasets.Real
 		if id == "weightsharing" || id == "mobilenet-supernet" {
 			source = datasets.Proxy // small networks
@@ -416,6 +417,36 @@ func TestStoredResults(t *testing.T) {
 			}
 		}
 	}
+}
+
+// annotated returns a stored result whose rows have the notes that today's code gives them.
+func annotated(t *testing.T, entry Entry, path string, stored report.Result) report.Result {
+	t.Helper()
+	notes := make(map[string]string)
+	if entry.compare != nil {
+		for _, m := range entry.of(Paper).Methods {
+			notes[m.Name] = m.Note
+		}
+	}
+	old := summary(t, stored)
+	for i, row := range stored.Rows {
+		if note, ok := notes[row.Method]; ok && (row.Source == "" || row.Source == stored.Source) {
+			stored.Rows[i].Note = note
+		}
+		if entry.images && aboutShrunk(row.Method) != "" && stored.ID == "mobilenet-supernet" {
+			stored.Rows[i].Note = aboutShrunk(row.Method)
+		}
+	}
+	switch {
+	case summary(t, stored) == old:
+	case !*update:
+		t.Errorf("%s has other notes than the code", path)
+	default:
+		if err := stored.WriteFiles(filepath.Dir(path), stored.Table(entry.Columns...)); err != nil {
+			t.Error(err)
+		}
+	}
+	return stored
 }
 
 // completed returns a stored result with the rows of the results beside it, which it should have.

@@ -16,7 +16,7 @@ func Figure4(p Preset) Experiment {
 		e.Methods = append(e.Methods, p.mobile(fmt.Sprintf("%s, %d queries", nameMobile, p.queriesOf(queries)), queries))
 	}
 	e.Methods = append(e.Methods, randomOf("Random search", p.queriesOf(10_000)), p.generations(10_000), regularised(nameRegularised, p.queriesOf(10_000)), thompson(nameThompson, p.queriesOf(1000)))
-	return e
+	return p.checked(e)
 }
 
 var figure4 = Entry{
@@ -44,7 +44,7 @@ func overQueries(r report.Result, method, label string) report.Chart {
 			fixed.High = append(fixed.High, row.Metrics["accuracy_mean"]+row.Metrics["accuracy_std"])
 		case len(row.Curves[curveQueries]) > 0:
 			s := report.Series{Name: row.Method, X: row.Curves[curveQueries], Y: row.Curves[curveAccuracy]}
-			for i, spread := range row.Curves[curveSpread] {
+			for i, spread := range row.Curves[curveSpread][:min(len(s.Y), len(row.Curves[curveSpread]))] {
 				s.Low, s.High = append(s.Low, s.Y[i]-spread), append(s.High, s.Y[i]+spread)
 			}
 			curves = append(curves, s)
@@ -64,7 +64,7 @@ func overQueries(r report.Result, method, label string) report.Chart {
 // no curve.
 func QueriesToReach(row report.Row, accuracy float64) (queries int, reached bool) {
 	for i, y := range row.Curves[curveAccuracy] {
-		if y >= accuracy {
+		if y >= accuracy && i < len(row.Curves[curveQueries]) {
 			return int(row.Curves[curveQueries][i]), true
 		}
 	}

@@ -10,15 +10,20 @@ import (
 // Figure5 returns the paper's Figure 5: the number of labelled architectures. The search is
 // that of the authors' code.
 func Figure5(p Preset) Experiment {
-	labels := []int{20, 50, 100, 423, 2115, 4230}
 	if p == Small {
-		labels = []int{20, 50, 100}
+		return figure5On(p, []int{20, 50, 100})
 	}
+	return figure5On(p, []int{20, 50, 100, 423, 2115, 4230})
+}
+
+// figure5On returns Figure 5 with numbers of labels.
+func figure5On(p Preset, labels []int) Experiment {
 	e := Experiment{ID: "figure5", Seeds: p.seeds()}
 	for i, m := range labels {
 		c := ctnas.Released()
+		c = p.sized(c)
 		c.Labels = m
-		method := CTNAS(fmt.Sprintf("%d labels", m), p.sized(c), nil)
+		method := CTNAS(fmt.Sprintf("%d labels", m), c, nil)
 		if m == 423 {
 			method.Paper = accuracy(93.92, 0.18)
 		}
@@ -27,11 +32,12 @@ func Figure5(p Preset) Experiment {
 			e.Compare = append(e.Compare, [2]string{method.Name, e.Methods[i-1].Name})
 		}
 	}
-	return e
+	return p.checked(e)
 }
 
 var figure5 = Entry{
 	compare: Figure5,
+	numbers: figure5On,
 	data:    onNASBench101,
 	Columns: withOrder([]report.Column{report.Accuracy, report.Best, report.KTau, report.Authors}),
 	Figures: func(r report.Result) []report.Figure {

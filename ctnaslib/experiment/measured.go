@@ -48,7 +48,7 @@ func MeasuredRankings(p Preset) Experiment {
 	predictor.OneSeed = true
 	predictor.Note = "It was trained by OFA's authors on sub-networks of the supernet of width 1.2, with labels of its own."
 	e.Methods = append(e.Methods, predictor)
-	return e
+	return p.checked(e)
 }
 
 // The methods of [MeasuredRankings], in rows with their number of labels.
@@ -120,6 +120,9 @@ func (b measuredNetworks) others(labelled []space.Arch) ([]space.Arch, []float64
 // Measured returns the measured networks of OFA's supernet of width 1.0 as [Data], with OFA's predictor of width 1.2 beside them. What a
 // ranking is measured on are all networks that it has no labels of.
 func Measured(m *ofa.Measured, predictor *ofa.Predictor) Data {
+	if m == nil || predictor == nil {
+		return Data{} // which an experiment refuses
+	}
 	b := measuredNetworks{m.Benchmark(), predictor}
 	return Data{
 		Benchmark: b, ReportOf: m.Source().Description + ", and beside it " + predictor.Source().Description,

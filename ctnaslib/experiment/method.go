@@ -41,24 +41,38 @@ type Method struct {
 	probed   int  // iterations from one [Data.sampleProbe] to the next; 0: none
 	ranked   bool // what it believes of the whole space is examined: see [examineRanking]
 
-	own func(ctx context.Context, root string, p search.Problem, seed uint64) (*search.Found, error) // of this package
+	own  func(ctx context.Context, root string, p search.Problem, seed uint64) (*search.Found, error) // of this package
+	vary func(change func(config any)) Method                                                         // of own, with a pointer to a copy of its configuration changed
 }
 
 // NewMethod returns a search of one's own with a configuration, in which seed finds the seed, as a
 // method: each seed gets a copy of the configuration.
 func NewMethod[C search.Config](name string, config C, run func(ctx context.Context, root string, p search.Problem, config C) (*search.Found, error), seed func(*C) *uint64) Method {
 	m := method(name, config, run, seed)
-	m.Search, m.own = m.own, nil
+	m.Search, m.own, m.vary = m.own, nil, nil
+	if run == nil || seed == nil {
+		m.Search = func(context.Context, string, search.Problem, uint64) (*search.Found, error) {
+			return nil, fmt.Errorf("experiment: the method %q has no function that runs it, or none that finds the seed in its configuration", name)
+		}
+	}
 	return m
 }
 
 // method returns a search of package search or ctnas as a method.
 func method[C search.Config](name string, config C, run func(ctx context.Context, root string, p search.Problem, config C) (*search.Found, error), seed func(*C) *uint64) Method {
-	return Method{Name: name, Config: config, own: func(ctx context.Context, root string, p search.Problem, n uint64) (*search.Found, error) {
-		c := config
-		*seed(&c) = n
-		return run(ctx, root, p, c)
-	}}
+	return Method{
+		Name: name, Config: config,
+		own: func(ctx context.Context, root string, p search.Problem, n uint64) (*search.Found, error) {
+			c := config
+			*seed(&c) = n
+			return run(ctx, root, p, c)
+		},
+		vary: func(change func(config any)) Method {
+			c := config
+			change(&c)
+			return method(name, c, run, seed)
+		},
+	}
 }
 
 // CTNAS returns Alg. 1 as a method, with the paper's numbers, nil if it has none.
@@ -82,6 +96,12 @@ func regressionNAS(name string, config search.RegressionConfig) Method {
 func evolution(name string, config search.EvolutionConfig) Method {
 	m := method(name, config, search.Evolution, func(c *search.EvolutionConfig) *uint64 { return &c.Seed })
 	m.Anytime = true
+	return m
+}
+
+// explained returns a method with a sentence for the reader.
+func explained(m Method, note string) Method {
+	m.Note = note
 	return m
 }
 

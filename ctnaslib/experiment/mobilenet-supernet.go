@@ -3,6 +3,8 @@ package experiment
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -34,6 +36,8 @@ type Shrinking struct {
 	Validation int // training images held out to validate on
 	Images     int // of the training images, and of the test images, that are used; 0 is all
 	Seeds      int
+
+	wrong error // with the preset that it was made for
 }
 
 // uniformNet returns the text of [mobilenetv3.Uniform].
@@ -50,7 +54,7 @@ var subNetworks = []struct{ name, text string }{
 // ShrinkingAt returns the experiment at the size of a preset: Small on the pure Go backend, and
 // for all others [onceforall.Proxy].
 func ShrinkingAt(p Preset, classes int) Shrinking {
-	s := Shrinking{Net: onceforall.Proxy(), Search: p.mobile("", 100).Config.(ctnas.Config), HeldOut: 50, Validation: 1024, Seeds: 1}
+	s := Shrinking{Net: onceforall.Proxy(), Search: p.mobile("", 100).Config.(ctnas.Config), HeldOut: 50, Validation: 1024, Seeds: 1, wrong: p.Check()}
 	s.Search.Labels = 100
 	if p == Small {
 		s.Net = onceforall.Small(classes)
@@ -91,6 +95,16 @@ func (s Shrinking) Plan(root string, set *images.Set, backend compute.Backend, w
 }
 
 func (s Shrinking) runner(root string, set *images.Set, backend compute.Backend, watch train.Watch) (*shrinkingRun, error) {
+	switch {
+	case s.wrong != nil:
+		return nil, s.wrong
+	case s.Seeds < 1:
+		return nil, fmt.Errorf("experiment: the MobileNetV3 supernet needs at least one seed, not %d", s.Seeds)
+	case set == nil:
+		return nil, errors.New("experiment: the MobileNetV3 supernet has no images to be trained on; open some with images.Open")
+	case backend == nil:
+		return nil, errors.New("experiment: the MobileNetV3 supernet has no backend; open one with engine.Open")
+	}
 	data, err := someImages(set, s.Images, s.Validation)
 	if err != nil {
 		return nil, err
@@ -250,6 +264,19 @@ func (r *shrinkingRun) draw(c onceforall.Config, n int) ([]space.Arch, error) {
 	return space.Draw(engine.Stream(c.Seed, heldOutStream, 0), s, n, nil)
 }
 
+// aboutShrunk returns what a row is.
+func aboutShrunk(name string) string {
+	switch _, how, _ := strings.Cut(name, ", "); {
+	case how == "shrunk":
+		return "A part of the supernet, with the supernet's weights."
+	case how == "alone":
+		return "The same network, trained by itself."
+	case name == nameMobile:
+		return "The network that CTNAS finds, with the supernet's accuracies as labels."
+	}
+	return ""
+}
+
 // result puts the outcomes together. The curves of a row are those of the first seed.
 func (r *shrinkingRun) result() (report.Result, error) {
 	result := newResult("mobilenet-supernet", "mobilenetv3", string(datasets.Proxy), r.images, r.backend, r.Seeds,
@@ -272,7 +299,7 @@ func (r *shrinkingRun) result() (report.Result, error) {
 			queries = max(queries, o.Queries)
 		}
 		row := report.NewRow(name, ofAll(perSeed, len(r.outcomes[name])))
-		row.Seeds = r.seedsOf(name, r.Seeds)
+		row.Seeds, row.Note = r.seedsOf(name, r.Seeds), aboutShrunk(name)
 		row.Metrics["madds_m"] = madds
 		if queries > 0 {
 			row.Metrics["queries"] = float64(queries)
@@ -291,11 +318,11 @@ var mobileNetSupernet = Entry{
 			return nil, err
 		}
 		s := ShrinkingAt(o.preset, len(set.Classes))
-		s.Seeds = cmp.Or(o.seeds, s.Seeds)
+		s.Seeds, s.Search.Labels = cmp.Or(o.seeds, s.Seeds), cmp.Or(o.labels, s.Search.Labels)
 		s.Net.Devices = o.devices
 		return s.runner(o.root, set, o.backend, o.watch)
 	},
-	images: true, memory: 600,
+	images: true, labelled: true, memory: 600,
 	settings: func(p Preset) (any, int) {
 		s := ShrinkingAt(p, cifar10Classes)
 		return s, s.Seeds
@@ -321,4 +348,4 @@ var mobileNetSupernet = Entry{
 }
 
 // smallMAdds are multiply-adds of networks for small images.
-var smallMAdds = report.Column{Header: "multiply-adds", Unit: "M", Value: "madds_m", Digits: 2}
+var smallMAdds = report.Column{Header: "multiply-adds", Unit: "M", Value: "madds_m", Digits: 2, About: "multiplications and additions of a network for one image, in millions."}

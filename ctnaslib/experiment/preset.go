@@ -1,6 +1,9 @@
 package experiment
 
 import (
+	"context"
+	"fmt"
+
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/ctnas"
 	"github.com/ctnas/ctnas/ctnaslib/encoder"
@@ -19,6 +22,27 @@ const (
 	// gradient.
 	Paper Preset = "paper"
 )
+
+// Check says what is wrong with a preset that is none.
+func (p Preset) Check() error {
+	if p == Small || p == Paper {
+		return nil
+	}
+	return fmt.Errorf("experiment: there is no preset %q; take %q or %q", string(p), Small, Paper)
+}
+
+// checked returns an experiment at the size of the preset. One at no preset's size, and its searches, only say so.
+func (p Preset) checked(e Experiment) Experiment {
+	if e.wrong = p.Check(); e.wrong == nil {
+		return e
+	}
+	for i, m := range e.Methods {
+		if m.runs() {
+			e.Methods[i].Search = func(context.Context, string, search.Problem, uint64) (*search.Found, error) { return nil, e.wrong }
+		}
+	}
+	return e
+}
 
 func (p Preset) seeds() int {
 	if p == Small {

@@ -3,6 +3,7 @@ package experiment
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -31,8 +32,12 @@ type Proposition1Config struct {
 	NAC        comparator.Config // the comparator; each training sets its seed
 }
 
-// Proposition1At returns the paper's 423 labels and 10 runs, or 2 runs at the size Small, for a lesson.
+// Proposition1At returns the paper's 423 labels and 10 runs, or 2 runs at the size Small, for a lesson. For a preset that
+// there is not it is empty, which [Proposition1] refuses.
 func Proposition1At(p Preset) Proposition1Config {
+	if p.Check() != nil {
+		return Proposition1Config{}
+	}
 	c := Proposition1Config{Seeds: 10, Labels: 423, HeldOut: 1000, ProbeEvery: 10, NAC: comparator.Quick()}
 	if p == Small {
 		c.Seeds = 2
@@ -69,6 +74,14 @@ func (c Proposition1Config) Plan(root string, table *datasets.NASBench101, backe
 const nameTrainings = "comparator"
 
 func (c Proposition1Config) runner(root string, table *datasets.NASBench101, backend compute.Backend, watch train.Watch) (*runner[[]map[string]float64], error) {
+	switch {
+	case c.Seeds == 0 && c.Labels == 0:
+		return nil, fmt.Errorf("experiment: Proposition 1 has an empty configuration, as Proposition1At gives for no preset that there is; take %q or %q", Small, Paper)
+	case table == nil:
+		return nil, errors.New("experiment: Proposition 1 has no table to be measured on; open one with datasets.OpenNASBench101")
+	case backend == nil:
+		return nil, errors.New("experiment: Proposition 1 has no backend; open one with engine.Open")
+	}
 	if c.Seeds < 1 || c.HeldOut < 2 || c.ProbeEvery < 1 || c.ProbeEvery > c.NAC.Epochs {
 		return nil, fmt.Errorf("experiment: Proposition 1 needs at least 1 seed, 2 held-out architectures, and a measurement every 1 to %d epochs, not %d, %d and %d",
 			c.NAC.Epochs, c.Seeds, c.HeldOut, c.ProbeEvery)
@@ -198,8 +211,10 @@ func probeRisks(n comparator.Scorer, archs []space.Arch, accuracies []float64) (
 
 // Proposition1Columns are the columns of the result's table.
 var Proposition1Columns = withOrder([]report.Column{
-	{Header: "cross-entropy", Unit: "nats", Value: "bce_risk_mean", StdDev: "bce_risk_std", Digits: 3},
-	{Header: "pairs in the wrong order", Unit: "%", Value: "ranking_risk_mean", StdDev: "ranking_risk_std", Digits: 2},
+	{Header: "cross-entropy", Unit: "nats", Value: "bce_risk_mean", StdDev: "bce_risk_std", Digits: 3,
+		About: "mean over all ordered pairs of held-out cells."},
+	{Header: "pairs in the wrong order", Unit: "%", Value: "ranking_risk_mean", StdDev: "ranking_risk_std", Digits: 2,
+		About: "the share of these pairs for which the comparator prefers the cell of lower test accuracy."},
 	report.KTau,
 })
 
@@ -250,13 +265,14 @@ var proposition1 = Entry{
 			return nil, err
 		}
 		c := Proposition1At(o.preset)
-		c.Seeds = cmp.Or(o.seeds, c.Seeds)
+		c.Seeds, c.Labels = cmp.Or(o.seeds, c.Seeds), cmp.Or(o.labels, c.Labels)
 		return c.runner(o.root, table, o.backend, o.watch)
 	},
 	settings: func(p Preset) (any, int) {
 		c := Proposition1At(p)
 		return c, c.Seeds
 	},
-	Columns: Proposition1Columns,
-	Figures: Proposition1Figures,
+	labelled: true,
+	Columns:  Proposition1Columns,
+	Figures:  Proposition1Figures,
 }

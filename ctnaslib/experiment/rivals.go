@@ -20,7 +20,9 @@ const (
 
 // thompson returns [search.Thompson] in its one setting.
 func thompson(name string, labels int) Method {
-	return stoppable(method(name, search.DefaultThompson(labels), search.Thompson, thompsonSeed))
+	m := stoppable(method(name, search.DefaultThompson(labels), search.Thompson, thompsonSeed))
+	m.Note = "Draws functions from a Gaussian process that was fitted to the labels, and buys a label where each is highest: search.Thompson."
+	return m
 }
 
 func thompsonSeed(c *search.ThompsonConfig) *uint64 { return &c.Seed }
@@ -36,7 +38,7 @@ func linearModel(labels int) Method {
 	c := search.DefaultThompson(labels)
 	c.Batch, c.Random, c.Generations, c.Parents, c.Children, c.Linear = 10, 0, 1, 20, 50, true
 	m := stoppable(method(nameLinear, c, search.Thompson, thompsonSeed))
-	m.Note = "Bayesian linear regression on the same features; candidates are 500 mutants of the 20 best labels, ten are bought at a time."
+	m.Note = "The same with linear functions: Bayesian linear regression. Candidates are 500 mutants of the 20 best labels; ten labels are bought at a time."
 	return m
 }
 
@@ -69,13 +71,13 @@ func Rivals(id string, vector bool, other int) func(Preset) Experiment {
 				e.Compare = append(e.Compare, [2]string{e.Methods[len(e.Methods)-1-i].Name, m.Name})
 			}
 		}
-		return e
+		return p.checked(e)
 	}
 }
 
 // validation is the column of accuracies of spaces that have no other than validation accuracies.
 var validation = report.Column{Header: "validation accuracy", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 2, Better: report.Higher,
-	Shows: "accuracy of the architecture found", About: "accuracy, by the model that gives the labels, of the architecture that the search returns, mean ± standard deviation over the seeds."}
+	Shows: "accuracy of the architecture found", About: "of the architecture found, by the model that gives the labels; mean ± standard deviation over the seeds."}
 
 // rivals returns the entry of [Rivals] on one space.
 func rivals(id string, vector bool, other int, data func(context.Context, compute.Backend) (Data, error), accuracy report.Column) Entry {

@@ -42,12 +42,12 @@ func Table1(p Preset) Experiment {
 			CTNAS(namePaper, p.sized(ctnas.Paper()), ours),
 			CTNAS(nameReleased, p.sized(ctnas.Released()), ours),
 			noted(CTNAS(nameTwoWay, p.sized(twoWay), nil), nil,
-				"The paper's search, with a comparator that is not the paper's: four layers with messages both ways, and an antisymmetric head."),
+				"The paper's search, with a comparator that is not the paper's: four layers in which each node reads its predecessors and its successors, and a last layer that makes NAC(α, β) = 1 − NAC(β, α)."),
 			thompson(nameThompson, p.sized(ctnas.Paper()).Labels),
 		},
 		Compare: [][2]string{{nameReleased, "RegressionNAS"}, {nameReleased, nameReNAS}, {nameReleased, nameRandom}, {nameReleased, namePaper}, {nameTwoWay, nameReleased}, {nameTwoWay, namePaper}, {nameThompson, nameReleased}, {nameThompson, nameRandom}},
 	}
-	return e
+	return p.checked(e)
 }
 
 // accuracy returns a mean and a standard deviation of the paper, in percent.

@@ -66,11 +66,11 @@ func Table2(p Preset) Experiment {
 	}
 	labels := p.queriesOf(1000)
 	anyNetwork, sampled, ctnas := randomOf(nameAnyNetwork, 1), randomOf(nameBestSampled, labels), p.mobile(nameMobile, 1000)
-	anyNetwork.Note = "One random network: what the paper means by random search is not said."
-	ctnas.Note = "Top-1 in ImageNet's own scale, as a model of 2,162 measured sub-networks of OFA's supernet of width 1.0 has it; the error is that model's on measured networks of about as many multiply-adds that it was not fitted to. The paper's networks are of its own supernet."
+	anyNetwork.Note = "One random network. The paper does not say what its random search is."
+	ctnas.Note = "The accuracy is that of a model fitted to 2,162 sub-networks of OFA's supernet of width 1.0 that were measured on ImageNet; its error is that on measured networks of about as many multiply-adds that it was not fitted to. The paper's networks come from its own supernet."
 	anyNetwork.Paper = paper(76.0, 92.6, 314, 1000)
 	sampled.Paper, ctnas.Paper = paper(76.7, 93.1, 382, 1000), paper(77.3, 93.4, 482, 1000)
-	return Experiment{
+	return p.checked(Experiment{
 		ID: "table2", Seeds: p.seeds(),
 		Methods: []Method{
 			only("MobileNetV2 (1.4×)", 74.7, 0, 585, 0), only("ShuffleNetV2 (2×)", 73.7, 0, 524, 0),
@@ -83,17 +83,17 @@ func Table2(p Preset) Experiment {
 			anyNetwork, sampled, ctnas, p.generations(1000), thompson(nameThompson, labels),
 		},
 		Compare: [][2]string{{nameMobile, nameBestSampled}, {nameMobile, nameAnyNetwork}, {nameMobile, nameGenerations}, {nameThompson, nameMobile}, {nameThompson, nameGenerations}},
-	}
+	})
 }
 
 // The columns of accuracies in ImageNet's scale, and beside it.
 var (
 	byModel = report.Column{Header: "ImageNet top-1 by the model", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 2, Better: report.Higher,
-		Shows: "accuracy of the network found", About: "accuracy of the network that the search returns, as the model of measured networks has it, mean ± standard deviation over the seeds."}
+		Shows: "accuracy of the network found", About: "accuracy of the network found, by the model of measured networks; mean ± standard deviation over the seeds."}
 	modelError = report.Column{Header: "error of the model", Unit: "%", Value: "model_error", Digits: 2,
-		About: "of the model on measured networks of about as many multiply-adds."}
+		About: "mean error on measured networks of about as many multiply-adds."}
 	byPredictor = report.Column{Header: "by OFA's predictor of width 1.2", Unit: "%", Value: "predictor_mean", StdDev: "predictor_std", Digits: 2, Better: report.Higher,
-		About: "the same by the predictor that the authors published for a wider supernet."}
+		About: "accuracy of the network found, by the predictor that OFA's authors published for a wider supernet."}
 )
 
 var table2 = Entry{

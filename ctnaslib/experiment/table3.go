@@ -248,6 +248,7 @@ var table3 = Entry{
 		}
 		return r, nil
 	},
+	timing:   true,
 	memory:   1200,
 	settings: func(p Preset) (any, int) { return table3Config(p, cifar10Classes), 1 },
 	Columns:  []report.Column{report.TimeMS, report.Speedup},

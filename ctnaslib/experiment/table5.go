@@ -17,10 +17,10 @@ func Table5(p Preset) Experiment {
 	}{{0, 93.60, 0.22}, {0.3, 93.62, 0.30}, {0.5, 93.92, 0.18}, {0.8, 93.60, 0.40}} {
 		c := p.sized(ctnas.Released())
 		c.PseudoRatio = row.r
-		e.Methods = append(e.Methods, CTNAS(fmt.Sprintf("r = %.1f", row.r), c, accuracy(row.mean, row.std)))
+		e.Methods = append(e.Methods, explained(CTNAS(fmt.Sprintf("r = %.1f", row.r), c, accuracy(row.mean, row.std)), "r is the share of pseudo-labelled pairs in a batch."))
 	}
 	e.Compare = [][2]string{{"r = 0.5", "r = 0.0"}, {"r = 0.5", "r = 0.3"}, {"r = 0.5", "r = 0.8"}}
-	return e
+	return p.checked(e)
 }
 
 var table5 = compared(Table5, report.Accuracy, report.Best, report.KTau, report.Authors)

@@ -3,6 +3,7 @@ package experiment
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -39,6 +40,8 @@ type Sharing struct {
 	Images     int // the most training images, and test images, to use; 0 is all
 	Validation int // training images held out
 	Seeds      int // each method is run with the seeds 1 to Seeds
+
+	wrong error // with the preset that it was made for
 }
 
 // sharingMethods are the methods. SPOS stands first, as its labels serve CTNAS.
@@ -47,7 +50,7 @@ var sharingMethods = []supernet.Method{supernet.SPOS, supernet.FairNAS, supernet
 // WeightSharing returns the experiment of [Sharing]: at the size Small in a minute or two, on images of 8
 // pixels, where nothing is learned; else at the size of [supernet.Proxy].
 func WeightSharing(p Preset, classes int) Sharing {
-	s := Sharing{CTNAS: p.sized(ctnas.Released()), Alone: supernet.ProxyScratch(), Validation: 2048, Seeds: 3}
+	s := Sharing{CTNAS: p.sized(ctnas.Released()), Alone: supernet.ProxyScratch(), Validation: 2048, Seeds: 3, wrong: p.Check()}
 	if p == Small {
 		s.Alone, s.Images, s.Validation, s.Seeds = supernet.SmallScratch(classes), 640, 64, 1
 		s.CTNAS.Labels, s.CTNAS.Iterations = 20, 4
@@ -104,6 +107,18 @@ func (s Sharing) Plan(root string, table *datasets.NASBench101, set *images.Set,
 }
 
 func (s Sharing) runner(root string, table *datasets.NASBench101, set *images.Set, backend compute.Backend, watch train.Watch) (*sharingRun, error) {
+	switch {
+	case s.wrong != nil:
+		return nil, s.wrong
+	case s.Seeds < 1:
+		return nil, fmt.Errorf("experiment: weight sharing needs at least one seed, not %d", s.Seeds)
+	case table == nil:
+		return nil, errors.New("experiment: weight sharing has no table to look cells up in; open one with datasets.OpenNASBench101")
+	case set == nil:
+		return nil, errors.New("experiment: weight sharing has no images to train on; open some with images.Open")
+	case backend == nil:
+		return nil, errors.New("experiment: weight sharing has no backend; open one with engine.Open")
+	}
 	data, err := someImages(set, s.Images, s.Validation)
 	if err != nil {
 		return nil, err
@@ -395,7 +410,7 @@ func (r *sharingRun) result(ctx context.Context) (report.Result, error) {
 		return result, result.Check()
 	}
 	alone := r.row(nameAlone)
-	alone.Seeds, alone.Note = 1, "The cell of the benchmark's official example: not found by a search."
+	alone.Seeds, alone.Note = 1, "The cell of the benchmark's official example, trained by itself."
 	p, err := r.alonePace(ctx)
 	if err != nil {
 		return result, err

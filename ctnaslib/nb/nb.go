@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"html"
 	"maps"
@@ -84,6 +85,7 @@ type Picture struct {
 
 // Pictures shows drawings side by side, smaller where they would be wider than the page. In a terminal it prints the captions.
 func Pictures(pictures ...Picture) {
+	Check(checkPictures(pictures))
 	if !gonbui.IsNotebook {
 		for _, p := range pictures {
 			fmt.Printf("[picture] %s\n", p.Caption)
@@ -92,6 +94,19 @@ func Pictures(pictures ...Picture) {
 	}
 	gonbui.DisplayHTML(row(pictures))
 	gonbui.Sync()
+}
+
+// checkPictures names what cannot be shown.
+func checkPictures(pictures []Picture) error {
+	if len(pictures) == 0 {
+		return errors.New("nb: there is no picture to show; give at least one")
+	}
+	for i, p := range pictures {
+		if !strings.Contains(p.SVG, "<svg") {
+			return fmt.Errorf("nb: picture %d (%q) is no drawing; its SVG should hold one, such as that of a cell's method SVG", i+1, p.Caption)
+		}
+	}
+	return nil
 }
 
 // row returns the HTML of drawings side by side.

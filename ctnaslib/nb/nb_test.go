@@ -91,6 +91,18 @@ func TestRow(t *testing.T) {
 	}
 }
 
+// What is no drawing is an error, not an empty place in the notebook.
+func TestCheckPictures(t *testing.T) {
+	if err := checkPictures([]Picture{{SVG: `<?xml version="1.0"?><svg/>`}}); err != nil {
+		t.Error(err)
+	}
+	for _, pictures := range [][]Picture{nil, {{}}, {{SVG: "<svg/>"}, {SVG: "accuracy.svg", Caption: "b"}}} {
+		if err := checkPictures(pictures); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v: error %v", pictures, err)
+		}
+	}
+}
+
 // GoNB's pipe takes the picture and its width.
 func TestDisplayed(t *testing.T) {
 	data := displayed([]byte("picture"))

@@ -14,6 +14,9 @@ import (
 // LiveTable shows a table that changes, again every so often, until look says that it is done or ctx is. In a terminal it
 // prints the captions that differ, and the last table whole. The error is look's, and ctx's.
 func LiveTable(ctx context.Context, every time.Duration, look func() (t report.Table, done bool, err error)) error {
+	if look == nil || every <= 0 {
+		return fmt.Errorf("nb: a table that changes needs a function that looks at it, and a time after which it looks again, not %v", every)
+	}
 	id, caption := gonbui.UniqueId(), ""
 	for {
 		t, done, err := look()

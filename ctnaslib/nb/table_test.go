@@ -39,4 +39,12 @@ func TestLiveTable(t *testing.T) {
 	if err := LiveTable(ctx, time.Hour, func() (report.Table, bool, error) { return report.Table{}, false, nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
+	for _, every := range []time.Duration{0, -time.Second} {
+		if err := LiveTable(t.Context(), every, look); err == nil {
+			t.Errorf("a table is looked at every %v", every)
+		}
+	}
+	if err := LiveTable(t.Context(), time.Second, nil); err == nil {
+		t.Error("nothing is looked at, without an error")
+	}
 }

@@ -40,9 +40,9 @@ func Example() {
 	// | --- | ---: | ---: | ---: | ---: |
 	// | CTNAS − random | accuracy (%) | **+0.733** | +0.216 to +1.250 | **0.026** |
 	//
-	// - test accuracy: of the cell that the search returns, mean ± standard deviation over the seeds.
-	// - best: of all seeds.
-	// - paper: what the paper has for the column before.
+	// - test accuracy: of the cell found; mean ± standard deviation over the seeds.
+	// - best: the highest of all seeds.
+	// - paper: the paper's number for the column to its left.
 }
 
 // A chart is a value; SVG draws it.

@@ -148,10 +148,11 @@ func TestTable(t *testing.T) {
 - † source: surrogate.
 - ‡ from the paper, not measured here.
 - fixed | none: One of two.
-- test accuracy: of the cell that the search returns, mean ± standard deviation over the seeds.
-- best: of all seeds.
-- queries: accuracies that one search bought.
-- paper: what the paper has for the column before.
+- test accuracy: of the cell found; mean ± standard deviation over the seeds.
+- best: the highest of all seeds.
+- queries: architectures whose accuracy one search asks for.
+- paper: the paper's number for the column to its left.
+- surrogate: the accuracies are predictions of a model that was fitted to measured ones.
 `
 	if got := strings.ReplaceAll(table.Markdown(), "\u00a0", " "); got != wantMarkdown {
 		t.Errorf("Markdown\n%s\nwant\n%s", got, wantMarkdown)

@@ -44,24 +44,24 @@ var (
 	First10 = Column{Header: "best of first 10", Unit: "%", Value: "first_10_mean", StdDev: "first_10_std", Digits: 2, Better: Higher,
 		About: "the best accuracy among the 10 held-out architectures that are ranked first."}
 	First100 = Column{Header: "best of first 100", Unit: "%", Value: "first_100_mean", StdDev: "first_100_std", Digits: 2, Better: Higher,
-		About: "the same among the first 100."}
+		About: "the best accuracy among the 100 that are ranked first."}
 	Authors = Column{Header: "KTau, authors' protocol", Value: "ktau_authors_mean", StdDev: "ktau_authors_std", Digits: 3, Better: Higher,
-		About: "Kendall's τ as the authors' code measures it."}
+		About: "Kendall's τ as the authors' code measures it: against validation accuracies, each pair in one order."}
 	Accuracy = Column{Header: "test accuracy", Unit: "%", Value: "accuracy_mean", StdDev: "accuracy_std", Digits: 2, Better: Higher, Shows: "accuracy of the cell found",
-		About: "of the cell that the search returns, mean ± standard deviation over the seeds."}
+		About: "of the cell found; mean ± standard deviation over the seeds."}
 	Best = Column{Header: "best", Unit: "%", Value: "accuracy_best", Digits: 2, Better: Higher,
-		About: "of all seeds."}
+		About: "the highest of all seeds."}
 	Rank = Column{Header: "best rank", Unit: "%", Value: "best_rank_percent", Digits: 4, PaperDigits: 2, Better: Lower,
-		About: "where the best of all seeds stands among all architectures, from the top."}
-	Queries = Column{Header: "queries", Value: "queries", About: "accuracies that one search bought."}
-	TimeMS  = Column{Header: "time", Unit: "ms", Value: "time_ms", Digits: 1, Better: Lower}
+		About: "where the best cell of all seeds stands among all cells by test accuracy, from the top."}
+	Queries = Column{Header: "queries", Value: "queries", About: "architectures whose accuracy one search asks for."}
+	TimeMS  = Column{Header: "time", Unit: "ms", Value: "time_ms", Digits: 1, Better: Lower, About: "to rank 100 cells, from their graphs to their order; the median of many turns."}
 	Speedup = Column{Header: "speed-up", Value: "speedup", Digits: 1, Better: Higher, About: "how many times as fast as the first row."}
-	Network = Column{Header: "network", Unit: "%", Value: "network_mean", StdDev: "network_std", Digits: 1, Better: Higher, About: "accuracy, on test images, of a network trained here."}
-	Images  = Column{Header: "images/s", Value: "images_per_s", Better: Higher, About: "images per second in training, forward and backward."}
+	Network = Column{Header: "network", Unit: "%", Value: "network_mean", StdDev: "network_std", Digits: 1, Better: Higher, About: "accuracy on test images of the network that was trained here, or of the cell as a part of it."}
+	Images  = Column{Header: "images/s", Value: "images_per_s", Better: Higher, About: "images that training takes in per second, forward and backward pass."}
 	MAdds   = Column{Header: "multiply-adds", Unit: "M", Value: "madds_m", About: "multiplications and additions of a network for one image, in millions."}
 	Top1    = Column{Header: "top-1", Unit: "%", Value: "top1_mean", StdDev: "top1_std", Digits: 1, Better: Higher, About: "accuracy on ImageNet."}
 	Top5    = Column{Header: "top-5", Unit: "%", Value: "top5_mean", StdDev: "top5_std", Digits: 1, Better: Higher, About: "accuracy on ImageNet, where one of five answers has to be right."}
-	Peak    = Column{Header: "of peak", Unit: "%", Value: "peak_percent", Digits: 1, About: "floating point operations per second, beside those of a product of matrices."}
+	Peak    = Column{Header: "of peak", Unit: "%", Value: "peak_percent", Digits: 1, About: "how many floating point operations training does per second, as a share of what multiplying two matrices of 1,024 rows does."}
 )
 
 func (c Column) title() string {
@@ -158,7 +158,7 @@ func (r Result) Table(columns ...Column) Table {
 		groups = append(groups, len(parts))
 	}
 	if beside {
-		about = append(about, "paper: what the paper has for the column before.")
+		about = append(about, "paper: the paper's number for the column to its left.")
 	}
 	t = t.paged(groups)
 	if len(r.Tests) > 0 {
@@ -170,7 +170,7 @@ func (r Result) Table(columns ...Column) Table {
 	if r.Outdated != "" {
 		t.Notes = append(t.Notes, "Outdated: "+r.Outdated)
 	}
-	t.Notes = slices.Concat(t.Notes, notes, r.notes(), about)
+	t.Notes = slices.Concat(t.Notes, notes, r.notes(), about, r.sources())
 	return t
 }
 
@@ -304,6 +304,24 @@ func (r Result) marks() (marks, notes []string) {
 		marks[i] = meaning[text]
 	}
 	return marks, notes
+}
+
+// sources returns what the sources of the numbers are, but for measured ones.
+func (r Result) sources() []string {
+	var of []string
+	for _, row := range r.Rows {
+		if len(row.Metrics) > 0 {
+			of = append(of, r.sourceOf(row))
+		}
+	}
+	var sentences []string
+	if slices.Contains(of, "surrogate") {
+		sentences = append(sentences, "surrogate: the accuracies are predictions of a model that was fitted to measured ones.")
+	}
+	if slices.Contains(of, "proxy") {
+		sentences = append(sentences, "proxy: the networks are smaller than the paper's, and trained on smaller images for fewer steps.")
+	}
+	return sentences
 }
 
 // notes returns what the rows have to say, each sentence once.

@@ -31,6 +31,12 @@ func kernel(t *testing.T) *install.Environment {
 // runCells runs cells as a notebook; it returns what the terminal shows, and what the executed copy holds.
 func runCells(t *testing.T, ctx context.Context, env *install.Environment, sources ...string) (shown, stored string, err error) {
 	t.Helper()
+	return runFor(t, ctx, env, time.Minute, sources...)
+}
+
+// runFor runs cells as [runCells] does, none for longer than limit.
+func runFor(t *testing.T, ctx context.Context, env *install.Environment, limit time.Duration, sources ...string) (shown, stored string, err error) {
+	t.Helper()
 	var cells []any
 	for _, source := range sources {
 		cells = append(cells, map[string]any{"cell_type": "code", "source": source})
@@ -42,7 +48,7 @@ func runCells(t *testing.T, ctx context.Context, env *install.Environment, sourc
 	path, output := filepath.Join(t.TempDir(), "test.ipynb"), filepath.Join(t.TempDir(), "executed.ipynb")
 	installtest.Write(t, path, string(notebook))
 	var out bytes.Buffer
-	_, err = Execute(ctx, env, &out, path, output, time.Minute)
+	_, err = Execute(ctx, env, &out, path, output, limit)
 	content, _ := os.ReadFile(output)
 	return out.String(), string(content), err
 }
