@@ -65,11 +65,9 @@ func Rivals(id string, vector bool, other int) func(Preset) Experiment {
 			e.Compare = append(e.Compare, [2]string{nameThompson, m.Name})
 		}
 		labels = p.queriesOf(other)
-		for i, m := range []Method{thompson(nameThompson, labels), linearModel(labels), regularised(methodEvolution, labels)} {
+		for _, m := range []Method{thompson(nameThompson, labels), linearModel(labels), regularised(methodEvolution, labels)} {
 			m.Name = fmt.Sprintf("%s, %d queries", m.Name, labels)
-			if e.Methods = append(e.Methods, m); i > 0 {
-				e.Compare = append(e.Compare, [2]string{e.Methods[len(e.Methods)-1-i].Name, m.Name})
-			}
+			e.Methods = append(e.Methods, m)
 		}
 		return p.checked(e)
 	}
