@@ -111,7 +111,11 @@ func TestOFAErrors(t *testing.T) {
 	}
 	short := Experiment{ID: "short", Seeds: 1, Methods: []Method{randomSearch("short", 10)}}
 	short.Methods[0].Epochs = 4
-	if _, err := short.Run(t.Context(), t.TempDir(), data, nil, nil); err == nil || !strings.Contains(err.Error(), "4 epochs") {
+	backend, err := engine.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := short.Run(t.Context(), t.TempDir(), data, backend, nil); err == nil || !strings.Contains(err.Error(), "4 epochs") {
 		t.Errorf("4 epochs: error %v", err)
 	}
 }
