@@ -108,18 +108,6 @@ func RestoreStore(store *model.Store, data []byte) error {
 	return Overwrite(store, with)
 }
 
-// Share makes a store with the values that the variables of a store have, not copied: one of the two may be used, and
-// the other only be overwritten.
-func Share(store *model.Store) (*model.Store, error) {
-	with := model.NewStore()
-	for v := range store.IterVariables() {
-		if err := share(with, v); err != nil {
-			return nil, err
-		}
-	}
-	return with, nil
-}
-
 // share gives a store a variable with the value of another's.
 func share(store *model.Store, v *model.Variable) error {
 	value, err := v.Value()
