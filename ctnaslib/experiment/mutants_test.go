@@ -61,7 +61,7 @@ var mutants = map[string]mutant{
 	"held-out cells are labelled":                     {"experiment/experiment.go", "heldOut, space.Archs(found.Labelled))", "heldOut, nil)", "experiment WhatIsMeasured"},
 	"Table 5's r is halved":                           {"experiment/table5.go", "c.PseudoRatio = row.r", "c.PseudoRatio = row.r / 2", "experiment Golden|StoredResults"},
 	"the key lacks the labels":                        {"search/search.go", `"labels": train.Digest(labelled)`, `"labels": ""`, "search OtherLabels"},
-	"labels are not kept":                             {"search/labels.go", "return accuracy, b.kept.add(id, a, accuracy, time.Since(start))", "_ = start\n\t\treturn accuracy, nil", "search BoughtAreKept"},
+	"labels are not kept":                             {"search/labels.go", "err = b.kept.add(id, a, accuracy, took)", "_ = took", "search BoughtAreKept"},
 	"the Gaussian comparator has no noise":            {"gaussian/gaussian.go", "+= h.Noise + jitter", "+= jitter", "gaussian ByHand"},
 	"the Gaussian comparator is turned round":         {"gaussian/gaussian.go", "CDF(mean / math", "CDF(-mean / math", "gaussian ByHand|OrderAlone"},
 	"functions are not drawn to the labels":           {"gaussian/samples.go", "floats.Dot(row, s.correction[i]) + prior", "0*floats.Dot(row, s.correction[i]) + prior", "gaussian Samples"},

@@ -114,7 +114,7 @@ func (b *Labels) again(ctx context.Context, texts []string, accuracies []float64
 }
 
 // grace is how long a query that is under way may take after the end of its context, so that
-// it is not lost; everything stops within a second.
+// it is not lost; everything stops within a second, and the writing of an answer that came.
 const grace = 800 * time.Millisecond
 
 // label returns the accuracy of a. If ctx ends it waits a moment for the benchmark, then returns an
@@ -140,53 +140,66 @@ func (b *Labels) label(ctx context.Context, a space.Arch) (float64, error) {
 			return accuracy, nil
 		}
 	}
-	type answer struct {
-		accuracy float64
-		err      error
-	}
-	answers := make(chan answer, 1)
+	var accuracy float64
+	var err error
+	answered, written := make(chan struct{}), make(chan struct{})
 	go func() {
-		accuracy, err := b.query(a, id)
-		answers <- answer{accuracy, err}
-	}()
-	var got answer
-	select {
-	case got = <-answers:
-	case <-ctx.Done():
-		select {
-		case got = <-answers:
-		case <-time.After(grace):
-			return 0, stopped()
+		defer close(written)
+		start := time.Now()
+		accuracy, err = b.query(a)
+		took := time.Since(start)
+		close(answered)
+		if err == nil && b.kept != nil {
+			err = b.kept.add(id, a, accuracy, took)
 		}
+	}()
+	if !within(ctx, grace, answered) {
+		return 0, stopped()
 	}
-	if got.err != nil {
-		return 0, got.err
+	<-written
+	if err != nil {
+		return 0, err
 	}
-	b.asked[id] = got.accuracy
+	b.asked[id] = accuracy
 	b.bought++
 	if ctx.Err() != nil {
 		return 0, stopped()
 	}
-	return got.accuracy, nil
+	return accuracy, nil
 }
 
-// query asks the benchmark, and keeps what it says if that took long.
-func (b *Labels) query(a space.Arch, id string) (accuracy float64, err error) {
+// within reports whether done is closed before ctx has been over for some time.
+func within(ctx context.Context, grace time.Duration, done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-done:
+	case <-time.After(grace):
+	}
+	select { // a busy machine may have seen to both only now
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
+// query asks the benchmark.
+func (b *Labels) query(a space.Arch) (accuracy float64, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("search: the benchmark panicked when it was asked for %s: %v", a, p)
 		}
 	}()
-	start := time.Now()
 	accuracy, err = b.benchmark.Validation(a)
 	if err != nil {
 		return 0, fmt.Errorf("search: no label for %s: %w", a, err)
 	}
 	if math.IsNaN(accuracy) || math.IsInf(accuracy, 0) {
 		return 0, fmt.Errorf("search: the benchmark's accuracy of %s is %g, which cannot be compared with others; mend the benchmark, or let it give a failed network a low accuracy", a, accuracy)
-	}
-	if b.kept != nil {
-		return accuracy, b.kept.add(id, a, accuracy, time.Since(start))
 	}
 	return accuracy, nil
 }

@@ -57,7 +57,10 @@ func TestLabelsAreKeptByVersion(t *testing.T) {
 	}
 }
 
-// A benchmark that does not come back is left alone within a second; what it says then is kept.
+// ample is more than what stops within a second takes where the machine is busy.
+const ample = 10 * time.Second
+
+// A benchmark that does not come back is left alone; what it says then is kept.
 func TestStoppedInTheMiddleOfALabel(t *testing.T) {
 	root, backend := t.TempDir(), toyProblem(t).Backend
 	release := make(chan struct{})
@@ -66,11 +69,11 @@ func TestStoppedInTheMiddleOfALabel(t *testing.T) {
 	defer cancel()
 	start := time.Now()
 	_, err := Random(ctx, root, Problem{Backend: backend, Benchmark: b}, RandomConfig{Labels: 5, Seed: 1})
-	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 1050*time.Millisecond {
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > ample {
 		t.Errorf("after %v: error %v", time.Since(start), err)
 	}
 	close(release)
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(ample); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if files, _ := filepath.Glob(filepath.Join(root, "labels-*.jsonl")); len(files) == 1 {
 			if text, _ := os.ReadFile(files[0]); strings.Count(string(text), "\n") == 2 { // the header and the label
 				break
@@ -225,7 +228,7 @@ type slowRanker struct{ ranked int }
 
 func (r *slowRanker) Utilities(archs []space.Arch) ([]float64, error) {
 	r.ranked += len(archs)
-	time.Sleep(time.Duration(len(archs)) * 20 * time.Microsecond)
+	time.Sleep(time.Duration(len(archs)) * 200 * time.Microsecond)
 	return make([]float64, len(archs)), nil
 }
 
@@ -236,7 +239,7 @@ func TestRankAndEvolveStop(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 		defer cancel()
 		start := time.Now()
-		if err := f(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > time.Second {
+		if err := f(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > ample {
 			t.Errorf("after %v: error %v", time.Since(start), err)
 		}
 	}
@@ -250,7 +253,7 @@ func TestRankAndEvolveStop(t *testing.T) {
 		return err
 	})
 	stopped(func(ctx context.Context) error {
-		_, err := Label(ctx, &toy.Trained{Takes: 10 * time.Millisecond}, 400, 1)
+		_, err := Label(ctx, &toy.Trained{Takes: 10 * time.Millisecond}, 4000, 1)
 		return err
 	})
 }
