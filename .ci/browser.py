@@ -2,8 +2,8 @@
 
 Usage: browser.py CHROMIUM LAB SCREENSHOTS
 
-LAB is a command that runs "kernel-setup lab" with further arguments. Every step
-leaves a screenshot; a step that fails leaves one called failed.png, and ends the test.
+LAB is a command that runs "kernel-setup lab" with further arguments. Every step leaves a screenshot; a step that fails
+leaves one called failed.png, and ends the test. The run directories of the notebooks have to go to $CTNAS_RUNS.
 """
 
 import difflib
@@ -16,12 +16,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 from playwright.sync_api import sync_playwright, expect
 
 MINUTE = 60_000  # Playwright counts milliseconds.
 QUICKSTART = "notebooks/browser-test/quickstart.ipynb"
 INTERRUPT = "notebooks/browser-test/interrupt.ipynb"
+FAILING = "notebooks/browser-test/failing.ipynb"
+TABLE = "notebooks/browser-test/a folder/table4.ipynb"
 
 # A cell that runs until it is interrupted, and says that it stopped cleanly.
 LONG_CELL = """%noautoget
@@ -39,6 +42,14 @@ case <-nb.Context().Done():
 case <-time.After(10 * time.Minute):
 	fmt.Println("nobody pressed the button")
 }"""
+
+# The third of these cells fails.
+FAILING_CELLS = [
+    '%noautoget\nimport (\n\t"fmt"\n\t"os"\n)\n\nconst answer = 42',
+    '%%\nfmt.Println("the answer is", answer)',
+    '%%\nos.Exit(3)',
+    '%%\nfmt.Println("a cell after the failed one")',
+]
 
 
 class Lab:
@@ -59,7 +70,7 @@ class Lab:
             if self.process.poll() is not None:
                 break
             time.sleep(1)
-        raise SystemExit(f"JupyterLab did not start: {self.log.name} says why")
+        raise SystemExit(f"JupyterLab did not start: {Path(self.log.name).read_text()[-2000:]}")
 
     def stop(self):
         try:
@@ -75,7 +86,7 @@ class Notebook:
     def __init__(self, page, address, path):
         self.page = page
         base, query = address.split("?")
-        page.goto(f"{base}/tree/{path}?reset&{query}")
+        page.goto(f"{base}/tree/{quote(path)}?reset&{query}")
         self.panel = page.locator(".jp-NotebookPanel:visible")
         expect(self.panel).to_be_visible(timeout=2 * MINUTE)
         # JupyterLab drops a cell that is run before it has the kernel.
@@ -93,9 +104,16 @@ class Notebook:
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.locator(".lm-Menu-item:visible", has_text=re.compile("^Run All Cells")).first.click()
 
-    def restart_and_run_all(self):
-        self.button("restart-and-run")
+    def restart(self, button="restart"):
+        self.button(button)
         self.page.locator(".jp-Dialog button", has_text="Restart").click()
+
+    def restart_and_run_all(self):
+        self.restart("restart-and-run")
+
+    def run(self, cell):
+        cell.locator(".jp-InputArea-editor").click()
+        self.page.keyboard.press("Control+Enter")
 
     def errors(self):
         return self.panel.locator("[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type='application/vnd.jupyter.error']").all_inner_texts()
@@ -122,34 +140,105 @@ def save(notebook, path):
 
 
 def point_at_chart(notebook):
-    """Points at a cell in the interactive chart, and turns the wheel over it, which moves the page."""
+    """Points at a cell in the interactive chart: the chart says which one it is, and its numbers with their units."""
     chart = notebook.panel.locator("div[id^=chart-]").first
     chart.scroll_into_view_if_needed()
-    chart.evaluate("at => echarts.getInstanceByDom(at).on('showTip', tip => { at.dataset.tip = tip.dataIndex })")
-    x, y = chart.evaluate("""at => {
-        const chart = echarts.getInstanceByDom(at);
-        return chart.convertToPixel({seriesIndex: 0}, chart.getOption().series[0].data[100]) }""")
-    box = chart.bounding_box()
-    notebook.page.mouse.move(box["x"] + x - 3, box["y"] + y)
-    notebook.page.mouse.move(box["x"] + x, box["y"] + y)
-    wait(notebook.page, "the chart says what is pointed at", lambda: chart.get_attribute("data-tip"))
-    tip = chart.evaluate("""at => {
-        const option = echarts.getInstanceByDom(at).getOption(), i = Number(at.dataset.tip);
-        return option.tooltip[0].formatter({seriesName: "cells", seriesIndex: 0, dataIndex: i, value: option.series[0].data[i]}) }""")
-    assert re.fullmatch(r"cells\n[01]+:[ABM]*\nparameters: [\d.]+ millions\ntest accuracy: \d\d\.\d\d %", tip), tip
+    tip = re.compile(r"cells\s+[01]+:[ABM]*\s+parameters: \d+\.\d+ millions\s+test accuracy: \d\d\.\d\d %")
+
+    def point():
+        x, y = chart.evaluate("""at => {
+            const chart = echarts.getInstanceByDom(at);
+            return chart.convertToPixel({seriesIndex: 0}, chart.getOption().series[0].data[100]) }""")
+        box = chart.bounding_box()
+        for step in 3, 0:
+            notebook.page.mouse.move(box["x"] + x - step, box["y"] + y)
+        return tip.search(chart.inner_text())
+
+    wait(notebook.page, "the chart says what is pointed at", point)
+
+
+def turn_wheel(notebook):
+    """Turns the wheel over the interactive chart, which moves the page."""
+    chart = notebook.panel.locator("div[id^=chart-]").first
+    before = chart.bounding_box()["y"]
     notebook.page.mouse.wheel(0, -100)
-    wait(notebook.page, "the wheel moves the page", lambda: abs(chart.bounding_box()["y"] - box["y"]) > 50)
-    chart.scroll_into_view_if_needed()
+    wait(notebook.page, "the wheel moves the page", lambda: abs(chart.bounding_box()["y"] - before) > 50)
+
+
+# The contrast of a picture's darkest pixel, which text and lines have, with its commonest, which is the ground, as WCAG
+# defines it: from 1 to 21. What is transparent shows the page.
+CONTRAST = """image => {
+    let page = image;
+    while (/^rgba.* 0\\)$|^transparent$/.test(getComputedStyle(page).backgroundColor)) page = page.parentElement;
+    const canvas = Object.assign(document.createElement("canvas"), {width: image.naturalWidth, height: image.naturalHeight});
+    const draw = canvas.getContext("2d");
+    draw.fillStyle = getComputedStyle(page).backgroundColor;
+    draw.fillRect(0, 0, canvas.width, canvas.height);
+    draw.drawImage(image, 0, 0, canvas.width, canvas.height);
+    const {data} = draw.getImageData(0, 0, canvas.width, canvas.height), count = new Map();
+    for (let i = 0; i < data.length; i += 4) {
+        const colour = data[i] << 16 | data[i + 1] << 8 | data[i + 2];
+        count.set(colour, (count.get(colour) || 0) + 1);
+    }
+    const linear = v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    const light = c => 0.2126 * linear((c >> 16) / 255) + 0.7152 * linear((c >> 8 & 255) / 255) + 0.0722 * linear((c & 255) / 255);
+    const ground = [...count].reduce((a, b) => b[1] > a[1] ? b : a)[0];
+    return (light(ground) + 0.05) / (Math.min(...[...count.keys()].map(light)) + 0.05) }"""
 
 
 def dark(notebook):
-    """Changes to the dark theme: the pictures have a white ground, which the screenshot shows."""
+    """Changes to the dark theme, where the pictures have to be readable, too."""
     page = notebook.page
     page.get_by_role("menuitem", name="Settings", exact=True).click()
     page.locator(".lm-Menu-item:visible", has_text=re.compile("^Theme")).first.hover()
     page.locator(".lm-Menu-item:visible", has_text=re.compile("^JupyterLab Dark$")).first.click()
     page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
-    notebook.panel.locator(".jp-OutputArea-output img").first.scroll_into_view_if_needed()
+    page.wait_for_function("getComputedStyle(document.body).getPropertyValue('--jp-layout-color0').trim() !== 'white'")
+    pictures = notebook.panel.locator(".jp-OutputArea-output img")
+    pictures.first.scroll_into_view_if_needed()
+    for picture in pictures.all():
+        contrast = picture.evaluate(CONTRAST)
+        assert contrast > 7, f"a picture has a contrast of {contrast:.1f} in the dark theme"
+
+
+def table(notebook, runs):
+    """Runs a notebook of a table, copied to a folder with a space in its name: the runs go to where all go."""
+    before = set(runs.iterdir())
+    notebook.run_all()
+    panel = notebook.panel
+    small = panel.locator(".jp-CodeCell").nth(1)
+    expect(small.locator("table").first).to_be_visible(timeout=4 * MINUTE)
+    expect(small.locator("table").first).to_contain_text("curriculum")
+    last = panel.locator(".jp-CodeCell").last
+    last.scroll_into_view_if_needed()
+    expect(last.locator("img")).not_to_have_count(0, timeout=4 * MINUTE)
+    notebook.idle()
+    for picture in last.locator("img").all():
+        wait(notebook.page, "the picture is drawn", lambda: picture.evaluate("i => i.complete && i.naturalWidth > 50"))
+    assert not notebook.errors(), notebook.errors()
+    assert set(runs.iterdir()) > before, f"{runs} has no new run directories"
+    assert [p.name for p in Path(TABLE).parent.iterdir() if not p.name.startswith(".")] == [Path(TABLE).name]
+    small.scroll_into_view_if_needed()
+
+
+def stop_at_error(notebook):
+    """Runs all cells: those after the failed one do not run."""
+    notebook.run_all()
+    cells = notebook.panel.locator(".jp-CodeCell")
+    expect(cells.nth(2).locator("[data-mime-type='application/vnd.jupyter.error']")).to_contain_text("exit status 3", timeout=MINUTE)
+    notebook.idle()
+    expect(cells.nth(1)).to_contain_text("the answer is 42")
+    expect(cells.nth(3).locator(".jp-InputPrompt")).to_have_text("[ ]:")
+    expect(cells.nth(3).locator(".jp-OutputArea-output")).to_have_count(0)
+
+
+def restart(notebook):
+    """Restarts the kernel and runs a cell that needs the one above it."""
+    notebook.restart()
+    notebook.idle()
+    cell = notebook.panel.locator(".jp-CodeCell").nth(1)
+    notebook.run(cell)
+    expect(cell).to_contain_text("Run the cells above first", timeout=MINUTE)
 
 
 def run_quickstart(notebook, run, minutes):
@@ -172,14 +261,14 @@ def run_quickstart(notebook, run, minutes):
     wait(notebook.page, "the chart is drawn", lambda: canvas.evaluate("""c => {
         const pixels = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
         return pixels.filter((v, i) => i % 4 == 3 && v > 0).length }""") > 100)
+    notebook.idle()
     assert not notebook.errors(), notebook.errors()
 
 
 def interrupt(notebook):
     """Presses the button in a long cell."""
     panel = notebook.panel
-    panel.locator(".jp-CodeCell .jp-InputArea-editor").first.click()
-    notebook.page.keyboard.press("Control+Enter")
+    notebook.run(panel.locator(".jp-CodeCell").first)
     expect(panel.locator(".jp-OutputArea-output", has_text="started")).to_be_visible(timeout=2 * MINUTE)
     notebook.button("interrupt")
     expect(panel.locator(".jp-OutputArea-output", has_text="stopped cleanly")).to_be_visible(timeout=MINUTE)
@@ -187,14 +276,16 @@ def interrupt(notebook):
 
 
 def make_notebooks(root):
-    folder = root / "notebooks" / "browser-test"
-    folder.mkdir(exist_ok=True)
+    for name in (QUICKSTART, TABLE):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
     quickstart = (root / "notebooks" / "00-quickstart.ipynb").read_text()
     (root / QUICKSTART).write_text(quickstart)
+    (root / TABLE).write_text((root / "notebooks" / "table4.ipynb").read_text())
     metadata = json.loads(quickstart)["metadata"]
-    cell = {"cell_type": "code", "id": "long", "metadata": {}, "outputs": [], "execution_count": None, "source": LONG_CELL}
-    (root / INTERRUPT).write_text(json.dumps({"cells": [cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}))
-    return folder
+    for name, sources in {INTERRUPT: [LONG_CELL], FAILING: FAILING_CELLS}.items():
+        cells = [{"cell_type": "code", "id": f"cell{i}", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
+                 for i, source in enumerate(sources)]
+        (root / name).write_text(json.dumps({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}))
 
 
 def main(chromium, command, screenshots):
@@ -224,10 +315,16 @@ def main(chromium, command, screenshots):
             step("1-saved", lambda: save(notebook, root / QUICKSTART))
             step("2-quickstart", lambda: run_quickstart(notebook, notebook.run_all, 8))
             step("3-chart-pointed-at", lambda: point_at_chart(notebook))
+            step("3-wheel-turned", lambda: turn_wheel(notebook))
             step("4-restarted-and-run-again", lambda: run_quickstart(notebook, notebook.restart_and_run_all, 4))
             step("5-dark", lambda: dark(notebook))
             notebook = step("6-opened-long-cell", lambda: Notebook(page, address, INTERRUPT))
             step("7-interrupted", lambda: interrupt(notebook))
+            notebook = step("8-opened-failing-cell", lambda: Notebook(page, address, FAILING))
+            step("9-stopped-at-error", lambda: stop_at_error(notebook))
+            step("10-restarted", lambda: restart(notebook))
+            notebook = step("11-opened-table", lambda: Notebook(page, address, TABLE))
+            step("12-table", lambda: table(notebook, Path(os.environ["CTNAS_RUNS"])))
             browser.close()
     finally:
         lab.stop()

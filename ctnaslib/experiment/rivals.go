@@ -6,6 +6,7 @@ import (
 
 	"github.com/gomlx/compute"
 
+	"github.com/ctnas/ctnas/ctnaslib/encoder"
 	"github.com/ctnas/ctnas/ctnaslib/report"
 	"github.com/ctnas/ctnas/ctnaslib/search"
 	"github.com/ctnas/ctnas/datasets/ofa"
@@ -16,6 +17,7 @@ const (
 	nameThompson = "Thompson (ours)"
 	nameLinear   = "linear Thompson"
 	nameLocal    = "Local search"
+	nameBananas  = "BANANAS-like"
 )
 
 // thompson returns [search.Thompson] in its one setting.
@@ -42,6 +44,26 @@ func linearModel(labels int) Method {
 	return m
 }
 
+// bananas returns [search.Bananas] with five predictors like that of RegressionNAS, but smaller, in batches of 20 among 500
+// mutants of the 20 best labels.
+func (p Preset) bananas(labels int, like search.RegressionPredictorConfig) Method {
+	const batch = 20
+	c := search.BananasConfig{
+		Labels: labels, First: batch + (labels-batch)%batch, // all batches are whole, so that nothing is compiled again
+		Batch: batch, Members: 5, Predictor: like, Parents: 20, Children: 25,
+	}
+	c.Predictor.Epochs, c.Predictor.BatchSize, c.Predictor.LearningRate = 100, batch, 3e-3
+	if _, vector := like.Encoder.(encoder.MLP); vector {
+		c.Predictor.Encoder = encoder.MLP{Layers: 3, Width: 64}
+	}
+	if p == Small {
+		c.Members, c.Predictor.Epochs = 2, 20
+	}
+	m := stoppable(method(nameBananas, c, search.Bananas, func(c *search.BananasConfig) *uint64 { return &c.Seed }))
+	m.Note = "Five regressions, trained from scratch in each round; candidates are 500 mutants of the 20 best labels, and Thompson sampling among the five chooses 20 of them: search.Bananas."
+	return m
+}
+
 // Rivals returns the comparison behind "which search do I use on my own space?", on one space: what each search answers
 // after equal numbers of queries, and some after another number. NAC is the comparator of CTNAS there, and the network
 // of RegressionNAS.
@@ -55,6 +77,7 @@ func Rivals(id string, vector bool, other int) func(Preset) Experiment {
 		e := Experiment{ID: id, Seeds: 2 * p.seeds(), Methods: []Method{
 			thompson(nameThompson, labels),
 			linearModel(labels),
+			p.bananas(labels, regression.Predictor),
 			stoppable(method(nameLocal, search.LocalConfig{Labels: labels, First: 20, Patience: 50}, search.Local, func(c *search.LocalConfig) *uint64 { return &c.Seed })),
 			regularised(methodEvolution, labels),
 			randomOf(methodRandom, labels),

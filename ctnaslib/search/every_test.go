@@ -58,6 +58,10 @@ func everySearch() map[string]searchFunc {
 			c.First, c.Random, c.Generations, c.Seed = 12, 20, 2, 1
 			return search.Thompson(ctx, root, p, c)
 		},
+		"Bananas": func(ctx context.Context, root string, p search.Problem) (*search.Found, error) {
+			c := search.BananasConfig{Labels: 20, First: 12, Batch: 4, Members: 2, Predictor: regression.Predictor, Parents: 4, Children: 4, Seed: 1}
+			return search.Bananas(ctx, root, p, c)
+		},
 		"Ranking": func(ctx context.Context, root string, p search.Problem) (*search.Found, error) {
 			return search.Ranking(ctx, root, p, ranking)
 		},

@@ -106,11 +106,7 @@ func NewRegressionPredictor(backend compute.Backend, s space.Space, labelled []s
 	if err := config.Check(); err != nil {
 		return nil, err
 	}
-	labels := make([]float64, len(labelled))
-	for i, l := range labelled {
-		labels[i] = l.Accuracy
-	}
-	mean, deviation := moments(labels)
+	mean, deviation := moments(space.Accuracies(labelled))
 	rng := engine.Stream(config.Seed, "predictor: weights", 0)
 	store := model.NewStore()
 	scope := store.RootScope().At(scopeRegression)
@@ -149,6 +145,16 @@ func (r *RegressionPredictor) readMoments() error {
 	flat := tensors.MustCopyFlatData[float32](moments)
 	r.mean, r.deviation = float64(flat[0]), float64(flat[1])
 	return nil
+}
+
+// standardise sets μ and s to those of labels, which are others than it was made for.
+func (r *RegressionPredictor) standardise(labelled []space.Labelled) error {
+	mean, deviation := moments(space.Accuracies(labelled))
+	v := r.store.GetVariable("/" + scopeLabels + "/" + nameMoments)
+	if err := v.SetValue(tensors.FromFlatDataAndDimensions([]float32{float32(mean), float32(deviation)}, 2)); err != nil {
+		return fmt.Errorf("search: %w", err)
+	}
+	return r.readMoments()
 }
 
 // Config returns what the regression was made with.

@@ -1,13 +1,10 @@
 package search
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -93,11 +90,10 @@ func Thompson(ctx context.Context, root string, p Problem, config ThompsonConfig
 	if err != nil {
 		return nil, err
 	}
-	t := &thompson{ctx: ctx, problem: p, config: config, features: features, labels: labels, first: len(first)}
+	t := &thompson{rounds: newRounds(ctx, p.Benchmark, labels, first), config: config, features: features}
 	if config.Linear {
 		t.hyper = gaussian.Linear(features)
 	}
-	t.add(first)
 	found := &Found{}
 	run, err := p.open(root, "thompson", config, first)
 	if err != nil {
@@ -125,26 +121,11 @@ func Thompson(ctx context.Context, root string, p Problem, config ThompsonConfig
 
 // thompson is the search as a [train.Process]. A step is a round.
 type thompson struct {
-	ctx      context.Context
-	problem  Problem
+	*rounds
 	config   ThompsonConfig
 	features *gaussian.Features
-	labels   *Labels
-	first    int              // labels at random
-	labelled []space.Labelled // so far
-	known    map[string]bool  // their IDs, and those of architectures that the benchmark has no accuracy of
-	hyper    *gaussian.Hyper  // of the kernel; before the first fit where it starts, nil for usual numbers
-	fitted   int              // labels of the last fit of the kernel
-}
-
-func (t *thompson) add(labelled []space.Labelled) {
-	if t.known == nil {
-		t.known = make(map[string]bool)
-	}
-	t.labelled = append(t.labelled, labelled...)
-	for _, l := range labelled {
-		t.known[l.Arch.ID()] = true
-	}
+	hyper    *gaussian.Hyper // of the kernel; before the first fit where it starts, nil for usual numbers
+	fitted   int             // labels of the last fit of the kernel
 }
 
 // fit learns from the labels so far. The kernel is fitted again when there are a fifth more of them.
@@ -175,21 +156,7 @@ func (t *thompson) Step(ctx context.Context, round int) (map[string]float64, err
 	if err != nil {
 		return nil, err
 	}
-	var bought []space.Labelled
-	for i := range count {
-		l, err := t.buy(ctx, rng, pool, i)
-		if err != nil {
-			return nil, err
-		}
-		bought = append(bought, l)
-	}
-	return map[string]float64{"bought": meanLabel(bought)}, nil
-}
-
-// candidate is an architecture with the values of the sampled functions.
-type candidate struct {
-	arch   space.Arch
-	values []float64
+	return t.buy(ctx, rng, pool, count)
 }
 
 // climb returns what the sampled functions were asked for, while each was climbed.
@@ -210,11 +177,8 @@ func (t *thompson) climb(ctx context.Context, rng *rand.Rand, samples *gaussian.
 	if err != nil {
 		return nil, err
 	}
-	for _, i := range space.Order(space.Accuracies(t.labelled))[:min(t.config.Elite, len(t.labelled))] {
-		start = append(start, t.labelled[i].Arch)
-	}
-	add(start)
-	s := t.problem.Benchmark.Space()
+	add(append(start, t.best(t.config.Elite)...))
+	s := t.benchmark.Space()
 	for range t.config.Generations {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -237,14 +201,14 @@ func (t *thompson) climb(ctx context.Context, rng *rand.Rand, samples *gaussian.
 
 // random returns random architectures that can be queried: all of them where the benchmark has fewer than asked for.
 func (t *thompson) random(rng *rand.Rand) ([]space.Arch, error) {
-	archs, err := t.problem.Benchmark.Sample(rng, t.config.Random)
+	archs, err := t.benchmark.Sample(rng, t.config.Random)
 	if err == nil {
 		return archs, nil
 	}
 	// The largest number that it has is found by halving: enough are there, above are too few.
 	for enough, above := 0, t.config.Random; above-enough > 1; {
 		n := (enough + above) / 2
-		if some, err := t.problem.Benchmark.Sample(rng, n); err == nil {
+		if some, err := t.benchmark.Sample(rng, n); err == nil {
 			archs, enough = some, n
 		} else {
 			above = n
@@ -276,51 +240,6 @@ func evaluate(samples *gaussian.Samples, archs []space.Arch) []candidate {
 	return candidates
 }
 
-// highest returns the n highest of a function, the highest first.
-func highest(pool []candidate, function, n int) []candidate {
-	order := slices.Clone(pool)
-	slices.SortStableFunc(order, func(a, b candidate) int { return cmp.Compare(b.values[function], a.values[function]) })
-	return order[:min(n, len(order))]
-}
-
-// buy buys the label of what is highest in a function and has none; of a random architecture, if all that the function
-// was asked for are known.
-func (t *thompson) buy(ctx context.Context, rng *rand.Rand, pool []candidate, function int) (space.Labelled, error) {
-	try := func(a space.Arch) (bought bool, err error) {
-		id := a.ID()
-		if t.known[id] {
-			return false, nil
-		}
-		accuracy, err := t.labels.label(ctx, a)
-		if errors.Is(err, space.ErrNotQueryable) {
-			t.known[id] = true
-			return false, nil
-		}
-		if err == nil {
-			t.add([]space.Labelled{{Arch: a, Accuracy: accuracy}})
-		}
-		return err == nil, err
-	}
-	for _, c := range highest(pool, function, len(pool)) {
-		if bought, err := try(c.arch); bought || err != nil {
-			return t.last(), err
-		}
-	}
-	const patience = 10_000 // random architectures in a row that are known
-	for range patience {
-		archs, err := t.problem.Benchmark.Sample(rng, 1)
-		if err != nil {
-			return space.Labelled{}, err
-		}
-		if bought, err := try(archs[0]); bought || err != nil {
-			return t.last(), err
-		}
-	}
-	return space.Labelled{}, fmt.Errorf("search: after %d labels no other architecture was met that has an accuracy; ask for fewer Labels", len(t.labelled))
-}
-
-func (t *thompson) last() space.Labelled { return t.labelled[len(t.labelled)-1] }
-
 // savedThompson is the search in a checkpoint: what it bought in its rounds, and the kernel.
 type savedThompson struct {
 	Archs      []string
@@ -330,23 +249,15 @@ type savedThompson struct {
 }
 
 func (t *thompson) Encode() ([]byte, error) {
-	s := savedThompson{Hyper: t.hyper, Fitted: t.fitted}
-	s.Archs, s.Accuracies = written(t.labelled[t.first:])
-	return train.EncodeState(s)
+	archs, accuracies := t.bought()
+	return train.EncodeState(savedThompson{archs, accuracies, t.hyper, t.fitted})
 }
 
-// Restore asks the benchmark for the labels again, which counts them, and finds out a benchmark that answers otherwise than
-// the one of the checkpoint.
 func (t *thompson) Restore(state []byte) error {
 	var s savedThompson
 	if err := train.DecodeState(state, &s); err != nil {
 		return err
 	}
-	labelled, err := t.labels.again(t.ctx, s.Archs, s.Accuracies)
-	if err != nil {
-		return err
-	}
-	t.add(labelled)
 	t.hyper, t.fitted = s.Hyper, s.Fitted
-	return nil
+	return t.restore(s.Archs, s.Accuracies)
 }
