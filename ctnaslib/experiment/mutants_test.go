@@ -64,7 +64,6 @@ var mutants = map[string]mutant{
 	"labels are not kept":                             {"search/labels.go", "err = b.kept.add(id, a, accuracy, took)", "_ = took", "search BoughtAreKept"},
 	"the Gaussian comparator has no noise":            {"gaussian/gaussian.go", "+= h.Noise + jitter", "+= jitter", "gaussian ByHand"},
 	"the Gaussian comparator is turned round":         {"gaussian/gaussian.go", "CDF(mean / math", "CDF(-mean / math", "gaussian ByHand|OrderAlone"},
-	"pairs are of what is read alone":                 {"gaussian/features.go", "join('p', f.cell(e[1]), graph.Ops[e[0]], graph.Ops[e[1]])", "join('p', f.cell(e[1]), graph.Ops[e[0]], 0)", "gaussian Pairs"},
 	"functions are not drawn to the labels":           {"gaussian/samples.go", "floats.Dot(row, s.correction[i]) + prior", "0*floats.Dot(row, s.correction[i]) + prior", "gaussian Samples"},
 	"functions go through noisy labels":               {"gaussian/samples.go", " - rng.NormFloat64()*math.Sqrt(c.Hyper.Noise)", "", "gaussian Samples"},
 	"Thompson buys what is lowest":                    {"search/rounds.go", "cmp.Compare(b.values[function], a.values[function])", "cmp.Compare(a.values[function], b.values[function])", "search Thompson"},

@@ -14,8 +14,7 @@ import (
 //   - what is where: for each cell its part of [space.Vector], or the nodes of its graph, each with its operation, and
 //     the edges;
 //   - how often there is what: the counts of a [space.Counting], or of a graph its operations and its operations with
-//     those that they read (the labels of Weisfeiler and Lehman after one round), for each cell, and its edges;
-//   - how often what reads what: the pairs of operations along the edges of the graph, for each cell.
+//     those that they read (the labels of Weisfeiler and Lehman after one round), for each cell, and its edges.
 //
 // Each group is scaled so that two architectures drawn at random have a mean squared distance of 1 in it; one in
 // which all are alike is left out. It does not change, and is safe for concurrent use.
@@ -40,7 +39,7 @@ func NewFeatures(s space.Space, reference []space.Arch) (*Features, error) {
 	for i, a := range reference {
 		read[i] = f.read(a)
 	}
-	for g := range f.cells + 2 {
+	for g := range f.cells + 1 {
 		sum := make(map[string]float64)
 		squares := 0.0
 		for _, groups := range read {
@@ -85,7 +84,7 @@ func sorted(m map[string]float64) []string {
 // read returns what an architecture has, by group and name.
 func (f *Features) read(a space.Arch) []map[string]float64 {
 	graph := a.Graph()
-	groups := make([]map[string]float64, f.cells+2)
+	groups := make([]map[string]float64, f.cells+1)
 	for g := range groups {
 		groups[g] = make(map[string]float64)
 	}
@@ -106,9 +105,6 @@ func (f *Features) read(a space.Arch) []map[string]float64 {
 		}
 	}
 	f.count(a, graph, groups[f.cells])
-	for _, e := range graph.Edges {
-		groups[f.cells+1][join('p', f.cell(e[1]), graph.Ops[e[0]], graph.Ops[e[1]])]++
-	}
 	return groups
 }
 

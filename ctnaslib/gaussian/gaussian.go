@@ -35,7 +35,7 @@ import (
 )
 
 // Version is raised when the same labels lead to other utilities.
-const Version = 2
+const Version = 1
 
 // Hyper are the numbers of the kernel.
 type Hyper struct {
