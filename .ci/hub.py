@@ -29,12 +29,13 @@ def memory(student):
 
 def log_in(page, address, student, password):
     """Logs in, which starts the student's JupyterLab, and opens the quick start, of which the student has got a copy."""
-    for _ in range(60):
+    for _ in range(60):  # while JupyterHub starts, the proxy is not there, or knows no page
         try:
-            page.goto(f"{address}/hub/login")
-            break
-        except Error:  # JupyterHub is still starting
-            time.sleep(1)
+            if page.goto(f"{address}/hub/login").ok:
+                break
+        except Error:
+            pass
+        time.sleep(1)
     page.locator("#username_input").fill(student)
     page.locator("#password_input").fill(password)
     page.locator("#login_submit").click()

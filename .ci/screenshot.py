@@ -34,6 +34,7 @@ def take(page, notebook, path):
         one.scroll_into_view_if_needed()
         for picture in one.locator(".jp-OutputArea-output img").all():
             wait(page, "the picture is drawn", lambda: drawn(picture))
+    page.keyboard.press("Control+b")  # hides the files
     # The first picture at the bottom, and above it what leads to it. Scrolling draws cells, which moves others, so it is done twice.
     for _ in range(2):
         cell.first.locator(".jp-OutputArea-output img").first.evaluate("i => i.scrollIntoView({block: 'end'})")
