@@ -179,8 +179,24 @@ func (s *setup) installGopls(ctx context.Context, leave string) error {
 }
 
 // warm compiles this module, and with it what the notebooks import, into the
-// build cache. Unlike "go build", "go list -export" links no programs.
+// build cache. Unlike "go build", "go list -export" links no programs. It does so in a
+// go.work, as cells are compiled: then the go command reads the go.mod of modules that
+// it leaves alone otherwise, and they are there when a cell runs without a network.
 func (s *setup) warm(ctx context.Context, _ string) error {
-	_, err := s.goCommand(ctx, nil, "list", "-export", "./...")
+	scratch, err := os.MkdirTemp("", "ctnas-warm-")
+	if err != nil {
+		return fmt.Errorf("cannot warm the build cache: %w", err)
+	}
+	defer os.RemoveAll(scratch)
+	work := filepath.Join(scratch, "go.work")
+	mod, err := os.ReadFile(s.repo.Path("go.mod"))
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf("go %s\n\nuse %q\n", goLine.FindSubmatch(mod)[1], string(s.repo))
+	if err := os.WriteFile(work, []byte(text), 0o644); err != nil {
+		return fmt.Errorf("cannot warm the build cache: %w", err)
+	}
+	_, err = s.goCommand(ctx, []string{"GOWORK=" + work}, "list", "-export", "./...")
 	return err
 }
