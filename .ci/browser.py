@@ -24,6 +24,7 @@ MINUTE = 60_000  # Playwright counts milliseconds.
 QUICKSTART = "notebooks/browser-test/quickstart.ipynb"
 INTERRUPT = "notebooks/browser-test/interrupt.ipynb"
 FAILING = "notebooks/browser-test/failing.ipynb"
+COMPARATOR = "notebooks/browser-test/comparator.ipynb"
 TABLE = "notebooks/browser-test/a folder/table4.ipynb"
 
 # A cell that runs until it is interrupted, and says that it stopped cleanly.
@@ -202,6 +203,19 @@ def dark(notebook):
         assert contrast > 7, f"a picture has a contrast of {contrast:.1f} in the dark theme"
 
 
+def comparator(notebook):
+    """Runs the notebook that builds a comparator by hand, from scratch and from the library: both lead to the same numbers."""
+    notebook.run_all()
+    prompt = notebook.panel.locator(".jp-CodeCell").last.locator(".jp-InputPrompt")
+    expect(prompt).to_have_text("[*]:", timeout=MINUTE)
+    expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=6 * MINUTE)
+    notebook.idle()
+    assert not notebook.errors(), notebook.errors()
+    pictures = notebook.panel.locator(".jp-OutputArea-output img")
+    pictures.first.scroll_into_view_if_needed()
+    wait(notebook.page, "the picture is drawn", lambda: pictures.first.evaluate("i => i.complete && i.naturalWidth > 50"))
+
+
 def table(notebook, runs):
     """Runs a notebook of a table, copied to a folder with a space in its name: the runs go to where all go."""
     before = set(runs.iterdir())
@@ -281,6 +295,7 @@ def make_notebooks(root):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
     quickstart = (root / "notebooks" / "00-quickstart.ipynb").read_text()
     (root / QUICKSTART).write_text(quickstart)
+    (root / COMPARATOR).write_text((root / "notebooks" / "02-comparator.ipynb").read_text())
     (root / TABLE).write_text((root / "notebooks" / "table4.ipynb").read_text())
     metadata = json.loads(quickstart)["metadata"]
     for name, sources in {INTERRUPT: [LONG_CELL], FAILING: FAILING_CELLS}.items():
@@ -326,6 +341,8 @@ def main(chromium, command, screenshots):
             step("10-restarted", lambda: restart(notebook))
             notebook = step("11-opened-table", lambda: Notebook(page, address, TABLE))
             step("12-table", lambda: table(notebook, Path(os.environ["CTNAS_RUNS"])))
+            notebook = step("13-opened-comparator", lambda: Notebook(page, address, COMPARATOR))
+            step("14-comparator", lambda: comparator(notebook))
             browser.close()
     finally:
         lab.stop()
