@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 
@@ -51,6 +52,9 @@ func (c BananasConfig) check() error {
 func Bananas(ctx context.Context, root string, p Problem, config BananasConfig) (*Found, error) {
 	if err := config.check(); err != nil {
 		return nil, err
+	}
+	if p.Benchmark != nil && p.Backend == nil {
+		return nil, errors.New("search: Bananas trains predictors, so it needs a Backend, as engine.Open gives it")
 	}
 	labels, first, err := p.label(ctx, root, config.First, config.Seed)
 	if err != nil {
