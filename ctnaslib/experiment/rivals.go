@@ -49,7 +49,7 @@ func linearModel(labels int) Method {
 func (p Preset) bananas(labels int, like search.RegressionPredictorConfig) Method {
 	const batch = 20
 	c := search.BananasConfig{
-		Labels: labels, First: batch + (labels-batch)%batch, // all batches are whole, so that nothing is compiled again
+		Labels: labels, First: batch + labels%batch, // all batches are whole, so that nothing is compiled again
 		Batch: batch, Members: 5, Predictor: like, Parents: 20, Children: 25,
 	}
 	c.Predictor.Epochs, c.Predictor.BatchSize, c.Predictor.LearningRate = 100, batch, 3e-3

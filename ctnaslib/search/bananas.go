@@ -74,21 +74,11 @@ func Bananas(ctx context.Context, root string, p Problem, config BananasConfig) 
 		}
 		b.members, b.fresh = append(b.members, member), append(b.fresh, fresh)
 	}
-	found := &Found{}
-	run, err := p.open(root, "bananas", config, first)
-	if err != nil {
-		return nil, err
-	}
-	defer run.Close()
-	steps := (config.Labels - config.First + config.Batch - 1) / config.Batch
-	if found.Outcome, err = train.Do(ctx, run, b, train.Plan{Steps: steps, Watch: p.Watch}); err != nil {
-		return nil, fmt.Errorf("search: %w", err)
-	}
-	if steps == 0 {
-		found.Status = labels.status()
-	}
-	found.Best, found.Labelled = b.best(1)[0], b.labelled
-	return finish(run, p, labels, found)
+	steps := numberOfRounds(config.Labels, config.First, config.Batch)
+	return b.search(ctx, root, p, "bananas", config, steps, b, func(found *Found) error {
+		found.Best = b.best(1)[0]
+		return nil
+	})
 }
 
 // bananas is the search as a [train.Process]. A step is a round.

@@ -142,9 +142,9 @@ func (b *Labels) label(ctx context.Context, a space.Arch) (float64, error) {
 	}
 	var accuracy float64
 	var err error
-	answered, written := make(chan struct{}), make(chan struct{})
+	answered, done := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(written)
+		defer close(done)
 		start := time.Now()
 		accuracy, err = b.query(a)
 		took := time.Since(start)
@@ -156,7 +156,7 @@ func (b *Labels) label(ctx context.Context, a space.Arch) (float64, error) {
 	if !within(ctx, grace, answered) {
 		return 0, stopped()
 	}
-	<-written
+	<-done
 	if err != nil {
 		return 0, err
 	}

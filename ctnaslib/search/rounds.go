@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/ctnas/ctnas/ctnaslib/space"
+	"github.com/ctnas/ctnas/ctnaslib/train"
 )
 
 // rounds buys labels in rounds, by Thompson sampling: each where one of some functions that were drawn at random is
@@ -27,6 +28,31 @@ func newRounds(ctx context.Context, b space.Benchmark, labels *Labels, first []s
 	r := &rounds{ctx: ctx, benchmark: b, labels: labels, first: len(first), known: make(map[string]bool)}
 	r.add(first)
 	return r
+}
+
+// numberOfRounds returns how many rounds buy the labels that are not bought at random.
+func numberOfRounds(labels, first, batch int) int { return (labels - first + batch - 1) / batch }
+
+// search runs a search, whose steps buy in rounds, in the run directory of its name, and lets answer complete what was
+// found by an architecture.
+func (r *rounds) search(ctx context.Context, root string, p Problem, name string, config Config, steps int, s train.Process, answer func(*Found) error) (*Found, error) {
+	run, err := p.open(root, name, config, r.labelled)
+	if err != nil {
+		return nil, err
+	}
+	defer run.Close()
+	found := &Found{}
+	if found.Outcome, err = train.Do(ctx, run, s, train.Plan{Steps: steps, Watch: p.Watch}); err != nil {
+		return nil, fmt.Errorf("search: %w", err)
+	}
+	if steps == 0 {
+		found.Status = r.labels.status()
+	}
+	found.Labelled = r.labelled
+	if err := answer(found); err != nil {
+		return nil, err
+	}
+	return finish(run, p, r.labels, found)
 }
 
 func (r *rounds) add(labelled []space.Labelled) {

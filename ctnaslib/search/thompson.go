@@ -57,9 +57,6 @@ func (c ThompsonConfig) check() error {
 	return nil
 }
 
-// rounds returns the number of rounds.
-func (c ThompsonConfig) rounds() int { return (c.Labels - c.First + c.Batch - 1) / c.Batch }
-
 // Thompson is this project's answer to "which search do I use on my own space?". It is contrastive, as CTNAS is: it
 // learns from the order of labels alone, and what it believes is a comparator ([gaussian.Comparator]). But it buys its
 // labels where it searches, and it does so by Thompson sampling: a round draws functions from what the
@@ -96,29 +93,20 @@ func Thompson(ctx context.Context, root string, p Problem, config ThompsonConfig
 	if config.Linear {
 		t.hyper = gaussian.Linear(features)
 	}
-	found := &Found{}
-	run, err := p.open(root, "thompson", config, first)
-	if err != nil {
-		return nil, err
-	}
-	defer run.Close()
-	if found.Outcome, err = train.Do(ctx, run, t, train.Plan{Steps: config.rounds(), Watch: p.Watch}); err != nil {
-		return nil, fmt.Errorf("search: %w", err)
-	}
-	model, err := gaussian.Fit(t.features, t.labelled, t.hyper)
-	if err != nil {
-		return nil, err
-	}
-	if config.rounds() == 0 {
-		found.Status = labels.status()
-	}
-	archs := space.Archs(t.labelled)
-	utilities, err := model.Utilities(archs)
-	if err != nil {
-		return nil, err
-	}
-	found.Best, found.Labelled, found.Ranker = archs[space.Order(utilities)[0]], t.labelled, model
-	return finish(run, p, labels, found)
+	steps := numberOfRounds(config.Labels, config.First, config.Batch)
+	return t.search(ctx, root, p, "thompson", config, steps, t, func(found *Found) error {
+		model, err := gaussian.Fit(t.features, t.labelled, t.hyper)
+		if err != nil {
+			return err
+		}
+		archs := space.Archs(t.labelled)
+		utilities, err := model.Utilities(archs)
+		if err != nil {
+			return err
+		}
+		found.Best, found.Ranker = archs[space.Order(utilities)[0]], model
+		return nil
+	})
 }
 
 // thompson is the search as a [train.Process]. A step is a round.

@@ -188,15 +188,10 @@ func (s *setup) warm(ctx context.Context, _ string) error {
 		return fmt.Errorf("cannot warm the build cache: %w", err)
 	}
 	defer os.RemoveAll(scratch)
-	work := filepath.Join(scratch, "go.work")
-	mod, err := os.ReadFile(s.repo.Path("go.mod"))
-	if err != nil {
+	env := []string{"GOWORK=" + filepath.Join(scratch, "go.work")}
+	if _, err := s.goCommand(ctx, env, "work", "init", string(s.repo)); err != nil {
 		return err
 	}
-	text := fmt.Sprintf("go %s\n\nuse %q\n", goLine.FindSubmatch(mod)[1], string(s.repo))
-	if err := os.WriteFile(work, []byte(text), 0o644); err != nil {
-		return fmt.Errorf("cannot warm the build cache: %w", err)
-	}
-	_, err = s.goCommand(ctx, []string{"GOWORK=" + work}, "list", "-export", "./...")
+	_, err = s.goCommand(ctx, env, "list", "-export", "./...")
 	return err
 }
