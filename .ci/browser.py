@@ -93,17 +93,20 @@ class Notebook:
         # JupyterLab drops a cell that is run before it has the kernel.
         self.idle()
 
-    def idle(self):
+    def idle(self, timeout=2 * MINUTE):
         """Waits until the kernel is there and no cell is running."""
-        expect(self.page.locator("#jp-main-statusbar")).to_contain_text("Go (CTNAS) | Idle", timeout=2 * MINUTE)
+        expect(self.page.locator("#jp-main-statusbar")).to_contain_text("Go (CTNAS) | Idle", timeout=timeout)
 
     def button(self, name):
         """Presses a button above the notebook."""
         self.panel.locator(f"[data-jp-item-name='{name}']").click()
 
+    def choose(self, menu, item):
+        self.page.get_by_role("menuitem", name=menu, exact=True).click()
+        self.page.locator(".lm-Menu-item:visible", has_text=re.compile(f"^{item}")).first.click()
+
     def run_all(self):
-        self.page.get_by_role("menuitem", name="Run", exact=True).click()
-        self.page.locator(".lm-Menu-item:visible", has_text=re.compile("^Run All Cells")).first.click()
+        self.choose("Run", "Run All Cells")
 
     def restart(self, button="restart"):
         self.button(button)
@@ -117,7 +120,7 @@ class Notebook:
         self.page.keyboard.press("Control+Enter")
 
     def errors(self):
-        return self.panel.locator("[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type='application/vnd.jupyter.error']").all_inner_texts()
+        return self.panel.locator("[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type='application/vnd.jupyter.error']").all_text_contents()
 
 
 def wait(page, what, condition):
@@ -127,6 +130,10 @@ def wait(page, what, condition):
             return
         page.wait_for_timeout(500)
     raise AssertionError(f"{what}: that did not come true")
+
+
+def drawn(picture):
+    return picture.evaluate("i => i.complete && i.naturalWidth > 50")
 
 
 def save(notebook, path):
@@ -213,7 +220,7 @@ def comparator(notebook):
     assert not notebook.errors(), notebook.errors()
     pictures = notebook.panel.locator(".jp-OutputArea-output img")
     pictures.first.scroll_into_view_if_needed()
-    wait(notebook.page, "the picture is drawn", lambda: pictures.first.evaluate("i => i.complete && i.naturalWidth > 50"))
+    wait(notebook.page, "the picture is drawn", lambda: drawn(pictures.first))
 
 
 def table(notebook, runs):
@@ -229,7 +236,7 @@ def table(notebook, runs):
     expect(last.locator("img")).not_to_have_count(0, timeout=4 * MINUTE)
     notebook.idle()
     for picture in last.locator("img").all():
-        wait(notebook.page, "the picture is drawn", lambda: picture.evaluate("i => i.complete && i.naturalWidth > 50"))
+        wait(notebook.page, "the picture is drawn", lambda: drawn(picture))
     assert not notebook.errors(), notebook.errors()
     assert set(runs.iterdir()) > before, f"{runs} has no new run directories"
     assert [p.name for p in Path(TABLE).parent.iterdir() if not p.name.startswith(".")] == [Path(TABLE).name]
@@ -270,7 +277,7 @@ def run_quickstart(notebook, run, minutes):
     # Cells out of sight are not drawn until one scrolls to them.
     picture = panel.locator(".jp-OutputArea-output img").first
     picture.scroll_into_view_if_needed()
-    wait(notebook.page, "the first picture is drawn", lambda: picture.evaluate("i => i.complete && i.naturalWidth > 50"))
+    wait(notebook.page, "the first picture is drawn", lambda: drawn(picture))
     canvas = panel.locator("canvas").first
     canvas.scroll_into_view_if_needed()
     wait(notebook.page, "the chart is drawn", lambda: canvas.evaluate("""c => {

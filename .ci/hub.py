@@ -13,7 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import Error, TimeoutError, expect, sync_playwright
 
-MINUTE = 60_000  # Playwright counts milliseconds.
+from browser import MINUTE, Notebook
 
 
 def memory(student):
@@ -40,32 +40,22 @@ def log_in(page, address, student, password):
     page.locator("#password_input").fill(password)
     page.locator("#login_submit").click()
     page.wait_for_url(f"**/user/{student}/lab**", timeout=2 * MINUTE)
-    page.goto(f"{address}/user/{student}/lab/tree/notebooks/00-quickstart.ipynb")
-    expect(page.locator("#jp-main-statusbar")).to_contain_text("Go (CTNAS) | Idle", timeout=2 * MINUTE)
+    return Notebook(page, f"{address}/user/{student}/lab?", "notebooks/00-quickstart.ipynb")
 
 
-def choose(page, menu, item):
-    page.get_by_role("menuitem", name=menu, exact=True).click()
-    page.locator(".lm-Menu-item:visible", has_text=re.compile(f"^{item}")).first.click()
-
-
-def run(page):
+def run(notebook):
     """Runs all cells of the quick start, up to its table of results."""
-    panel = page.locator(".jp-NotebookPanel:visible")
-    choose(page, "Edit", "Clear Outputs of All Cells")
+    notebook.choose("Edit", "Clear Outputs of All Cells")
     for _ in range(10):  # JupyterLab drops what is run before it has the kernel
-        choose(page, "Run", "Run All Cells")
+        notebook.run_all()
         try:
-            panel.locator(".jp-InputPrompt", has_text="[*]").first.wait_for(timeout=MINUTE / 12)
+            notebook.panel.locator(".jp-InputPrompt", has_text="[*]").first.wait_for(timeout=MINUTE / 12)
             break
         except TimeoutError:
             pass
-    expect(page.locator("#jp-main-statusbar")).to_contain_text("Go (CTNAS) | Idle", timeout=10 * MINUTE)
-    errors = panel.locator("[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type='application/vnd.jupyter.error']")
-    if errors.count() > 0:
-        errors.first.scroll_into_view_if_needed()  # what is out of sight is not drawn
-        raise AssertionError(errors.first.inner_text())
-    table = panel.locator("table", has_text="test accuracy")
+    notebook.idle(10 * MINUTE)
+    assert not notebook.errors(), notebook.errors()
+    table = notebook.panel.locator("table", has_text="test accuracy")
     expect(table).to_be_visible(timeout=MINUTE)
     table.scroll_into_view_if_needed()
 
@@ -78,9 +68,9 @@ def main(chromium, address, screenshots, *students):
             name, password = student.split(":")
             page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
             try:
-                log_in(page, address, name, password)
+                notebook = log_in(page, address, name, password)
                 print(f"{time.monotonic() - start:6.1f} s  {name} is logged in: {memory(name):.0f} MB", flush=True)
-                run(page)
+                run(notebook)
             finally:
                 page.screenshot(path=Path(screenshots, f"hub-{i + 1}.png"))
             print(f"{time.monotonic() - start:6.1f} s  {name} has run cells", flush=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright, expect
 
-from browser import MINUTE, QUICKSTART, Lab, Notebook, make_notebooks, wait
+from browser import MINUTE, QUICKSTART, Lab, Notebook, drawn, make_notebooks, wait
 
 LARGEST = 300_000  # bytes
 NOTEBOOK = "notebooks/00-quickstart.ipynb"
@@ -20,10 +20,6 @@ NOTEBOOK = "notebooks/00-quickstart.ipynb"
 
 def has_outputs(path):
     return any(cell.get("outputs") for cell in json.loads(path.read_text())["cells"])
-
-
-def drawn(picture):
-    return picture.evaluate("i => i.complete && i.naturalWidth > 50")
 
 
 def take(page, notebook, path):
