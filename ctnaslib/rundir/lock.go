@@ -40,6 +40,7 @@ const (
 	beatEvery  = 10 * time.Second // that a holder touches its file
 	deadAfter  = 60 * time.Second // that a holder on another machine has not touched its file
 	namedAfter = 5 * time.Second  // that a new file still does not say who holds it: its process died before it could
+	tries      = 20               // at a lock that others take in the same moment
 )
 
 // ErrTaken is wrapped by the error of a process that writes to a folder that another one has locked since, because it
@@ -66,9 +67,9 @@ func (h holder) String() string {
 	return text
 }
 
-// LockFolder locks a folder. The error wraps [ErrInUse] while another process has it, and says which.
+// LockFolder locks a folder. The error wraps [ErrInUse] while another process has it, and says which. It waits for one
+// that has just taken it to say who it is, or to have died before it could.
 func LockFolder(dir string) (*Lock, error) {
-	const tries = 20 // others that lock it in the same moment
 	for range tries {
 		l, err := tryLock(dir)
 		if l != nil || err != nil {
@@ -93,6 +94,10 @@ func tryLock(dir string) (*Lock, error) {
 		}
 		if err != nil {
 			return nil, fmt.Errorf("rundir: cannot lock %s: %w", dir, err)
+		}
+		if by == beginner {
+			time.Sleep(namedAfter * 5 / 4 / tries)
+			return nil, nil
 		}
 		if by != "" {
 			return nil, fmt.Errorf("rundir: cannot open %s: %w (%s); wait until it is done, or work under another folder ($CTNAS_RUNS for notebooks)", dir, ErrInUse, by)
@@ -160,6 +165,9 @@ type past struct {
 	released bool      // the last of them gave it back
 }
 
+// beginner holds a lock whose file does not say who holds it.
+const beginner = "a process that begins"
+
 // inspect says who holds a lock that has this file, "" if nobody.
 func inspect(path string) (by string, p past, err error) {
 	text, touched, err := readTouched(path)
@@ -172,7 +180,7 @@ func inspect(path string) (by string, p past, err error) {
 		if silent, err := silence(path, touched); err != nil || silent >= namedAfter {
 			return "", p, err
 		}
-		return "a process that begins", p, nil
+		return beginner, p, nil
 	}
 	var ended time.Time
 	if json.Unmarshal(rest, &ended) == nil {

@@ -171,20 +171,39 @@ func TestWokenUp(t *testing.T) {
 	check(t, r.Finish("result"))
 }
 
-// A file that does not say who holds the lock is of a process that died at once, when it is not new.
+// A file that does not say who holds the lock is of a process that died at once, when it stays so: a process that is
+// killed and started again need not be told to wait.
 func TestHalfWrittenLock(t *testing.T) {
 	for _, text := range []string{"", `{"host":"no`} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "lock-1")
 		check(t, os.WriteFile(path, []byte(text), 0o644))
-		if _, err := LockFolder(dir); !errors.Is(err, ErrInUse) {
-			t.Errorf("%q, new: error %v", text, err)
+		if by, err := InUse(dir); by != beginner || err != nil {
+			t.Errorf("%q, new, is held by %q (%v)", text, by, err)
 		}
-		long := time.Now().Add(-namedAfter - time.Second)
-		check(t, os.Chtimes(path, long, long))
+		age := namedAfter - time.Second
+		written := time.Now().Add(-age)
+		check(t, os.Chtimes(path, written, written))
 		l, err := LockFolder(dir)
 		check(t, err)
+		if waited := time.Since(written); waited < namedAfter {
+			t.Errorf("%q: taken over after %v", text, waited)
+		}
 		check(t, l.Release())
+	}
+}
+
+// A process that has just created its file says a moment later who it is, and keeps the lock.
+func TestHolderThatBegins(t *testing.T) {
+	dir := t.TempDir()
+	other := elsewhere(t, t.TempDir(), 1, 0)
+	check(t, os.WriteFile(lockPath(dir, 1), nil, 0o644))
+	go func() {
+		time.Sleep(100 * time.Millisecond)
+		os.Rename(other, lockPath(dir, 1))
+	}()
+	if _, err := LockFolder(dir); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "node7") {
+		t.Errorf("error %v", err)
 	}
 }
 
