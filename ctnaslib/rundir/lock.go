@@ -40,7 +40,6 @@ const (
 	beatEvery  = 10 * time.Second // that a holder touches its file
 	deadAfter  = 60 * time.Second // that a holder on another machine has not touched its file
 	namedAfter = 5 * time.Second  // that a new file still does not say who holds it: its process died before it could
-	tries      = 20               // at a lock that others take in the same moment
 )
 
 // ErrTaken is wrapped by the error of a process that writes to a folder that another one has locked since, because it
@@ -70,6 +69,7 @@ func (h holder) String() string {
 // LockFolder locks a folder. The error wraps [ErrInUse] while another process has it, and says which. It waits for one
 // that has just taken it to say who it is, or to have died before it could.
 func LockFolder(dir string) (*Lock, error) {
+	const tries = 20 // others that lock it in the same moment
 	for range tries {
 		l, err := tryLock(dir)
 		if l != nil || err != nil {
@@ -85,27 +85,23 @@ func tryLock(dir string) (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rundir: cannot lock %s: %w", dir, err)
 	}
-	now := time.Now()
-	l := &Lock{path: lockPath(dir, last+1), number: last + 1, first: now.UTC().Round(0), start: now, done: make(chan struct{})}
+	l := &Lock{path: lockPath(dir, last+1), number: last + 1, done: make(chan struct{})}
 	if last > 0 {
-		by, past, err := inspect(lockPath(dir, last))
+		by, past, err := inspectNamed(lockPath(dir, last))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil // taken over meanwhile
 		}
 		if err != nil {
 			return nil, fmt.Errorf("rundir: cannot lock %s: %w", dir, err)
 		}
-		if by == beginner {
-			time.Sleep(namedAfter * 5 / 4 / tries)
-			return nil, nil
-		}
 		if by != "" {
 			return nil, fmt.Errorf("rundir: cannot open %s: %w (%s); wait until it is done, or work under another folder ($CTNAS_RUNS for notebooks)", dir, ErrInUse, by)
 		}
-		l.before, l.over = past.seconds, !past.released
-		if !past.first.IsZero() {
-			l.first = past.first
-		}
+		l.before, l.over, l.first = past.seconds, !past.released, past.first
+	}
+	l.start = time.Now()
+	if l.first.IsZero() {
+		l.first = l.start.UTC().Round(0)
 	}
 	if err := l.take(); err != nil {
 		if errors.Is(err, fs.ErrExist) {
@@ -201,6 +197,18 @@ func inspect(path string) (by string, p past, err error) {
 		return "", p, err
 	}
 	return fmt.Sprintf("%s, last seen %s ago", h, silent.Round(time.Second)), p, nil
+}
+
+// inspectNamed is inspect once the file says who holds the lock, or its process must have died before it could.
+func inspectNamed(path string) (by string, p past, err error) {
+	const every = 20 * time.Millisecond
+	for range (namedAfter + time.Second) / every {
+		if by, p, err = inspect(path); by != beginner {
+			break
+		}
+		time.Sleep(every)
+	}
+	return by, p, err
 }
 
 // readTouched returns what is in a file and when it was last written, by the clock of its file system.
