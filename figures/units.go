@@ -47,7 +47,7 @@ func (c choice) someUnits(ctx context.Context, id string, e experiment.Entry) er
 	for _, i := range which {
 		names = append(names, fmt.Sprintf("%d: %s", i+1, plan.Units[i]))
 	}
-	fmt.Printf("%s, preset %s, backend %s, %d of %d units\n%s\n", id, c.preset, engine.Describe(backend), len(which), len(plan.Units), strings.Join(names, "\n"))
+	fmt.Printf("%s on %s, preset %s, backend %s, %d of %d units\n%s\n", id, plan.Data, c.preset, engine.Describe(backend), len(which), len(plan.Units), strings.Join(names, "\n"))
 	return plan.Run(ctx, which)
 }
 
@@ -131,9 +131,9 @@ func unitTable(id string, plan *experiment.Plan, states []experiment.State) repo
 		sum += u.Seconds
 		t.Rows = append(t.Rows, []string{strconv.Itoa(i + 1), u.String(), begins, time, memory, string(states[i].Status)})
 	}
-	t.Caption = fmt.Sprintf("%s: %d units, about %s in all.", id, len(plan.Units), seconds(sum))
+	t.Caption = fmt.Sprintf("%s on %s: %d units, about %s in all.", id, plan.Data, len(plan.Units), seconds(sum))
 	if unknown == len(plan.Units) || sum == 0 {
-		t.Caption = fmt.Sprintf("%s: %d units; how long they take is known once some are finished.", id, len(plan.Units))
+		t.Caption = fmt.Sprintf("%s on %s: %d units; how long they take is known once some are finished.", id, plan.Data, len(plan.Units))
 	}
 	return t
 }

@@ -114,7 +114,7 @@ func (s Shrinking) runner(root string, set *images.Set, backend compute.Backend,
 		return nil, err
 	}
 	r := &shrinkingRun{Shrinking: s, data: data, images: identity}
-	r.runner = runner[shrunk]{id: "mobilenet-supernet", root: root, backend: backend, parallel: 1, watch: watch,
+	r.runner = runner[shrunk]{id: "mobilenet-supernet", data: fmt.Sprintf("%s (%s)", shrunkSpace, datasets.Proxy), root: root, backend: backend, parallel: 1, watch: watch,
 		values:   func(o shrunk) map[string]float64 { return map[string]float64{"network": o.Accuracy} },
 		assemble: func(context.Context) (report.Result, error) { return r.result() },
 	}
@@ -125,7 +125,10 @@ func (s Shrinking) runner(root string, set *images.Set, backend compute.Backend,
 }
 
 // nameShrunk is what the rows of a seed share.
-const nameShrunk = "the supernet"
+const (
+	nameShrunk  = "the supernet"
+	shrunkSpace = "mobilenetv3" // in results
+)
 
 // add adds the tasks of a seed.
 func (r *shrinkingRun) add(seed uint64) {
@@ -279,7 +282,7 @@ func aboutShrunk(name string) string {
 
 // result puts the outcomes together. The curves of a row are those of the first seed.
 func (r *shrinkingRun) result() (report.Result, error) {
-	result := newResult("mobilenet-supernet", "mobilenetv3", string(datasets.Proxy), r.images, r.backend, r.Seeds,
+	result := newResult("mobilenet-supernet", shrunkSpace, string(datasets.Proxy), r.images, r.backend, r.Seeds,
 		map[string]any{"experiment": r.Shrinking, "images": r.data.Source}, r.versions())
 	r.account(&result)
 	for _, name := range r.names[:len(r.names)/r.Seeds] {

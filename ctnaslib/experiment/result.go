@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +31,9 @@ func newResult(id, benchmark, source, data string, backend compute.Backend, seed
 func newResultOn(id string, b space.Benchmark, backend compute.Backend, seeds int, config any, algorithms rundir.Versions) report.Result {
 	return newResult(id, b.Space().Name(), b.Source(), space.Identity(b), backend, seeds, config, algorithms)
 }
+
+// about names a benchmark and the source of its accuracies.
+func about(b space.Benchmark) string { return fmt.Sprintf("%s (%s)", b.Space().Name(), b.Source()) }
 
 const modulePath = "github.com/ctnas/ctnas"
 

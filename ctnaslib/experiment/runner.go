@@ -38,6 +38,7 @@ type timed[Outcome any] struct {
 // runner runs the tasks of an experiment.
 type runner[Outcome any] struct {
 	id       string // of the experiment
+	data     string // [Plan.Data]
 	root     string
 	backend  compute.Backend // nil for tasks that compute nothing
 	parallel int             // seeds side by side; the tasks of one seed come one after another
@@ -244,6 +245,8 @@ func (r *runner[Outcome]) seedsOf(name string, seeds int) int {
 // The methods of [planned].
 
 func (r *runner[Outcome]) name() string { return r.id }
+
+func (r *runner[Outcome]) about() string { return r.data }
 
 func (r *runner[Outcome]) list() []Unit {
 	var units []Unit

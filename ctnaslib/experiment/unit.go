@@ -21,6 +21,7 @@ import (
 //	err = plan.Run(ctx, which)
 type Plan struct {
 	ID    string // of the experiment
+	Data  string // the benchmark and the source of its accuracies, such as "nasbench101 (surrogate)"
 	Units []Unit // in an order in which what others share comes first
 	work  planned
 }
@@ -62,13 +63,16 @@ type State struct {
 // planned is an experiment that can be run in parts: a [runner].
 type planned interface {
 	name() string
+	about() string
 	list() []Unit
 	some(ctx context.Context, which []int) error
 	collect(ctx context.Context) (report.Result, error)
 	states() ([]State, error)
 }
 
-func newPlan(work planned) *Plan { return &Plan{ID: work.name(), Units: work.list(), work: work} }
+func newPlan(work planned) *Plan {
+	return &Plan{ID: work.name(), Data: work.about(), Units: work.list(), work: work}
+}
 
 // Run runs units, by their positions in Units. One that was finished before is not run again, one that was interrupted
 // continues, and for one that another process runs it waits. The errors are those of [Experiment.Run].

@@ -128,7 +128,7 @@ func (s Sharing) runner(root string, table *datasets.NASBench101, set *images.Se
 		return nil, err
 	}
 	r := &sharingRun{Sharing: s, table: table, data: data, images: identity}
-	r.runner = runner[sharingOutcome]{id: "weightsharing", root: root, backend: backend, parallel: 1, watch: watch, assemble: r.result,
+	r.runner = runner[sharingOutcome]{id: "weightsharing", data: fmt.Sprintf("%s (%s)", nasbench101.Space{}.Name(), r.source()), root: root, backend: backend, parallel: 1, watch: watch, assemble: r.result,
 		values: func(o sharingOutcome) map[string]float64 {
 			return map[string]float64{"accuracy": o.Accuracy, "network": o.Network}
 		}}
@@ -376,13 +376,17 @@ func curves(metrics []rundir.Metrics) map[string][]float64 {
 	return all
 }
 
+// source is that of the networks, or that of the cells' accuracies where these are not real.
+func (r *sharingRun) source() datasets.Kind {
+	if kind := r.table.Source().Kind; kind != datasets.Real {
+		return kind
+	}
+	return datasets.Proxy
+}
+
 // result puts the outcomes together. The curves of a row are those of the first seed.
 func (r *sharingRun) result(ctx context.Context) (report.Result, error) {
-	source := datasets.Proxy
-	if r.table.Source().Kind != datasets.Real {
-		source = r.table.Source().Kind // of the cells' accuracies
-	}
-	result := newResult("weightsharing", nasbench101.Space{}.Name(), string(source), r.images+"; "+space.Identity(r.table.Benchmark()), r.backend, r.Seeds,
+	result := newResult("weightsharing", nasbench101.Space{}.Name(), string(r.source()), r.images+"; "+space.Identity(r.table.Benchmark()), r.backend, r.Seeds,
 		map[string]any{"experiment": r.Sharing, "images": r.data.Source, "table": r.table.Source().Description}, r.versions())
 	r.account(&result)
 	peak, err := matrixFLOPs(r.backend)
