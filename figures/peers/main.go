@@ -9,7 +9,7 @@
 //
 // PYTHON has torch, numpy, scipy, networkx and tensorboard; CHECKOUT is a clone of the authors' repository, of which nothing
 // is changed or kept. Each measurement is a process of its own, one after another: pure Go, XLA, theirs, and so three times.
-// XLA is the backend of $GOMLX_BACKEND where that is one, else what "go run ./kernel-setup install -xla" installed. Table 1
+// XLA is the backend of $GOMLX_BACKEND where that is one, else what "go run ./kernel-setup install" installed. Table 1
 // is run on the backend of $GOMLX_BACKEND alone, with its run directories in a temporary folder.
 //
 // It wants a machine that does nothing else, for half an hour, and writes result.json and table.md into -o after each

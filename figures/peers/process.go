@@ -63,7 +63,7 @@ func xla() (environ []string, missing string) {
 			return append(a.Variables(r), compute.ConfigEnvVar+"="+a.Backend), ""
 		}
 	}
-	return nil, fmt.Sprintf("XLA: no plugin was there (go run ./kernel-setup install -xla, or $%s)", compute.ConfigEnvVar)
+	return nil, fmt.Sprintf("XLA: no plugin was there (go run ./kernel-setup install, or $%s)", compute.ConfigEnvVar)
 }
 
 // measure runs a peer's process to its end. The error is what the process said last; ctx's, if that is done.

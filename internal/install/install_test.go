@@ -150,7 +150,7 @@ func TestStarter(t *testing.T) {
 	if err := writeKernelSpec(r, g, folder, []string{"CTNAS_DATA=/my $data", "CTNAS_CACHE=/default", "CTNAS_RUNS=/default"}); err != nil {
 		t.Fatal(err)
 	}
-	for name, value := range map[string]string{"CTNAS_CACHE": "/own", "CTNAS_RUNS": "", "GOFLAGS": "-x", "CTNAS_DATA": ""} {
+	for name, value := range map[string]string{"CTNAS_CACHE": "/own", "CTNAS_RUNS": "", "GOFLAGS": "-x", "CTNAS_DATA": "", "GLIBC_TUNABLES": "my.own=1"} {
 		t.Setenv(name, value)
 	}
 	os.Unsetenv("CTNAS_DATA")
@@ -159,7 +159,7 @@ func TestStarter(t *testing.T) {
 	if err == nil || !strings.Contains(string(out), string(r)+" any more: go run ./kernel-setup install -user") {
 		t.Errorf("without GoNB the script says %q (%v)", out, err)
 	}
-	installtest.Write(t, r.Private("bin", "gonb"), "#!/bin/sh\nfor v in GOEXPERIMENT GOFLAGS GOWORK PATH CTNAS_REPO CTNAS_DATA CTNAS_CACHE CTNAS_RUNS; do eval echo \\\"$v=\\$$v\\\"; done; echo \"$#\" \"$2\"\n")
+	installtest.Write(t, r.Private("bin", "gonb"), "#!/bin/sh\nfor v in GOEXPERIMENT GOFLAGS GOWORK PATH CTNAS_REPO CTNAS_DATA CTNAS_CACHE CTNAS_RUNS GLIBC_TUNABLES; do eval echo \\\"$v=\\$$v\\\"; done; echo \"$#\" \"$2\"\n")
 	start = exec.Command(filepath.Join(folder, "start"), "--kernel", "a b.json")
 	start.Dir = t.TempDir()
 	out, err = start.CombinedOutput()
@@ -175,6 +175,7 @@ func TestStarter(t *testing.T) {
 		"CTNAS_DATA=/my $data",
 		"CTNAS_CACHE=/own",
 		"CTNAS_RUNS=",
+		"GLIBC_TUNABLES=my.own=1",
 		"2 a b.json\n",
 	}, "\n")
 	if string(out) != want {

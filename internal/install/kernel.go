@@ -126,7 +126,7 @@ func starter(r Repo, g goTool, defaults []string) string {
 		fmt.Fprintf(&s, "export %s=%s\n", name, quoted(settings[name]))
 	}
 	fmt.Fprintf(&s, "export PATH=%s\"$PATH\"\n", quoted(g.path(r, "")))
-	for _, set := range defaults {
+	for _, set := range append(hugePages(), defaults...) {
 		name, value, _ := strings.Cut(set, "=")
 		fmt.Fprintf(&s, "[ -n \"${%s+set}\" ] || export %s=%s\n", name, name, quoted(value))
 	}

@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -98,6 +99,25 @@ func pluginPath(r Repo) string {
 
 const pluginVariable = "PJRT_PLUGIN_LIBRARY_PATH"
 
+const memoryVariable = "GLIBC_TUNABLES"
+
+// hugePages makes glibc ask for huge pages of memory, on Linux. XLA's CPU plugin gets its buffers anew in each step: with
+// pages of 4 KiB, a quarter of the time in which a convolutional network trains there is page faults.
+func hugePages() []string {
+	if runtime.GOOS != "linux" {
+		return nil
+	}
+	return []string{memoryVariable + "=glibc.malloc.hugetlb=1"}
+}
+
+// memoryVariables returns hugePages, unless the user has settings of glibc's memory.
+func memoryVariables() []string {
+	if _, own := os.LookupEnv(memoryVariable); own {
+		return nil
+	}
+	return hugePages()
+}
+
 // UsePlugins makes this program compute on the plugins that notebooks use: it starts it again with what they need in
 // its environment, because go-xla reads that before main. Outside the repository it does nothing.
 func UsePlugins() error {
@@ -105,7 +125,7 @@ func UsePlugins() error {
 	if err != nil {
 		return nil
 	}
-	return StartWith(pluginVariables(r))
+	return StartWith(append(pluginVariables(r), memoryVariables()...))
 }
 
 // StartWith starts this program again with these variables in its environment, unless it has them.
@@ -140,7 +160,7 @@ func pluginVariables(r Repo) (set []string) {
 
 // Variables returns what must be in the environment of a program that is to use just this plugin.
 func (a *Accelerator) Variables(r Repo) []string {
-	set := []string{pluginVariable + "=" + a.path(r)}
+	set := append(memoryVariables(), pluginVariable+"="+a.path(r))
 	if a == xlaCUDA {
 		set = append(set, cudaVariables(r)...)
 	}

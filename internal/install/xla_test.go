@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,6 +62,31 @@ func TestProvenPlugin(t *testing.T) {
 	t.Setenv(pluginVariable, "/my/own")
 	if got := pluginPath(s.repo); got != "/my/own" {
 		t.Errorf("plugins are looked for in %q, want the user's own place", got)
+	}
+}
+
+// glibc gives programs and kernels huge pages, unless the user has settings of its memory.
+func TestHugePages(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no glibc here")
+	}
+	const huge = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"
+	r := newRepo(t)
+	t.Setenv(memoryVariable, "")
+	if got := xlaCPU.Variables(r); slices.ContainsFunc(got, func(v string) bool { return strings.HasPrefix(v, memoryVariable) }) {
+		t.Errorf("a program gets %q, although the user has settings of his own", got)
+	}
+	os.Unsetenv(memoryVariable)
+	if got := xlaCPU.Variables(r); !slices.Contains(got, huge) {
+		t.Errorf("a program gets %q, and not %s", got, huge)
+	}
+	folder := t.TempDir()
+	if err := writeKernelSpec(r, goTool{}, folder, nil); err != nil {
+		t.Fatal(err)
+	}
+	installtest.Write(t, r.Private("bin", "gonb"), "#!/bin/sh\necho GLIBC_TUNABLES=$GLIBC_TUNABLES\n")
+	if out, err := exec.Command(filepath.Join(folder, starterName)).CombinedOutput(); err != nil || string(out) != huge+"\n" {
+		t.Errorf("a kernel has %q (%v), want %s", out, err, huge)
 	}
 }
 
