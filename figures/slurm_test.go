@@ -81,7 +81,7 @@ func TestPartsMakeTheTable(t *testing.T) {
 	mustProgram(t, args("-runs", "runs", "-part", "SLURM_ARRAY_TASK_ID/2")...)
 	mustProgram(t, args("-runs", "runs", "-only", "1,3")...)
 	out, err := program(t, args("-runs", "runs", "-collect")...)
-	if err == nil || !strings.Contains(out, "1 units are missing: CTNAS (paper's text), seed 2") {
+	if err == nil || !strings.Contains(out, "missing units: CTNAS (paper's text), seed 2") {
 		t.Errorf("what is missing is not named: %v\n%s", err, out)
 	}
 	mustProgram(t, args("-runs", "runs", "-part", "1/2")...)
@@ -383,7 +383,7 @@ func TestSlurm(t *testing.T) {
 		t.Errorf("when all has ended:\n%s", out)
 	}
 	log, err := os.ReadFile(filepath.Join(runs, "slurm", "small-table1", "log", collect+".txt"))
-	if err != nil || !strings.Contains(string(log), "figures: table1 is not complete: 1 units are missing: CTNAS (authors' code), seed 1") {
+	if err != nil || !strings.Contains(string(log), "figures: table1 is not complete; missing units: CTNAS (authors' code), seed 1") {
 		t.Errorf("the job that collects says (%v)\n%s", err, log)
 	}
 

@@ -65,7 +65,7 @@ func (c choice) collected(ctx context.Context, id string, e experiment.Entry) er
 		return err
 	}
 	if len(result.Missing) > 0 {
-		return fmt.Errorf("figures: %s is not complete: %d units are missing: %s", id, len(result.Missing), strings.Join(result.Missing, "; "))
+		return fmt.Errorf("figures: %s is not complete; missing units: %s", id, strings.Join(result.Missing, "; "))
 	}
 	return nil
 }
