@@ -48,7 +48,8 @@ func Find(root, step string) (map[string][]string, error) {
 	return found, nil
 }
 
-// OnAny returns what tells the key from all others but those that differ in the backend alone.
+// OnAny returns what tells the key from all others but those that differ in the backend alone, also where it computes
+// the data, as it does the accuracies of a model, and the data name it.
 func (k Key) OnAny() (string, error) {
 	text, err := k.text()
 	if err != nil {
@@ -64,7 +65,15 @@ func onAny(text []byte) (string, error) {
 	if err := decoder.Decode(&parts); err != nil {
 		return "", err
 	}
+	backend, _ := parts["backend"].(string)
 	delete(parts, "backend")
+	if data, ok := parts["data"].(map[string]any); ok && backend != "" {
+		for name, of := range data {
+			if text, ok := of.(string); ok {
+				data[name] = strings.ReplaceAll(text, backend, "")
+			}
+		}
+	}
 	again, err := json.Marshal(parts)
 	return Digest([]string{string(again)}), err
 }

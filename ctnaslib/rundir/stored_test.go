@@ -11,7 +11,8 @@ import (
 func TestStoredAndFind(t *testing.T) {
 	root := t.TempDir()
 	one, other, third := keyOf(config{2}), keyOf(config{2}), keyOf(config{3})
-	one.Backend, other.Backend = "go", "xla"
+	one.Backend, other.Backend = "go, float32", "xla, float32"
+	one.Data, other.Data = map[string]string{"labels": "of a model on go, float32"}, map[string]string{"labels": "of a model on xla, float32"}
 	var text string
 	if done, err := Stored(root, one, &text); done || err != nil {
 		t.Errorf("not begun: %v, %v", done, err)
@@ -36,7 +37,7 @@ func TestStoredAndFind(t *testing.T) {
 	if len(found) != 2 || len(found[name]) != 1 {
 		t.Errorf("found %v", found)
 	}
-	name, err = keyOf(config{2}).OnAny()
+	name, err = one.OnAny()
 	check(t, err)
 	var want []string
 	for _, key := range []Key{one, other} {
