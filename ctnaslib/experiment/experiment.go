@@ -144,7 +144,7 @@ func (e Experiment) runner(root string, data Data, backend compute.Backend, watc
 		return nil, fmt.Errorf("experiment: %s has no backend; open one with engine.Open", e.ID)
 	}
 	data.Metrics = append(slices.Clone(data.Metrics), e.Metrics...)
-	r := &runner[outcome]{id: e.ID, data: about(data.Benchmark), root: root, backend: backend, parallel: runtime.GOMAXPROCS(0), watch: watch,
+	r := &runner[outcome]{id: e.ID, data: about(data.Benchmark.Space().Name(), data.Benchmark.Source()), root: root, backend: backend, parallel: runtime.GOMAXPROCS(0), watch: watch,
 		values: func(o outcome) map[string]float64 { return map[string]float64{"accuracy": o.Accuracy} }}
 	for seed := uint64(1); seed <= uint64(e.Seeds); seed++ {
 		shared := e.comparators(seed)

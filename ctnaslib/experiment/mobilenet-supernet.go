@@ -114,7 +114,7 @@ func (s Shrinking) runner(root string, set *images.Set, backend compute.Backend,
 		return nil, err
 	}
 	r := &shrinkingRun{Shrinking: s, data: data, images: identity}
-	r.runner = runner[shrunk]{id: "mobilenet-supernet", data: fmt.Sprintf("%s (%s)", shrunkSpace, datasets.Proxy), root: root, backend: backend, parallel: 1, watch: watch,
+	r.runner = runner[shrunk]{id: "mobilenet-supernet", data: about(shrunkSpace, string(datasets.Proxy)), root: root, backend: backend, parallel: 1, watch: watch,
 		values:   func(o shrunk) map[string]float64 { return map[string]float64{"network": o.Accuracy} },
 		assemble: func(context.Context) (report.Result, error) { return r.result() },
 	}
@@ -124,10 +124,9 @@ func (s Shrinking) runner(root string, set *images.Set, backend compute.Backend,
 	return r, nil
 }
 
-// nameShrunk is what the rows of a seed share.
 const (
-	nameShrunk  = "the supernet"
-	shrunkSpace = "mobilenetv3" // in results
+	nameShrunk  = "the supernet" // what the rows of a seed share
+	shrunkSpace = "mobilenetv3"  // in results
 )
 
 // add adds the tasks of a seed.

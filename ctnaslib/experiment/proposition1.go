@@ -86,7 +86,7 @@ func (c Proposition1Config) runner(root string, table *datasets.NASBench101, bac
 		return nil, fmt.Errorf("experiment: Proposition 1 needs at least 1 seed, 2 held-out architectures, and a measurement every 1 to %d epochs, not %d, %d and %d",
 			c.NAC.Epochs, c.Seeds, c.HeldOut, c.ProbeEvery)
 	}
-	r := &runner[[]map[string]float64]{id: "proposition1", data: about(table.Benchmark()), root: root, backend: backend, parallel: 1, watch: watch,
+	r := &runner[[]map[string]float64]{id: "proposition1", data: about(table.Benchmark().Space().Name(), table.Benchmark().Source()), root: root, backend: backend, parallel: 1, watch: watch,
 		values: func(risks []map[string]float64) map[string]float64 { return risks[len(risks)-1] }}
 	for seed := uint64(1); seed <= uint64(c.Seeds); seed++ {
 		own := c

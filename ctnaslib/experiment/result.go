@@ -32,8 +32,8 @@ func newResultOn(id string, b space.Benchmark, backend compute.Backend, seeds in
 	return newResult(id, b.Space().Name(), b.Source(), space.Identity(b), backend, seeds, config, algorithms)
 }
 
-// about names a benchmark and the source of its accuracies.
-func about(b space.Benchmark) string { return fmt.Sprintf("%s (%s)", b.Space().Name(), b.Source()) }
+// about is [Plan.Data] of a benchmark and the source of its accuracies.
+func about(benchmark, source string) string { return fmt.Sprintf("%s (%s)", benchmark, source) }
 
 const modulePath = "github.com/ctnas/ctnas"
 

@@ -128,7 +128,7 @@ func (s Sharing) runner(root string, table *datasets.NASBench101, set *images.Se
 		return nil, err
 	}
 	r := &sharingRun{Sharing: s, table: table, data: data, images: identity}
-	r.runner = runner[sharingOutcome]{id: "weightsharing", data: fmt.Sprintf("%s (%s)", nasbench101.Space{}.Name(), r.source()), root: root, backend: backend, parallel: 1, watch: watch, assemble: r.result,
+	r.runner = runner[sharingOutcome]{id: "weightsharing", data: about(nasbench101.Space{}.Name(), string(r.source())), root: root, backend: backend, parallel: 1, watch: watch, assemble: r.result,
 		values: func(o sharingOutcome) map[string]float64 {
 			return map[string]float64{"accuracy": o.Accuracy, "network": o.Network}
 		}}

@@ -49,5 +49,5 @@ func (r Result) incomplete() string {
 	if len(names) > listed {
 		names, more = names[:listed], fmt.Sprintf("; and %d more", len(names)-listed)
 	}
-	return fmt.Sprintf("Not complete. Missing units: %s%s.", strings.Join(names, "; "), more)
+	return fmt.Sprintf("Not complete: %s: %s%s.", counted(len(r.Missing), "missing unit"), strings.Join(names, "; "), more)
 }

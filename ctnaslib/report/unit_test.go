@@ -27,13 +27,13 @@ func TestUnits(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := r.Table(Accuracy).Markdown()
-	for _, want := range []string{"2 seeds, 42s in all, 30s by the clock.", "Not complete. Missing units: B, seed 1; B, seed 2."} {
+	for _, want := range []string{"2 seeds, 42s in all, 30s by the clock.", "Not complete: 2 missing units: B, seed 1; B, seed 2."} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}
 	}
 	r.Missing = make([]string, 12)
-	if text := r.incomplete(); !strings.HasPrefix(text, "Not complete. Missing units: ; ") || !strings.HasSuffix(text, "; and 2 more.") {
+	if text := r.incomplete(); !strings.HasPrefix(text, "Not complete: 12 missing units: ") || !strings.HasSuffix(text, "; and 2 more.") {
 		t.Error(text)
 	}
 }
