@@ -108,10 +108,11 @@ func newStore(s space.Space, config Config) (*model.Store, error) {
 // Config returns what the NAC was made with.
 func (n *NAC) Config() Config { return n.config }
 
-// scoreGraph builds u·Z and v·Z, each [batch], and the bias b, [1].
-func (n *NAC) scoreGraph(root *model.Scope, inputs []*Node) []*Node {
+// scoreGraph builds u·Z and v·Z, [batch] each, and the bias b, all in one, [2·batch+1]: a GPU takes as long to hand over
+// three tensors as for the rest of it.
+func (n *NAC) scoreGraph(root *model.Scope, inputs []*Node) *Node {
 	scope := root.At(scopeNAC)
-	return n.head(scope, n.encoder.Encode(scope, n.sizes, inputs))
+	return Concatenate(n.head(scope, n.encoder.Encode(scope, n.sizes, inputs)), 0)
 }
 
 // head builds u·Z and v·Z, each [batch], and the bias b, [1], of features [batch, dim].
@@ -178,13 +179,14 @@ func (n *NAC) Scores(archs []space.Arch) ([]Score, error) {
 		if err != nil {
 			return err
 		}
-		out, err := n.scores.Call(engine.Args(inputs)...)
+		out, err := n.scores.Call1(engine.Args(inputs)...)
 		if err != nil {
 			return fmt.Errorf("comparator: cannot compute scores: %w", err)
 		}
-		u, v, b := tensors.MustCopyFlatData[float32](out[0]), tensors.MustCopyFlatData[float32](out[1]), tensors.MustCopyFlatData[float32](out[2])
+		values := tensors.MustCopyFlatData[float32](out)
+		u, v, b := values[:batch], values[batch:2*batch], values[2*batch]
 		for i := range part {
-			score := Score{First: float64(u[i]) + float64(b[0]), Second: float64(v[i])}
+			score := Score{First: float64(u[i]) + float64(b), Second: float64(v[i])}
 			if sum := score.First + score.Second; math.IsNaN(sum) || math.IsInf(sum, 0) {
 				return fmt.Errorf("comparator: the score of %s is not a finite number, so the training of NAC has diverged; lower its learning rate", part[i])
 			}
