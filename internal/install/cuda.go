@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -171,19 +172,43 @@ func unpackCUDA(ctx context.Context, s *setup, a *Accelerator, dir string) error
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(filepath.Join(dir, tunedDir), 0o755); err != nil {
+		return err
+	}
 	return s.pip(ctx, s.python, a.Name, c.libraries, "install", "--only-binary", ":all:", "--target", dir)
 }
 
-// cudaVariables returns what a program needs beside the plugin's path. go-xla v0.4.1 looks for
-// NVIDIA's libraries one folder too near and warns; the plugin finds them itself, but not the
-// files that its compiler needs.
+// cudaVariables returns what a program needs beside the plugin's path: XLA's flags, those of the user first. go-xla v0.4.1
+// looks for NVIDIA's libraries one folder too near and warns; the plugin finds them itself, but not the files that its
+// compiler needs.
 func cudaVariables(r Repo) []string {
-	set := []string{"GOPJRT_CUDA_CHECKS=0"}
-	const flag = "--xla_gpu_cuda_data_dir="
-	own := os.Getenv("XLA_FLAGS")
+	flags := CUDAFlags(r.Private(xlaCUDA.Name, tunedDir))
 	compilers, _ := filepath.Glob(r.Private(xlaCUDA.Name, "nvidia/*/nvvm/libdevice"))
-	if len(compilers) == 1 && !strings.Contains(own, flag) {
-		set = append(set, "XLA_FLAGS="+strings.TrimSpace(own+" "+flag+filepath.Dir(filepath.Dir(compilers[0]))))
+	if len(compilers) == 1 {
+		flags = append(flags, "--xla_gpu_cuda_data_dir="+filepath.Dir(filepath.Dir(compilers[0])))
 	}
-	return set
+	own := os.Getenv(flagsVariable)
+	flags = slices.DeleteFunc(flags, func(flag string) bool {
+		name, _, _ := strings.Cut(flag, "=")
+		return strings.Contains(own, name)
+	})
+	return []string{"GOPJRT_CUDA_CHECKS=0", flagsVariable + "=" + strings.TrimSpace(own+" "+strings.Join(flags, " "))}
+}
+
+const (
+	flagsVariable = "XLA_FLAGS"
+	tunedDir      = "autotune" // in the plugin's folder, so that another plugin has another
+)
+
+// CUDAFlags are flags of XLA with which it compiles for a GPU in a fraction of the time. By default it compiles and times
+// dozens of programs of its own for each product of matrices, beside those of NVIDIA's libraries, and two for each
+// group of other operations: a search computed for 37 s on an H200 after it had compiled for 40. The fastest
+// convolutions are still looked for, and remembered in a folder, which has to be there. The flags are those of JAX 0.11.2:
+// a plugin ends the process if it does not know one.
+func CUDAFlags(tuned string) []string {
+	return []string{
+		"--xla_gpu_enable_triton_gemm=false",
+		"--xla_gpu_experimental_enable_fusion_autotuner=false",
+		"--xla_gpu_per_fusion_autotune_cache_dir=" + tuned,
+	}
 }

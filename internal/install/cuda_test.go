@@ -140,6 +140,9 @@ done
 		if found, _ := filepath.Glob(filepath.Join(dir, "jax_plugins/*/pjrt_c_api_cuda_plugin.so")); len(found) != 1 || !strings.Contains(xlaCUDA.path(s.repo), filepath.Dir(found[0])) {
 			t.Errorf("GoMLX does not find the plugin (%v in %s)", found, xlaCUDA.path(s.repo))
 		}
+		if info, err := os.Stat(filepath.Join(dir, "autotune")); err != nil || !info.IsDir() {
+			t.Errorf("there is no folder for what XLA remembers: %v", err)
+		}
 	}
 }
 
@@ -168,21 +171,20 @@ func TestCUDAFails(t *testing.T) {
 // Programs on CUDA get what go-xla does not set itself, and keep flags of the user's.
 func TestCUDAVariables(t *testing.T) {
 	s, _ := newSetup(t)
-	t.Setenv("XLA_FLAGS", "")
-	if got := strings.Join(cudaVariables(s.repo), " "); got != "GOPJRT_CUDA_CHECKS=0" {
-		t.Errorf("without a compiler: %s", got)
-	}
-	installtest.Write(t, s.repo.Private("cuda/nvidia/cu13/nvvm/libdevice/libdevice.10.bc"), "")
-	const flag = "--xla_gpu_cuda_data_dir="
-	want := flag + s.repo.Private("cuda/nvidia/cu13")
-	for own, flags := range map[string]string{"": want, "--xla_dump_to=/d": "--xla_dump_to=/d " + want} {
+	tuned := s.repo.Private("cuda/autotune")
+	usual := "--xla_gpu_enable_triton_gemm=false --xla_gpu_experimental_enable_fusion_autotuner=false --xla_gpu_per_fusion_autotune_cache_dir=" + tuned
+	check := func(own, want string) {
+		t.Helper()
 		t.Setenv("XLA_FLAGS", own)
-		if got := strings.Join(cudaVariables(s.repo), "\n"); got != "GOPJRT_CUDA_CHECKS=0\nXLA_FLAGS="+flags {
+		if got := strings.Join(cudaVariables(s.repo), "\n"); got != "GOPJRT_CUDA_CHECKS=0\nXLA_FLAGS="+want {
 			t.Errorf("with XLA_FLAGS=%q: %s", own, got)
 		}
 	}
-	t.Setenv("XLA_FLAGS", flag+"/mine")
-	if got := strings.Join(cudaVariables(s.repo), " "); got != "GOPJRT_CUDA_CHECKS=0" {
-		t.Errorf("the user's own folder is replaced: %s", got)
-	}
+	check("", usual) // without a compiler
+	installtest.Write(t, s.repo.Private("cuda/nvidia/cu13/nvvm/libdevice/libdevice.10.bc"), "")
+	compiler := " --xla_gpu_cuda_data_dir=" + s.repo.Private("cuda/nvidia/cu13")
+	check("", usual+compiler)
+	check("--xla_dump_to=/d", "--xla_dump_to=/d "+usual+compiler)
+	check("--xla_gpu_cuda_data_dir=/mine", "--xla_gpu_cuda_data_dir=/mine "+usual)
+	check("--xla_gpu_enable_triton_gemm=true", "--xla_gpu_enable_triton_gemm=true "+strings.TrimPrefix(usual, "--xla_gpu_enable_triton_gemm=false ")+compiler)
 }
