@@ -18,6 +18,7 @@ import (
 	"github.com/gomlx/compute"
 
 	"github.com/ctnas/ctnas/ctnaslib/engine"
+	"github.com/ctnas/ctnas/internal/install"
 	"github.com/ctnas/ctnas/measure/steps"
 )
 
@@ -28,7 +29,7 @@ const grace = 3 * time.Second
 // that loads it. That process writes its numbers into the result in o.out; child returns the result then, which also
 // says how the part ended.
 func (o options) child(ctx context.Context, p plan, limit time.Duration, r *result) (*result, error) {
-	r.Parts = append(r.Parts, part{Name: p.name, Limit: limit.Seconds(), Ended: endedCut}) // as long as nothing else is known
+	r.Parts = append(r.Parts, part{Name: p.name, Date: r.Date, Limit: limit.Seconds(), Ended: endedCut}) // as long as nothing else is known
 	if err := r.write(o.out); err != nil {
 		return r, err
 	}
@@ -86,7 +87,8 @@ func (p plan) environ(root string) []string {
 			backend += ",allocator=platform"
 		}
 		// What one process found out about the fastest kernels of a precision, the next need not.
-		env = append(env, "XLA_FLAGS="+strings.TrimSpace(os.Getenv("XLA_FLAGS")+" --xla_gpu_per_fusion_autotune_cache_dir="+filepath.Join(root, "autotune-"+precision)))
+		flags := append([]string{os.Getenv("XLA_FLAGS")}, install.CUDAFlags(filepath.Join(root, "autotune-"+precision))...)
+		env = append(env, "XLA_FLAGS="+strings.TrimSpace(strings.Join(flags, " ")))
 	}
 	return append(env, compute.ConfigEnvVar+"="+backend)
 }

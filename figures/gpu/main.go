@@ -122,7 +122,7 @@ func (o options) all(ctx context.Context) error {
 			continue
 		}
 		limit := o.limitOf(p, time.Since(start))
-		if limit < time.Second || ctx.Err() != nil {
+		if limit < shortest || ctx.Err() != nil {
 			r.Parts = append(r.Parts, part{Name: p.name, Ended: endedSkipped})
 			continue
 		}
@@ -143,8 +143,10 @@ func (o options) all(ctx context.Context) error {
 	return first
 }
 
-// unlimited is more time than any part takes.
-const unlimited = 24 * time.Hour
+const (
+	unlimited = 24 * time.Hour         // more than any part takes
+	shortest  = 200 * time.Millisecond // with less, a part is not begun
+)
 
 // limitOf returns how much time a part has, when so much has passed.
 func (o options) limitOf(p plan, passed time.Duration) time.Duration {

@@ -163,7 +163,7 @@ func TestRehearsal(t *testing.T) {
 // says so of the rest; what was measured before stays.
 func TestLimits(t *testing.T) {
 	out := t.TempDir()
-	limited := []string{"-rehearse", "-only", "proof,search", "-limit", "2s", "-o", out}
+	limited := []string{"-rehearse", "-only", "proof,search", "-limit", "400ms", "-o", out}
 	if err := run(t.Context(), limited); err != nil {
 		t.Error(err)
 	}
@@ -260,7 +260,7 @@ func TestEnviron(t *testing.T) {
 		t.Setenv("GOMLX_BACKEND", plugin)
 		got := strings.Join(p.environ("/runs"), " ")
 		exact := strings.Contains(got, "NVIDIA_TF32_OVERRIDE=0") && strings.Contains(got, "GOMLX_BACKEND="+plugin+",tf32=false")
-		cache := "XLA_FLAGS=--xla_gpu_per_fusion_autotune_cache_dir=/runs/autotune-"
+		cache := " --xla_gpu_per_fusion_autotune_cache_dir=/runs/autotune-"
 		if !strings.Contains(got, cache+map[bool]string{true: "float32", false: "tf32"}[p.exact]) {
 			t.Errorf("%s mixes up what is fastest in another precision: %s", p.name, got)
 		}
@@ -274,6 +274,15 @@ func TestEnviron(t *testing.T) {
 	}
 }
 
+// What nvidia-smi listed on an H200 that four processes shared.
+func TestMemoryOf(t *testing.T) {
+	for line, want := range map[string]float64{"2067, 602": 602.0 / 1024, " 2067, 602": 0, "2069, 602": 0, "2067, [N/A]": 0, "2067": 0, "": 0} {
+		if got := memoryOf(2067, line); got != want {
+			t.Errorf("%q: %g GiB, want %g", line, got, want)
+		}
+	}
+}
+
 // The table of numbers that are known, beside those of a CPU.
 func TestTable(t *testing.T) {
 	out := t.TempDir()
@@ -282,8 +291,8 @@ func TestTable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("result.json", `{"id":"gpu","date":"2026-01-02","elapsed_s":61,"machine":{"card":"NVIDIA H100","driver":"580.1","plugin":"PJRT v0.1","cores":"16"},"parts":[
-		{"name":"comparator","limit_s":60,"ended":"done","rows":[{"name":"step","metrics":{"time_ms":1.5,"first_s":2}}]},
+	write("result.json", `{"id":"gpu","date":"2026-01-03","elapsed_s":61,"machine":{"card":"NVIDIA H100","driver":"580.1","plugin":"PJRT v0.1","cores":"16"},"parts":[
+		{"name":"comparator","date":"2026-01-02","limit_s":60,"ended":"done","rows":[{"name":"step","metrics":{"time_ms":1.5,"first_s":2}}]},
 		{"name":"search: one","limit_s":60,"ended":"cut by its time limit","rows":[{"name":"search","metrics":{"seconds":30}, "note":"A note."}]}]}`)
 	write("cpu.json", `{"id":"gpu","date":"2026-01-02","machine":{"backend":"xla:cpu","cores":"2","cpu":"Xeon"},"parts":[
 		{"name":"comparator","ended":"done","rows":[{"name":"step","metrics":{"time_ms":40,"first_s":3}}]}]}`)
@@ -294,7 +303,7 @@ func TestTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `card: NVIDIA H100; driver: 580.1; plugin: PJRT v0.1; cores: 16. 2026-01-02, 61 s in all. Written by ` + "`figures/gpu/run`" + `.
+	const want = `card: NVIDIA H100; driver: 580.1; plugin: PJRT v0.1; cores: 16. 2026-01-02 to 2026-01-03, 61 s in all. Written by ` + "`figures/gpu/run`" + `.
 
 Beside it, where it was measured, the same on a CPU: xla:cpu with 2 cores (Xeon).
 

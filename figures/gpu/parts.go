@@ -67,8 +67,8 @@ func parts(rehearse bool) []plan {
 			all = append(all, paced(n, precisionFloat32, limit))
 		}
 	}
+	all = append(all, memoryParts(sizeOf(rehearse))...)
 	return append(all,
-		plan{name: "memory", limit: 60 * second, plainMemory: true, do: memory},
 		plan{name: "real training: " + rowAlone, rest: 0.5, limit: 20 * time.Minute, rateOf: rowAlone, do: trainAlone},
 		plan{name: "real training: SPOS", rest: 0.95, limit: 20 * time.Minute, rateOf: "SPOS", do: trainShared},
 	)

@@ -20,8 +20,8 @@ import (
 type result struct {
 	ID        string            `json:"id"`
 	Rehearsal bool              `json:"rehearsal,omitempty"` // everything was small
-	Date      string            `json:"date"`
-	Machine   map[string]string `json:"machine"` // what computed, by name
+	Date      string            `json:"date"`                // of the last part
+	Machine   map[string]string `json:"machine"`             // what computed, by name
 	Elapsed   float64           `json:"elapsed_s"`
 	Parts     []part            `json:"parts"`
 }
@@ -29,6 +29,7 @@ type result struct {
 // part is what one process measured.
 type part struct {
 	Name    string  `json:"name"`
+	Date    string  `json:"date,omitempty"`
 	Limit   float64 `json:"limit_s"`
 	Seconds float64 `json:"elapsed_s"`
 	Ended   string  `json:"ended"`

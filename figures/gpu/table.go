@@ -42,7 +42,7 @@ func (r *result) table(beside *result) string {
 			machine = append(machine, name+": "+value)
 		}
 	}
-	fmt.Fprintf(&out, "%s. %s, %.0f s in all. Written by `figures/gpu/run`.\n", strings.Join(machine, "; "), r.Date, r.Elapsed)
+	fmt.Fprintf(&out, "%s. %s, %.0f s in all. Written by `figures/gpu/run`.\n", strings.Join(machine, "; "), r.dates(), r.Elapsed)
 	if beside != nil {
 		fmt.Fprintf(&out, "\nBeside it, where it was measured, the same on a CPU: %s with %s cores (%s).\n", beside.Machine["backend"], beside.Machine["cores"], beside.Machine["cpu"])
 	}
@@ -61,6 +61,20 @@ func (r *result) table(beside *result) string {
 		out.WriteString(ended.String())
 	}
 	return out.String()
+}
+
+// dates says on which days the parts were measured.
+func (r *result) dates() string {
+	first := r.Date
+	for _, p := range r.Parts {
+		if p.Date != "" {
+			first = min(first, p.Date)
+		}
+	}
+	if first < r.Date {
+		return first + " to " + r.Date
+	}
+	return r.Date
 }
 
 // failure says how a part ended that was not done.

@@ -67,7 +67,7 @@ func trainShared(ctx context.Context, w *worker) error {
 		c.Stacks = 1
 	} else {
 		c.Steps = max(200, min(c.Steps, int(w.planned/float64(c.BatchSize))))
-		c.CheckpointInterval = max(50, c.Steps/20)
+		c.CheckpointInterval = max(50, c.Steps/10) // one has half a gigabyte
 	}
 	c.Classes, c.Seed = data.Classes, 1
 	t := w.training("SPOS", float64(c.Steps*c.BatchSize)/float64(data.Train.Len()),
@@ -117,6 +117,7 @@ func (w *worker) training(name string, epochs float64, note string) *training {
 // watch tells of a round.
 func (t *training) watch(p train.Progress) {
 	t.add(p.Values)
+	t.row.Metrics["seconds"] = time.Since(t.start).Seconds()
 	t.tell("epochs", t.epochs*float64(p.Done)/float64(p.Total))
 }
 
