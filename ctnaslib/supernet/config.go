@@ -105,7 +105,9 @@ func Proxy(method Method) Config {
 	return newConfig(method, skeleton, 4800, 128)
 }
 
-// Paper returns the benchmark's own skeleton on CIFAR-10, for a GPU: 200 epochs of 40,000 images.
+// Paper returns the benchmark's own skeleton on CIFAR-10, for a GPU: 200 epochs of 40,000 images. It has not been trained
+// to its end: SPOS classified 12 % of the training images after 4.5 epochs on an H200 (figures/gpu), where one cell alone
+// classified 72 % after 4.
 func Paper(method Method) Config {
 	c := newConfig(method, BenchmarkSkeleton(), 200*40_000/256, 256)
 	c.CheckpointInterval, c.Candidates = 1000, 1000

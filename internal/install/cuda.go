@@ -172,9 +172,6 @@ func unpackCUDA(ctx context.Context, s *setup, a *Accelerator, dir string) error
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(dir, tunedDir), 0o755); err != nil {
-		return err
-	}
 	return s.pip(ctx, s.python, a.Name, c.libraries, "install", "--only-binary", ":all:", "--target", dir)
 }
 
@@ -182,7 +179,7 @@ func unpackCUDA(ctx context.Context, s *setup, a *Accelerator, dir string) error
 // looks for NVIDIA's libraries one folder too near and warns; the plugin finds them itself, but not the files that its
 // compiler needs.
 func cudaVariables(r Repo) []string {
-	flags := CUDAFlags(r.Private(xlaCUDA.Name, tunedDir))
+	flags := CUDAFlags(tunedDir(r))
 	compilers, _ := filepath.Glob(r.Private(xlaCUDA.Name, "nvidia/*/nvvm/libdevice"))
 	if len(compilers) == 1 {
 		flags = append(flags, "--xla_gpu_cuda_data_dir="+filepath.Dir(filepath.Dir(compilers[0])))
@@ -195,20 +192,31 @@ func cudaVariables(r Repo) []string {
 	return []string{"GOPJRT_CUDA_CHECKS=0", flagsVariable + "=" + strings.TrimSpace(own+" "+strings.Join(flags, " "))}
 }
 
-const (
-	flagsVariable = "XLA_FLAGS"
-	tunedDir      = "autotune" // in the plugin's folder, so that another plugin has another
-)
+const flagsVariable = "XLA_FLAGS"
+
+// tunedDir returns the folder in the user's cache, which it makes, for what XLA finds out with this plugin: the one of
+// another plugin is another. It is "" where there can be none.
+func tunedDir(r Repo) string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	dir := filepath.Join(cache, "ctnas", "xla-"+xlaCUDA.key(r)[:12])
+	if os.MkdirAll(dir, 0o755) != nil {
+		return ""
+	}
+	return dir
+}
 
 // CUDAFlags are flags of XLA with which it compiles for a GPU in a fraction of the time. By default it compiles and times
 // dozens of programs of its own for each product of matrices, beside those of NVIDIA's libraries, and two for each
-// group of other operations: a search computed for 37 s on an H200 after it had compiled for 40. The fastest
-// convolutions are still looked for, and remembered in a folder, which has to be there. The flags are those of JAX 0.11.2:
-// a plugin ends the process if it does not know one.
+// group of other operations: the first step of a comparator compiled for 21 s on an H200, which these flags make 0.6 s.
+// The fastest convolutions are still looked for, and remembered in a folder, if it is not "", which has to be there.
+// The flags are those of JAX 0.11.2: a plugin ends the process if it does not know one.
 func CUDAFlags(tuned string) []string {
-	return []string{
-		"--xla_gpu_enable_triton_gemm=false",
-		"--xla_gpu_experimental_enable_fusion_autotuner=false",
-		"--xla_gpu_per_fusion_autotune_cache_dir=" + tuned,
+	flags := []string{"--xla_gpu_enable_triton_gemm=false", "--xla_gpu_experimental_enable_fusion_autotuner=false"}
+	if tuned != "" {
+		flags = append(flags, "--xla_gpu_per_fusion_autotune_cache_dir="+tuned)
 	}
+	return flags
 }

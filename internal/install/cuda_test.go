@@ -140,9 +140,6 @@ done
 		if found, _ := filepath.Glob(filepath.Join(dir, "jax_plugins/*/pjrt_c_api_cuda_plugin.so")); len(found) != 1 || !strings.Contains(xlaCUDA.path(s.repo), filepath.Dir(found[0])) {
 			t.Errorf("GoMLX does not find the plugin (%v in %s)", found, xlaCUDA.path(s.repo))
 		}
-		if info, err := os.Stat(filepath.Join(dir, "autotune")); err != nil || !info.IsDir() {
-			t.Errorf("there is no folder for what XLA remembers: %v", err)
-		}
 	}
 }
 
@@ -171,14 +168,23 @@ func TestCUDAFails(t *testing.T) {
 // Programs on CUDA get what go-xla does not set itself, and keep flags of the user's.
 func TestCUDAVariables(t *testing.T) {
 	s, _ := newSetup(t)
-	tuned := s.repo.Private("cuda/autotune")
-	usual := "--xla_gpu_enable_triton_gemm=false --xla_gpu_experimental_enable_fusion_autotuner=false --xla_gpu_per_fusion_autotune_cache_dir=" + tuned
+	cache := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
+	t.Setenv("HOME", cache)
+	usual := "--xla_gpu_enable_triton_gemm=false --xla_gpu_experimental_enable_fusion_autotuner=false"
 	check := func(own, want string) {
 		t.Helper()
 		t.Setenv("XLA_FLAGS", own)
 		if got := strings.Join(cudaVariables(s.repo), "\n"); got != "GOPJRT_CUDA_CHECKS=0\nXLA_FLAGS="+want {
 			t.Errorf("with XLA_FLAGS=%q: %s", own, got)
 		}
+	}
+	if tuned := tunedDir(s.repo); tuned == "" {
+		t.Error("what XLA finds out is not kept")
+	} else if info, err := os.Stat(tuned); err != nil || !info.IsDir() {
+		t.Errorf("there is no folder for what XLA finds out: %v", err)
+	} else {
+		usual += " --xla_gpu_per_fusion_autotune_cache_dir=" + tuned
 	}
 	check("", usual) // without a compiler
 	installtest.Write(t, s.repo.Private("cuda/nvidia/cu13/nvvm/libdevice/libdevice.10.bc"), "")
@@ -187,4 +193,10 @@ func TestCUDAVariables(t *testing.T) {
 	check("--xla_dump_to=/d", "--xla_dump_to=/d "+usual+compiler)
 	check("--xla_gpu_cuda_data_dir=/mine", "--xla_gpu_cuda_data_dir=/mine "+usual)
 	check("--xla_gpu_enable_triton_gemm=true", "--xla_gpu_enable_triton_gemm=true "+strings.TrimPrefix(usual, "--xla_gpu_enable_triton_gemm=false ")+compiler)
+	t.Setenv("XDG_CACHE_HOME", "")
+	t.Setenv("HOME", "")
+	t.Setenv("LocalAppData", "")
+	if flags := CUDAFlags(tunedDir(s.repo)); len(flags) != 2 {
+		t.Errorf("without a home: %s", flags)
+	}
 }
