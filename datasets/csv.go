@@ -3,6 +3,7 @@ package datasets
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -21,10 +22,21 @@ func readCSVFiles(ctx context.Context, files []string) (rows []Row, err error) {
 		return nil, err
 	}
 	err = readFile(files[1], lines.Unzipped(func(r io.Reader) error { return readValidations(ctx, r, rows) }))
+	var short cutOff
+	if errors.As(err, &short) {
+		return nil, badFile(files[0], short)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return rows, nil
+}
+
+// cutOff is the error of a file that lacks a row, of which the other knows something.
+type cutOff struct{ rows, row int }
+
+func (c cutOff) Error() string {
+	return fmt.Sprintf("it has %d rows, but %s has labels of row %d", c.rows, validationFile, c.row)
 }
 
 // readTests reads the table of all cells, with the columns edges, ops, params and
@@ -79,9 +91,12 @@ func readValidations(ctx context.Context, r io.Reader, rows []Row) error {
 	columns := []string{"row", "hash", "val4", "val12", "val36", "val108", "train_seconds_108"}
 	measured := make([]bool, len(rows))
 	return eachLine(ctx, r, columns, func(_ int, field []string) error {
-		i, err := lines.Whole("row", field[0], len(rows)-1)
+		i, err := lines.Whole("row", field[0], nasbench101.NumCells-1)
 		if err != nil {
 			return err
+		}
+		if i >= len(rows) {
+			return cutOff{len(rows), i}
 		}
 		hash, err := parseHash(field[1])
 		if err != nil {

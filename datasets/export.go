@@ -15,7 +15,7 @@ import (
 )
 
 // ExportJSON writes a real table as nasbench101/nas_bench.json, in the form of [NASBench101.WriteJSON], into a folder that
-// CTNAS_DATA may name, and returns the file's path. The file is written whole or not at all. The error says that the table
+// CTNAS_DATA may name, "" for this one, and returns the file's path. The file is written whole or not at all. The error says that the table
 // is not the real one, which no file may be taken for, that the folder has a NAS-Bench-101 table already, or that ctx ended.
 func (t *NASBench101) ExportJSON(ctx context.Context, folder string, all ...Option) (path string, err error) {
 	o, err := collect(all)
@@ -24,6 +24,9 @@ func (t *NASBench101) ExportJSON(ctx context.Context, folder string, all ...Opti
 	}
 	if t.source.Kind != Real {
 		return "", fmt.Errorf("datasets: %s cannot be written as %s, which would be taken for the published measurements; open the real table", t.source, jsonFile)
+	}
+	if folder, err = filepath.Abs(folder); err != nil {
+		return "", fmt.Errorf("datasets: %w", err)
 	}
 	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
 		there, err := locateIn(folder)
@@ -34,10 +37,7 @@ func (t *NASBench101) ExportJSON(ctx context.Context, folder string, all ...Opti
 			return "", fmt.Errorf("datasets: %s is in %s already, and is left as it is; export into another folder", there.names()[0], filepath.Dir(there.files[0]))
 		}
 	}
-	path, err = filepath.Abs(filepath.Join(folder, nasbenchFolder, jsonFile))
-	if err != nil {
-		return "", fmt.Errorf("datasets: %w", err)
-	}
+	path = filepath.Join(folder, nasbenchFolder, jsonFile)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", fmt.Errorf("datasets: %w", err)
 	}

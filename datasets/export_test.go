@@ -85,6 +85,13 @@ func TestExportJSONErrors(t *testing.T) {
 	_, err = table.ExportJSON(t.Context(), write(t, "file", nil))
 	wantError(t, err, "cannot export", "file")
 
+	t.Chdir(t.TempDir())
+	if path, err := table.ExportJSON(t.Context(), ""); err != nil || !filepath.IsAbs(path) {
+		t.Errorf("%q, %v", path, err)
+	}
+	_, err = table.ExportJSON(t.Context(), "")
+	wantError(t, err, jsonFile+" is in", "already")
+
 	if err := table.WriteJSON(t.Context(), full{}); err == nil || !strings.Contains(err.Error(), "the disk is full") {
 		t.Errorf("error %v", err)
 	}

@@ -5,8 +5,9 @@ first login a student gets a copy of the notebooks, in ~/notebooks; what they le
 """
 
 import os
-import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from pwd import getpwnam
 
@@ -27,14 +28,23 @@ def home(spawner):
     return Path(getpwnam(spawner.user.name).pw_dir)
 
 
+# A copy that was cut off is begun again.
+COPY = """
+import os, shutil, sys
+source, notebooks = sys.argv[1:]
+part = notebooks + ".part"
+if not os.path.exists(notebooks):
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(source, part, ignore=shutil.ignore_patterns("runs", "executed", ".*"))
+    os.rename(part, notebooks)
+"""
+
+
 def give_notebooks(spawner):
-    """Copies the notebooks into the student's home, once."""
-    notebooks, account = home(spawner) / "notebooks", getpwnam(spawner.user.name)
-    if notebooks.exists():
-        return
-    shutil.copytree(repository / "notebooks", notebooks, ignore=shutil.ignore_patterns("runs", "executed", ".*"))
-    for path in (notebooks, *notebooks.rglob("*")):
-        os.chown(path, account.pw_uid, account.pw_gid)
+    """Copies the notebooks into the student's home, once, as the student: who may write there may put a link there."""
+    account = getpwnam(spawner.user.name)
+    command = [sys.executable, "-I", "-c", COPY, str(repository / "notebooks"), str(home(spawner) / "notebooks")]
+    subprocess.run(command, check=True, cwd="/", user=account.pw_uid, group=account.pw_gid, extra_groups=[])
 
 
 c.JupyterHub.db_url = f"sqlite:///{programs}/jupyterhub.sqlite"

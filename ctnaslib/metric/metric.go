@@ -52,7 +52,8 @@ func KendallTau(x, y []float64) (float64, error) {
 		return 0, fmt.Errorf("metric: Kendall's tau is undefined, as %w", ErrTied)
 	}
 	concordant := pairs - tiedX - tiedY + tiedBoth - discordant
-	return float64(concordant-discordant) / math.Sqrt(float64(pairs-tiedX)) / math.Sqrt(float64(pairs-tiedY)), nil
+	tau := float64(concordant-discordant) / math.Sqrt(float64(pairs-tiedX)) / math.Sqrt(float64(pairs-tiedY))
+	return max(-1, min(tau, 1)), nil // not a rounding error beyond
 }
 
 // tiedPairs counts the pairs of equal values in a slice whose equal values are neighbours.

@@ -28,6 +28,22 @@ func TestKendallTau(t *testing.T) {
 	}
 }
 
+// The same order has a tau of 1, without a rounding error beyond.
+func TestKendallTauOfOneOrder(t *testing.T) {
+	var up, down []float64
+	for n := range 120 {
+		up, down = append(up, float64(n)), append(down, -float64(n))
+		if n == 0 {
+			continue
+		}
+		one, err := KendallTau(up, up)
+		minus, other := KendallTau(up, down)
+		if err != nil || other != nil || math.Abs(one-1) > 1e-12 || math.Abs(minus+1) > 1e-12 || one > 1 || minus < -1 {
+			t.Errorf("%d items: %v and %v (%v, %v)", n+1, one, minus, err, other)
+		}
+	}
+}
+
 // The definition, pair by pair.
 func TestKendallTauIsItsDefinition(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))

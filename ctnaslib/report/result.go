@@ -223,6 +223,13 @@ func (r Result) checkRow(row Row) error {
 			}
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(row.Curves)) {
+		for i, v := range row.Curves[name] {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return fmt.Errorf("has no number at %d of the curve %s but %g; end it before", i, name, v)
+			}
+		}
+	}
 	switch {
 	case row.Method == "":
 		return errors.New("names no method")

@@ -83,6 +83,7 @@ func TestCheck(t *testing.T) {
 		"twice":            func(r *Result) { r.Rows[2].Method = "CTNAS" },
 		"unknown of paper": func(r *Result) { r.Rows[2].Paper["tau"] = 1 },
 		"nan":              func(r *Result) { r.Rows[1].Metrics["accuracy_mean"] = math.NaN() },
+		"nan in a curve":   func(r *Result) { r.Rows[1].Curves = map[string][]float64{"loss": {1, math.NaN()}} },
 		"another mean":     func(r *Result) { r.Rows[0].Metrics["accuracy_mean"] = 94.01 },
 		"another std":      func(r *Result) { r.Rows[0].Metrics["accuracy_std"] = 0.0816 },
 		"another best":     func(r *Result) { r.Rows[0].Metrics["accuracy_best"] = 94.22 },

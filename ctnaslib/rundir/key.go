@@ -1,6 +1,7 @@
 package rundir
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding"
 	"encoding/hex"
@@ -100,9 +101,8 @@ func plain(path string, v reflect.Value, types map[string]string) error {
 	if !v.IsValid() {
 		return nil
 	}
-	switch v.Interface().(type) {
-	case json.Marshaler, encoding.TextMarshaler:
-		return nil
+	if marshals(v) {
+		return alone(path, v)
 	}
 	switch v.Kind() {
 	case reflect.Func, reflect.Chan, reflect.UnsafePointer:
@@ -115,11 +115,13 @@ func plain(path string, v reflect.Value, types map[string]string) error {
 	case reflect.Pointer:
 		return plain(path, v.Elem(), types)
 	case reflect.Struct:
+		if err := distinct(path, v.Type(), make(map[string]string)); err != nil {
+			return err
+		}
 		for i := range v.NumField() {
 			field := v.Type().Field(i)
-			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			switch {
-			case name == "-":
+			case nameOf(field) == "-":
 				return fmt.Errorf("%s.%s is left out of JSON", path, field.Name)
 			case !field.IsExported():
 				return fmt.Errorf("%s.%s is not exported", path, field.Name)
@@ -142,6 +144,60 @@ func plain(path string, v reflect.Value, types map[string]string) error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// marshals says whether a value writes itself as JSON.
+func marshals(v reflect.Value) bool {
+	switch v.Interface().(type) {
+	case json.Marshaler, encoding.TextMarshaler:
+		return true
+	}
+	return false
+}
+
+// alone reports a struct that is written by what it embeds, and so without its other fields.
+func alone(path string, v reflect.Value) error {
+	if v.Kind() != reflect.Struct || v.NumField() == 1 {
+		return nil
+	}
+	for i := range v.NumField() {
+		if field := v.Type().Field(i); field.Anonymous && field.IsExported() && marshals(v.Field(i)) {
+			return fmt.Errorf("%s is written as its %s alone; give that field a name", path, field.Name)
+		}
+	}
+	return nil
+}
+
+// nameOf returns the name that a field's tag gives it in JSON, "" if there is none.
+func nameOf(field reflect.StructField) string {
+	name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+	return name
+}
+
+// distinct reports two fields of a struct, or of structs that it embeds, that have one name in JSON, where at most one
+// of them is written. It notes where each name is.
+func distinct(path string, t reflect.Type, at map[string]string) error {
+	for i := range t.NumField() {
+		field := t.Field(i)
+		here := path + "." + field.Name
+		embedded := field.Type
+		if embedded.Kind() == reflect.Pointer {
+			embedded = embedded.Elem()
+		}
+		name := nameOf(field)
+		if name == "" && field.Anonymous && embedded.Kind() == reflect.Struct {
+			if err := distinct(here, embedded, at); err != nil {
+				return err
+			}
+			continue
+		}
+		name = cmp.Or(name, field.Name)
+		if other, ok := at[name]; ok {
+			return fmt.Errorf("%s and %s have the same name in JSON; rename one", other, here)
+		}
+		at[name] = here
 	}
 	return nil
 }

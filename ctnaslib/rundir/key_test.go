@@ -55,6 +55,8 @@ func TestEverythingInAKeyCounts(t *testing.T) {
 // What encoding/json would leave out, or cannot write, is no key.
 func TestKeysThatAreNotWhole(t *testing.T) {
 	hidden := struct{ layers int }{2}
+	type Base struct{ Seed, Epochs int }
+	type Other struct{ Seed int }
 	for name, k := range map[string]Key{
 		"a step":           {Algorithms: Versions{"a": 1}, Data: map[string]string{"space": "toy"}},
 		"versions":         {Step: "step", Data: map[string]string{"space": "toy"}},
@@ -65,6 +67,22 @@ func TestKeysThatAreNotWhole(t *testing.T) {
 		"left out": keyOf(struct {
 			F int `json:"-"`
 		}{1}),
+		"Config.Base.Seed and Config.Seed have the same name": keyOf(struct {
+			Base
+			Seed int
+		}{}),
+		"Config.Base.Seed and Config.Other.Seed have the same name": keyOf(struct {
+			*Base
+			Other
+		}{}),
+		"Config.A and Config.B have the same name": keyOf(struct {
+			A int `json:"seed"`
+			B int `json:"seed"`
+		}{}),
+		"Config is written as its Time alone": keyOf(struct {
+			time.Time
+			Seed int
+		}{}),
 		"func": keyOf(struct{ F func() }{}),
 		"NaN":  keyOf(struct{ Rate float64 }{math.NaN()}),
 	} {
@@ -77,6 +95,13 @@ func TestKeysThatAreNotWhole(t *testing.T) {
 	}
 	if _, err := keyOf(struct{ At time.Time }{time.Unix(1, 0)}).Dir("root"); err != nil {
 		t.Errorf("a value that writes itself: %v", err)
+	}
+	if _, err := keyOf(struct {
+		Base
+		Nested Base
+		Other  `json:"other"`
+	}{}).Dir("root"); err != nil {
+		t.Errorf("a name that is there once on each level: %v", err)
 	}
 }
 

@@ -159,12 +159,12 @@ func (r *Run) Checkpoint() (steps int, state []byte, err error) {
 	return int(binary.LittleEndian.Uint64(data)), data[8:], nil
 }
 
-// Begin returns what [Run.Checkpoint] returns, for work that goes on from there: without a
-// checkpoint nothing that was logged counts any more.
+// Begin returns what [Run.Checkpoint] returns, for work that goes on from there: what was logged after it, also since
+// the run was opened, does not count any more.
 func (r *Run) Begin() (steps int, state []byte, err error) {
 	steps, state, err = r.Checkpoint()
-	if steps == 0 && err == nil {
-		err = r.dropMetricsFrom(0)
+	if err == nil {
+		err = r.dropMetricsFrom(steps)
 	}
 	return steps, state, err
 }
@@ -286,6 +286,12 @@ func (r *Run) dropMetricsFrom(step int) error {
 	}
 	if bytes.Equal(stored, kept.Bytes()) && !r.lock.over {
 		return nil
+	}
+	if r.metrics != nil { // the file that is replaced
+		if err := r.metrics.Close(); err != nil {
+			return fmt.Errorf("rundir: cannot rewrite the metrics: %w", err)
+		}
+		r.metrics = nil
 	}
 	return r.writeFile(metricsFile, kept.Bytes())
 }

@@ -25,10 +25,15 @@ func TestReadTable(t *testing.T) {
 	if space.Identity(space.Count(table)) != space.Identity(table) {
 		t.Error("a table that counts is taken for another")
 	}
+	marked, err := space.ReadTable(s, "proxy", strings.NewReader("\ufeffarchitecture,note,note,accuracy\r\n101:A,,,0.9\r\n"))
+	if err != nil || marked.Len() != 1 {
+		t.Errorf("a table as spreadsheets write it: %v", err)
+	}
 	for text, want := range map[string]string{
-		"":                               "no first line",
-		"cell,accuracy\n101:A,0.9\n":     "columns called architecture and accuracy",
-		"architecture,accuracy\n101:A\n": "cannot read the table",
+		"": "it has no first line",
+		"architecture,accuracy,accuracy\n101:A,0.9,0.1\n": "the columns 2 and 3 of the table are both called accuracy",
+		"cell,accuracy\n101:A,0.9\n":                      "columns called architecture and accuracy",
+		"architecture,accuracy\n101:A\n":                  "cannot read the table",
 		"architecture,accuracy\n101:A,0.9\n101:Z,0.9\n":   "line 3",
 		"architecture,accuracy\n101:A,high\n":             `line 2 of the table: the accuracy "high" is not a number`,
 		"architecture,accuracy\n101:A,93.5\n":             "divide percent by 100",

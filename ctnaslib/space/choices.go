@@ -144,9 +144,17 @@ func (g Graph) check(nodes, ops int) error {
 		}
 	}
 	for _, e := range g.Edges {
-		if e[0] < 0 || e[0] >= e[1] || e[1] >= len(g.Ops) {
-			return fmt.Errorf("has the edge %d → %d; edges go from a lower to a higher one of its %d nodes", e[0], e[1], len(g.Ops))
+		if err := g.checkEdge(e); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// checkEdge says, in the rest of a sentence, what is wrong with an edge.
+func (g Graph) checkEdge(e [2]int) error {
+	if e[0] < 0 || e[0] >= e[1] || e[1] >= len(g.Ops) {
+		return fmt.Errorf("has the edge %d → %d; edges go from a lower to a higher one of its %d nodes", e[0], e[1], len(g.Ops))
 	}
 	return nil
 }

@@ -190,9 +190,15 @@ func NewBatch(archs []Arch, nodes int) (Batch, error) {
 			return Batch{}, fmt.Errorf("space: architecture %s has %d nodes, but the comparator was built for %d", a, len(g.Ops), nodes)
 		}
 		for i, op := range g.Ops {
+			if op < 1 {
+				return Batch{}, fmt.Errorf("space: architecture %s has the operation %d at node %d; 0 is padding, and others are positive", a, op, i)
+			}
 			b.Ops[k*nodes+i] = int32(op)
 		}
 		for _, e := range g.Edges {
+			if err := g.checkEdge(e); err != nil {
+				return Batch{}, fmt.Errorf("space: architecture %s %w", a, err)
+			}
 			b.Adjacency[(k*nodes+e[0])*nodes+e[1]] = 1
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -70,11 +71,18 @@ func (t *Table) add(l Labelled) error {
 func ReadTable(s Space, source string, r io.Reader) (*Table, error) {
 	lines := csv.NewReader(r)
 	header, err := lines.Read()
+	if errors.Is(err, io.EOF) {
+		return nil, errors.New("space: the table is empty: it has no first line of column names, with architecture and accuracy among them")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("space: the table has no first line of column names: %w", err)
 	}
+	header[0] = strings.TrimPrefix(header[0], "\ufeff") // which spreadsheets write first
 	columns := make(map[string]int)
 	for i, name := range header {
+		if before, ok := columns[name]; ok && (name == "architecture" || name == "accuracy") {
+			return nil, fmt.Errorf("space: the columns %d and %d of the table are both called %s; rename one", before+1, i+1, name)
+		}
 		columns[name] = i
 	}
 	architecture, ok := columns["architecture"]

@@ -158,6 +158,22 @@ func TestCheckpointsAreApart(t *testing.T) {
 	}
 }
 
+// What is done twice in a run that stays open is logged once, and all of it.
+func TestAgainInAnOpenRun(t *testing.T) {
+	_, _, want := count(t, t.TempDir())
+	r := mustOpen(t, t.TempDir())
+	check(t, r.Log(0, map[string]float64{"before": 1}))
+	if _, err := Do(t.Context(), r, &counter{spoilt: 8}, Plan{Steps: 10}); err == nil {
+		t.Fatal("it did not fail")
+	}
+	check(t, r.Log(9, map[string]float64{"between": 1}))
+	outcome, err := Do(t.Context(), r, &counter{}, Plan{Steps: 10})
+	check(t, err)
+	if fmt.Sprint(outcome.Metrics) != fmt.Sprint(want) {
+		t.Errorf("the metrics are %v, want %v", outcome.Metrics, want)
+	}
+}
+
 func TestStopAndGoOn(t *testing.T) {
 	root := t.TempDir()
 	want, _, metrics := count(t, t.TempDir())

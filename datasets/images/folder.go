@@ -21,7 +21,7 @@ const (
 	testPart  = "test"
 )
 
-// testParts are the names under which the test images may be, the first that is there.
+// testParts are the names under which the test images may be, the first that is there with labels.
 var testParts = []string{testPart, "val", "valid"}
 
 // imageNetNormalization is the mean and deviation over ImageNet's training images,
@@ -162,7 +162,7 @@ func (l *listing) set(ctx context.Context, c contents, read func(name string) (i
 	if !c.isWhole() {
 		return nil, noImages(c)
 	}
-	train, last := first, c.parts[1]
+	train, last := first, l.testPart(c.parts[1:])
 	test, err := l.part(ctx, last)
 	if err != nil {
 		return nil, err
@@ -193,6 +193,18 @@ func (l *listing) set(ctx context.Context, c contents, read func(name string) (i
 		set.Source.Kind, set.Source.Description = datasets.Real, "real ImageNet (ILSVRC 2012)"
 	}
 	return set, nil
+}
+
+// testPart returns the first of the parts that has folders of classes, or else the first: ImageNet's own test images have
+// no labels.
+func (l *listing) testPart(parts []string) string {
+	for _, part := range parts {
+		items, err := l.list(path.Join(l.root, part))
+		if err != nil || slices.ContainsFunc(items, func(it item) bool { return it.kind == isFolder && !isIgnored(it.name) }) {
+			return part
+		}
+	}
+	return parts[0]
 }
 
 // noImages returns the error of a folder with these contents.

@@ -26,6 +26,8 @@ func TestImageFolder(t *testing.T) {
 	for name, path := range map[string]string{
 		"folder":  files.with("train/.ipynb_checkpoints/1.jpg", "of a tool").write(t),
 		"val":     renamed.write(t),
+		"ILSVRC":  renamed.with("test/1.jpg", "without a label").write(t),
+		"no test": renamed.with("test/", "").write(t),
 		"archive": files.with("train/cat/", "").with("train/cat/.2.jpg", "of another system").writeTarGz(t),
 	} {
 		set := mustOpen(t, path)

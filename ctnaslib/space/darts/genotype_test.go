@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The texts of the published genotypes, copied from their authors' code; see
@@ -245,6 +246,16 @@ func TestParseSeveral(t *testing.T) {
 	want := "it holds 6 genotypes, give the text of one: CNAS in line 1, DARTS_V1 in line 3, DARTS_V2 in line 5, PC_DARTS_cifar in line 7, PC_DARTS_image in line 9, PDARTS in line 11"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %q", err, want)
+	}
+}
+
+// A long log of dictionaries that are no genotypes, and cannot be read, takes no longer for each than a short one.
+func TestParseLongLog(t *testing.T) {
+	const line = "01/05 10:00:00 AM train 050 {'epoch': 3, 'top1': 93.1%, 'loss': 0.2}\n"
+	start := time.Now()
+	got, err := Parse(strings.Repeat(line, 20_000) + "genotype = " + CNAS.String() + "\n")
+	if took := time.Since(start); err != nil || got != CNAS || took > 20*time.Second {
+		t.Errorf("%v, %v, after %v", got, err, took)
 	}
 }
 

@@ -150,9 +150,9 @@ func fieldsOf(text string, at int, begins byte) (given map[string]string, end in
 		switch {
 		case value == "":
 			what := fmt.Sprintf("a list, a tuple, a string or a number, with at most %d brackets within each other", maxDepth)
-			return given, at, fmt.Errorf("%.60s: %w", cmp.Or(name, "a field"), expected(what, text, at-len(sign)))
+			return given, at, unexpected{cmp.Or(name, "a field"), what, text, at - len(sign)}
 		case sign != "," && sign != closing:
-			return given, at, fmt.Errorf("%.60s: %w", cmp.Or(name, "a field"), expected(fmt.Sprintf(`"," or %q`, closing), text, at-len(sign)))
+			return given, at, unexpected{cmp.Or(name, "a field"), fmt.Sprintf(`"," or %q`, closing), text, at - len(sign)}
 		case given[name] != "" && name != "":
 			return given, at, fmt.Errorf("%.60s is given twice", name)
 		}
@@ -233,11 +233,18 @@ func unquoted(word string) string {
 	return word
 }
 
-// expected says what is expected in a text, and what is there.
-func expected(what, text string, at int) error {
-	rest := strings.TrimSpace(text[at:])
+// unexpected is the error of a field where something is expected in a text, and something else is there. It works out
+// the line only when it is told: a log may have thousands of dictionaries of other things.
+type unexpected struct {
+	field, what, text string
+	at                int
+}
+
+func (u unexpected) Error() string {
+	rest := strings.TrimSpace(u.text[u.at:])
 	if rest == "" {
-		return fmt.Errorf("%s is expected where the text ends; it is cut off", what)
+		return fmt.Sprintf("%.60s: %s is expected where the text ends; it is cut off", u.field, u.what)
 	}
-	return fmt.Errorf("%s is expected in line %d before %.30q", what, 1+strings.Count(text[:strings.LastIndex(text, rest)], "\n"), rest)
+	line := 1 + strings.Count(u.text[:strings.LastIndex(u.text, rest)], "\n")
+	return fmt.Sprintf("%.60s: %s is expected in line %d before %.30q", u.field, u.what, line, rest)
 }

@@ -22,7 +22,7 @@ const edgeSlots = MaxVertices * (MaxVertices - 1) / 2
 // AAAI 2021).
 func (Space) Mutate(rng *rand.Rand, a space.Arch) (space.Arch, error) {
 	c, ok := a.(Cell)
-	if !ok {
+	if !ok || c.N() == 0 {
 		return nil, fmt.Errorf("nasbench101: cannot mutate %v, it is not a cell of this space", a)
 	}
 	hash := c.Hash()

@@ -108,9 +108,11 @@ type stranger struct{ space.Arch }
 func (stranger) String() string { return "stranger" }
 
 func TestMutateErrors(t *testing.T) {
-	_, err := Space{}.Mutate(rand.New(rand.NewPCG(1, 1)), stranger{})
-	if err == nil || !strings.Contains(err.Error(), "stranger") {
-		t.Errorf("error %v, want one that names the architecture", err)
+	for _, bad := range []space.Arch{stranger{}, Cell{}} {
+		_, err := Space{}.Mutate(rand.New(rand.NewPCG(1, 1)), bad)
+		if err == nil || !strings.Contains(err.Error(), "cannot mutate "+bad.String()) {
+			t.Errorf("error %v, want one that names the architecture", err)
+		}
 	}
 }
 
