@@ -90,6 +90,9 @@ func run(ctx context.Context, args []string) error {
 // do does with an experiment what the arguments ask for.
 func (c choice) do(ctx context.Context, id string) error {
 	e, err := experiment.All[id].With(c.seeds, c.methods)
+	if c.devices == 0 {
+		c.devices = c.shared(e)
+	}
 	if err == nil {
 		e, err = e.OnDevices(c.devices)
 	}
@@ -107,6 +110,15 @@ func (c choice) do(ctx context.Context, id string) error {
 	return c.makeFigure(ctx, id, e)
 }
 
+// shared returns how many devices share each batch of images, if nothing is said: the GPUs of a task, where an experiment
+// has networks on images.
+func (c choice) shared(e experiment.Entry) int {
+	if _, err := e.OnDevices(c.jobs.GPUs); err != nil {
+		return 1
+	}
+	return c.jobs.GPUs
+}
+
 // parse reads the arguments.
 func parse(args []string) (choice, error) {
 	names := strings.Join(slices.Sorted(maps.Keys(experiment.All)), ", ")
@@ -116,7 +128,7 @@ func parse(args []string) (choice, error) {
 	methods := flags.String("methods", "", "a regular expression: only methods whose names match are run")
 	flags.StringVar(&c.runs, "runs", "runs", "folder of the run directories")
 	flags.IntVar(&c.seeds, "seeds", 0, "how many seeds each method is run with; 0: as the preset has it")
-	flags.IntVar(&c.devices, "devices", 1, "devices of the backend, such as GPUs, that share each batch of images")
+	flags.IntVar(&c.devices, "devices", 0, "devices of the backend, such as GPUs, that share each batch of images; 0: those of -gpus, or else one")
 	flags.BoolVar(&c.list, "list", false, "list the units: their numbers, what they take, and how far they are")
 	flags.StringVar(&c.only, "only", "", "run the units of these numbers: 3, or 3,5-7, or the name of an environment variable that holds that")
 	flags.StringVar(&c.part, "part", "", "run every nth unit from the kth on: k/n, where k may be the name of an environment variable, as in SLURM_ARRAY_TASK_ID/10")

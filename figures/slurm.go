@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,7 +82,7 @@ func (c choice) submit(ctx context.Context, id string, plan *experiment.Plan) er
 		return err
 	}
 	o.Program, o.Args = program, c.again(id)
-	if o.MemoryMB == 0 {
+	if o.MemoryMB == 0 && !slices.ContainsFunc(o.Lines, func(line string) bool { return strings.HasPrefix(line, "--mem") }) {
 		most := 0.0
 		for _, u := range plan.Units {
 			most = max(most, u.MemoryMB)
@@ -96,10 +98,23 @@ func (c choice) submit(ctx context.Context, id string, plan *experiment.Plan) er
 	for _, array := range s.Arrays {
 		fmt.Printf("%s: job %s, an array of %d tasks\n", id, array.Job, len(array.Tasks))
 	}
-	fmt.Printf("%s: job %s collects, when they have ended\nlogs in %s; go run ./figures -status says how far they are, scancel %s ends them\n",
-		id, s.Collect, filepath.Join(o.Folder, "log"), strings.Join(s.Jobs(), " "))
+	fmt.Printf("%s: job %s collects, when they have ended\nlogs in %s\ngo run ./figures -status %s says how far they are, scancel %s ends them\n",
+		id, s.Collect, filepath.Join(o.Folder, "log"), shown(s.Args), strings.Join(s.Jobs(), " "))
 	return nil
 }
+
+// shown returns arguments as they are typed into a shell.
+func shown(args []string) string {
+	quoted := make([]string, len(args))
+	for i, arg := range args {
+		if quoted[i] = arg; !plainArgument.MatchString(arg) {
+			quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
+}
+
+var plainArgument = regexp.MustCompile(`^[-\w./=]+$`)
 
 // again returns the arguments with which the program does parts of what it was asked for.
 func (c choice) again(id string) []string {
@@ -116,10 +131,23 @@ func (c choice) showStatus(ctx context.Context, id string, plan *experiment.Plan
 	if err != nil {
 		return err
 	}
+	// In the plan of other arguments, the numbers are those of other units.
+	if asked := c.again(id); !slices.Equal(units(s.Args), units(asked)) {
+		return fmt.Errorf("figures: the jobs of %s were submitted with other arguments; ask for those: go run ./figures -status %s", id, shown(s.Args))
+	}
 	status, err := s.Status(ctx, plan)
 	if err != nil {
 		return err
 	}
 	fmt.Println(status.Table().Markdown())
 	return nil
+}
+
+// units returns those of the program's arguments that its units depend on: all but the folder, which may be named in
+// many ways.
+func units(args []string) []string {
+	if at := slices.Index(args, "-runs"); at >= 0 && at+1 < len(args) {
+		return slices.Delete(slices.Clone(args), at, at+2)
+	}
+	return args
 }

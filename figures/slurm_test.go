@@ -97,6 +97,58 @@ func TestPartsMakeTheTable(t *testing.T) {
 	}
 }
 
+// What a submission asks Slurm for, without a Slurm, and that its state is asked for with the same arguments.
+func TestSubmission(t *testing.T) {
+	asProgram(t)
+	stubs := t.TempDir()
+	for name, script := range map[string]string{"sbatch": "echo 101", "squeue": "", "sinfo": "echo idle", "scontrol": ""} {
+		if err := os.WriteFile(filepath.Join(stubs, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", stubs)
+	for _, c := range []struct{ args, has, hasNot string }{
+		{"-gpus 2 weightsharing", "#SBATCH --gres=gpu:2\n|'-devices' '2'", ""},
+		{"-gpus 2 -devices 1 weightsharing", "#SBATCH --gres=gpu:2\n|'-devices' '1'", ""},
+		{"-gpus 2 -methods ^CTNAS.*(paper|authors) table1", "#SBATCH --gres=gpu:2\n|'-devices' '1'|#SBATCH --mem=", ""},
+		{"-sbatch=--mem-per-cpu=2G table1", "#SBATCH --mem-per-cpu=2G\n", "--mem="},
+	} {
+		words := strings.Fields(c.args)
+		id := words[len(words)-1]
+		args := append([]string{"-slurm", "-preset", "small", "-seeds", "1"}, words...)
+		runs := t.TempDir()
+		out := mustProgram(t, append([]string{"-runs", runs}, args...)...)
+		text, err := os.ReadFile(filepath.Join(runs, "slurm", "small-"+id, "units-1.sh"))
+		if err != nil {
+			text, err = os.ReadFile(filepath.Join(runs, "slurm", "small-"+id, "units-2.sh"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range strings.Split(c.has, "|") {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("%s: the script does not have %q:\n%s", c.args, want, text)
+			}
+		}
+		if c.hasNot != "" && strings.Contains(string(text), c.hasNot) {
+			t.Errorf("%s: the script has %q:\n%s", c.args, c.hasNot, text)
+		}
+		// The command that it tells, by a shell, and one that leaves out what was chosen.
+		_, told, _ := strings.Cut(out, "go run ./figures -status ")
+		told, _, _ = strings.Cut(told, " says how far")
+		shell, err := exec.Command("/bin/sh", "-c", `for a in `+told+`; do echo "$a"; done`).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out := mustProgram(t, append([]string{"-status"}, strings.Split(strings.TrimSpace(string(shell)), "\n")...)...); !strings.Contains(out, "to do") {
+			t.Errorf("%s: the state is\n%s", told, out)
+		}
+		if out, err := program(t, "-status", "-preset", "small", "-runs", runs, id); err == nil || !strings.Contains(out, "with other arguments; ask for those: go run ./figures -status "+told) {
+			t.Errorf("the state by other arguments: %v\n%s", err, out)
+		}
+	}
+}
+
 // testCluster is a Slurm of one node with two slots.
 type testCluster struct {
 	dir    string

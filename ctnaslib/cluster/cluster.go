@@ -51,6 +51,7 @@ type Options struct {
 type Submission struct {
 	Arrays    []Array   `json:"arrays"`
 	Collect   string    `json:"collect"` // the job that makes the result at the end
+	Args      []string  `json:"args"`    // of the program: the numbers of units are those of its plan
 	Submitted time.Time `json:"submitted"`
 }
 
@@ -95,7 +96,7 @@ func Submit(ctx context.Context, plan *experiment.Plan, o Options) (*Submission,
 	if err := os.MkdirAll(filepath.Join(o.Folder, "log"), 0o755); err != nil {
 		return nil, fmt.Errorf("cluster: cannot make the folder of the jobs: %w", err)
 	}
-	s := &Submission{Submitted: time.Now().UTC()}
+	s := &Submission{Args: o.Args, Submitted: time.Now().UTC()}
 	for stage, shared := range []bool{true, false} {
 		var units []int
 		longest := 0.0

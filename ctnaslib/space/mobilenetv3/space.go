@@ -38,7 +38,7 @@ func (s Space) Limit() int64 { return s.limit }
 // Contains says whether a network keeps to the limit.
 func (s Space) Contains(n Net) bool { return s.limit == 0 || s.MAdds(n) <= s.limit }
 
-// Name returns "mobilenetv3" with the skeleton and the limit, such as "mobilenetv3 ×1.2 at 224, at most 600M".
+// Name returns "mobilenetv3" with the width, the resolution and the limit, such as "mobilenetv3 ×1.2 at 224, at most 600M".
 func (s Space) Name() string {
 	name := fmt.Sprintf("mobilenetv3 ×%g at %d", s.Width, s.Resolution)
 	if s.limit > 0 {
