@@ -99,6 +99,12 @@ func parseRun(args []string) (opt runOptions, err error) {
 		if opt.notebooks[i], err = filepath.Abs(path); err != nil {
 			return opt, err
 		}
+		// The repository is named without links, too.
+		folder, err := filepath.EvalSymlinks(filepath.Dir(opt.notebooks[i]))
+		if err != nil {
+			return opt, err
+		}
+		opt.notebooks[i] = filepath.Join(folder, filepath.Base(path))
 	}
 	if page, ok := strings.CutSuffix(opt.output, ".html"); ok && opt.html {
 		opt.output = page + ".ipynb" // The page lies beside it.

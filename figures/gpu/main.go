@@ -77,6 +77,11 @@ func run(ctx context.Context, args []string) error {
 	case o.out == "":
 		return errors.New("say with -o where result.json is to be written")
 	}
+	for word := range strings.SplitSeq(o.only, ",") {
+		if !slices.ContainsFunc(parts(o.rehearse), func(p plan) bool { return strings.Contains(p.name, word) }) {
+			return fmt.Errorf("-only: no part has %q in its name; there are %s", word, names(parts(o.rehearse)))
+		}
+	}
 	if o.runs == "" {
 		o.runs = filepath.Join(o.out, "runs")
 	}
@@ -90,6 +95,15 @@ type options struct {
 	rehearse  bool
 	only      string
 	timed     int // steps of training, 0 for those of the size
+}
+
+// names returns the names of parts.
+func names(parts []plan) string {
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return strings.Join(names, "; ")
 }
 
 // wanted says whether a part is to be done.

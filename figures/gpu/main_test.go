@@ -243,10 +243,21 @@ func TestNotFinite(t *testing.T) {
 
 func TestArguments(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
-		{"", "say with -o"}, {"x", "no arguments"}, {"-part x", "no part \"x\""}, {"-part proof -o /nowhere", "/nowhere/result.json"}, {"-table /nowhere", "/nowhere/result.json"}, {"-limit x", "limit"},
+		{"", "say with -o"}, {"x", "no arguments"}, {"-part x", "no part \"x\""}, {"-part proof -o /nowhere", "/nowhere/result.json"}, {"-table /nowhere", "/nowhere/result.json"}, {"-only proof,nope -o /nowhere", "no part has \"nope\" in its name; there are proof; peak"}, {"-limit x", "limit"},
 	} {
 		if err := run(context.Background(), strings.Fields(c.args)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: error %v, want one with %q", c.args, err, c.want)
+		}
+	}
+}
+
+// The script takes whole seconds, and says so before it does anything.
+func TestScriptArguments(t *testing.T) {
+	for _, seconds := range []string{"10m", "0", "", "-5"} {
+		out, err := exec.Command("bash", "run", filepath.Join(t.TempDir(), "out"), seconds).CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "give whole seconds") {
+			t.Errorf("%q: %v, %s", seconds, err, out)
 		}
 	}
 }

@@ -124,12 +124,11 @@ func (c *checkup) kernel(ctx context.Context, j jupyter, haveJupyter bool) {
 		c.no(true, name, "%s cannot list its kernels (%v): go run ./kernel-setup uninstall, then install", j.python, err)
 		return
 	}
-	found := strings.Fields(string(list)) // A folder with a space only makes the note below less exact.
 	c.ok(name, "%q in %s", KernelDisplay, c.repo.Rel(ours))
-	for _, other := range found {
+	for other := range strings.SplitSeq(strings.TrimSpace(string(list)), "\n") {
 		if owner, err := specOwner(other); err == nil && owner == c.repo && other != ours {
 			c.ok("user kernel", "every Jupyter of this user finds it, in %s", other)
-		} else if other != ours {
+		} else if other != ours && other != "" {
 			fmt.Fprintf(c.out, "  %-12s note: another kernel is called %q too, in %s; run and lab take ours, other programs may not: jupyter kernelspec remove %s\n",
 				"", KernelName, other, KernelName)
 			break
@@ -200,13 +199,17 @@ func (c *checkup) unusable(ctx context.Context, a *Accelerator) error {
 		return errors.New("no plugin is installed: " + install)
 	}
 	log, err := os.OpenFile(c.repo.Private("setup.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil { // another's installation
+		log, err = os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	}
 	if err != nil {
 		return err
 	}
 	defer log.Close()
 	c.log = log
-	if err := c.prove(ctx, a); err != nil {
+	err = c.prove(ctx, a)
+	if err != nil && !errors.Is(err, errNotTried) {
 		return fmt.Errorf("%w: delete %s, then %s", err, c.repo.Rel(c.repo.Private(a.Name)), install)
 	}
-	return nil
+	return err
 }

@@ -57,7 +57,11 @@ func InstallPages(ctx context.Context, out io.Writer) (*Pages, error) {
 // begin makes the folder of what is installed, waits for other set-ups to end, and opens the log. The function that it
 // returns ends all that.
 func (s *setup) begin(ctx context.Context) (end func(), err error) {
-	if err := os.MkdirAll(s.repo.Private(), 0o755); err != nil {
+	err = os.MkdirAll(s.repo.Private(), 0o755)
+	if err == nil {
+		err = canMake(s.repo.Private())
+	}
+	if err != nil {
 		return nil, cannotInstall(err)
 	}
 	unlock, err := lock(ctx, s.repo, s.out)

@@ -257,12 +257,23 @@ func installGoMLX(ctx context.Context, _ *setup, _ *Accelerator, dir string) err
 // proveLimit is far more than a step of training takes, with compiling.
 const proveLimit = 5 * time.Minute
 
+// errNotTried is wrapped by an error that says nothing about the plugin.
+var errNotTried = errors.New("the plugin cannot be tried")
+
 // prove trains a comparator for a few steps on a plugin and on the pure Go backend
 // and compares the losses, in a process of its own, which a bad plugin may end.
 func (s *setup) prove(ctx context.Context, a *Accelerator) error {
 	program := s.repo.Private("bin", "prove")
+	if canMake(filepath.Dir(program)) != nil { // another's installation
+		dir, err := os.MkdirTemp("", "ctnas-prove")
+		if err != nil {
+			return fmt.Errorf("%w: %w", errNotTried, err)
+		}
+		defer os.RemoveAll(dir)
+		program = filepath.Join(dir, "prove")
+	}
 	if err := s.buildTool("./kernel-setup/prove")(ctx, program); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errNotTried, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, proveLimit)
 	defer cancel()

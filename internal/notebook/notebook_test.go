@@ -235,6 +235,39 @@ func copies(t *testing.T, r install.Repo, notebooks []string, wanted string) []s
 	return outputs
 }
 
+// A folder beside the repository, or beside the user's, is none of theirs.
+func TestPortable(t *testing.T) {
+	t.Setenv("HOME", "/home/ada")
+	const r = install.Repo("/home/ada/ctnas")
+	texts := map[string]string{
+		"/home/ada/ctnas": ".", "/home/ada/ctnas/notebooks/x.ipynb": "./notebooks/x.ipynb", "/home/ada/x.ipynb": "~/x.ipynb",
+		"/home/ada/ctnas-2/x.ipynb": "~/ctnas-2/x.ipynb", "/home/ada/ctnas.old/x.ipynb": "~/ctnas.old/x.ipynb", "/home/ada2/x.ipynb": "/home/ada2/x.ipynb", "/home/ada-2": "/home/ada-2",
+	}
+	for text, want := range texts {
+		if got := portable(r, text); got != want {
+			t.Errorf("%s is %s in a copy, want %s", text, got, want)
+		}
+	}
+	texts["It lies in /home/ada/ctnas, (/home/ada/ctnas) or \"/home/ada\"."] = "It lies in ., (.) or \"~\"."
+	texts["Look in /home/ada/ctnas."] = "Look in .."
+	texts["/data-2/a and /data/b"] = "/data-2/a and $CTNAS_DATA/b"
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("NOT TESTED: what outputs have in place of paths: there is no python3")
+	}
+	rules, err := json.Marshal(machinePaths(r, []string{"CTNAS_DATA=/data"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const replace = "import json, re, sys\ntext = sys.argv[2]\nfor pattern, new in json.loads(sys.argv[1]):\n    text = re.sub(pattern, lambda _: new, text)\nprint(text)"
+	for text, want := range texts {
+		got, err := exec.Command(python, "-c", replace, string(rules), text).Output()
+		if err != nil || strings.TrimSpace(string(got)) != want {
+			t.Errorf("%q is %q in an output (%v), want %q", text, got, err, want)
+		}
+	}
+}
+
 // Executed copies of notebooks of one name lie side by side, also after a second run.
 func TestOutputs(t *testing.T) {
 	r := install.Repo(installtest.Repo(t))

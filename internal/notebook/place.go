@@ -86,25 +86,39 @@ func origin(path string) string {
 	return nb.Metadata.CTNAS.Notebook
 }
 
-// portable returns a text as an executed copy has it.
-func portable(r install.Repo, text string) string {
-	for _, hide := range machinePaths(r, nil) {
-		text = regexp.MustCompile(hide[0]).ReplaceAllLiteralString(text, hide[1])
+// portable returns a path as an executed copy has it.
+func portable(r install.Repo, path string) string {
+	for _, folder := range [][2]string{{string(r), "."}, {home(), "~"}} {
+		if rest, ok := strings.CutPrefix(path, folder[0]); ok && folder[0] != "" && (rest == "" || rest[0] == filepath.Separator) {
+			return folder[1] + rest
+		}
 	}
-	return text
+	return path
 }
+
+// home returns the user's folder, "" if there is none but the root.
+func home() string {
+	home, err := os.UserHomeDir()
+	if err != nil || home == "/" {
+		return ""
+	}
+	return home
+}
+
+// nameEnds is where the name of a folder ends in a text, for Python: a folder beside it whose name goes on is another.
+const nameEnds = `(?![-\w]|\.\w)`
 
 // folders are the variables that name the user's folders, and what an executed copy has in their place.
 var folders = [][2]string{{"CTNAS_RUNS", "runs"}, {"CTNAS_DATA", "$CTNAS_DATA"}, {"CTNAS_CACHE", "$CTNAS_CACHE"}}
 
-// machinePaths returns the patterns that make an executed copy the same on every machine, and what takes their place.
+// machinePaths returns the patterns, of Python, that make an executed copy the same on every machine, and what takes their place.
 // Environ is the environment of the kernel.
 func machinePaths(r install.Repo, environ []string) (hide [][2]string) {
 	for _, folder := range folders {
 		for _, v := range slices.Backward(environ) { // The last one counts.
 			if path, ok := strings.CutPrefix(v, folder[0]+"="); ok {
 				if path != "" {
-					hide = append(hide, [2]string{regexp.QuoteMeta(filepath.Clean(path)) + `\b`, folder[1]})
+					hide = append(hide, [2]string{regexp.QuoteMeta(filepath.Clean(path)) + nameEnds, folder[1]})
 				}
 				break
 			}
@@ -113,10 +127,10 @@ func machinePaths(r install.Repo, environ []string) (hide [][2]string) {
 	hide = append(hide,
 		[2]string{regexp.QuoteMeta(filepath.Clean(os.TempDir())) + `/gonb_[0-9a-f]{8}`, "cell"},
 		[2]string{`\bgonb_[0-9a-f]{8}\b`, "cell"},
-		[2]string{regexp.QuoteMeta(string(r)) + `\b`, "."},
+		[2]string{regexp.QuoteMeta(string(r)) + nameEnds, "."},
 	)
-	if home, err := os.UserHomeDir(); err == nil && home != "/" {
-		hide = append(hide, [2]string{regexp.QuoteMeta(home) + `\b`, "~"})
+	if home := home(); home != "" {
+		hide = append(hide, [2]string{regexp.QuoteMeta(home) + nameEnds, "~"})
 	}
 	return hide
 }
