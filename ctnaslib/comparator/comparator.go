@@ -1,7 +1,9 @@
 package comparator
 
 import (
+	"fmt"
 	"math"
+	"reflect"
 
 	"github.com/gomlx/compute"
 
@@ -64,6 +66,16 @@ type Design interface {
 	// Versions returns the versions of the algorithms behind it, by name: raised when the numbers
 	// change that come out, so that no stored result of before is taken.
 	Versions() rundir.Versions
+}
+
+// Seeded returns a design with a seed. The error says that its WithSeed makes a design of another type, such as one that
+// it embeds, which would then be trained in its place.
+func Seeded(d Design, seed uint64) (Design, error) {
+	seeded := d.WithSeed(seed)
+	if reflect.TypeOf(seeded) != reflect.TypeOf(d) {
+		return nil, fmt.Errorf("comparator: WithSeed of %T returns a %T, not one of its own type; write one that does", d, seeded)
+	}
+	return seeded, nil
 }
 
 // Ranker returns a comparator as a ranker: itself if it is one, else by [Score.Utility].

@@ -15,6 +15,7 @@
 package comparator
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 
@@ -76,11 +77,20 @@ func New(backend compute.Backend, s space.Space, config Config) (*NAC, error) {
 	}
 	n := &NAC{config: config, encoder: config.encoder(), sizes: encoder.SizesOf(s), pads: engine.Describe(backend) != "go"}
 	n.key = key{
-		backend: backend, encoder: fmt.Sprintf("%T %+v", n.encoder, n.encoder), sizes: n.sizes,
+		backend: backend, encoder: written(n.encoder), sizes: n.sizes,
 		antisymmetric: config.Antisymmetric, pairing: config.Pairing, adam: config.adam(),
 	}
 	n.programs, err = n.open(store)
 	return n, err
+}
+
+// written returns what an encoder is and all that it says of itself, as the keys of stored results have it.
+func written(e encoder.Encoder) string {
+	text, err := json.Marshal(e)
+	if err != nil { // which a run directory will say
+		return fmt.Sprintf("%T %#v", e, e)
+	}
+	return fmt.Sprintf("%T %s", e, text)
 }
 
 // newStore makes the variables of a NAC.

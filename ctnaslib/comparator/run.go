@@ -118,9 +118,8 @@ func (p epochs) Step(_ context.Context, epoch int) (map[string]float64, error) {
 	return values, nil
 }
 
-// TauProbe returns a [Training.Probe] that measures "tau", Kendall's tau between the comparator's
-// ranking of archs and their accuracies. They should not be among the labelled ones.
-func TauProbe(archs []space.Arch, accuracies []float64) Probe {
+// DigestOf returns a short digest of architectures and their accuracies, for the key of a [Probe] that measures on them.
+func DigestOf(archs []space.Arch, accuracies []float64) string {
 	lines := make([]string, 0, len(archs)+len(accuracies))
 	for _, a := range archs {
 		lines = append(lines, a.String())
@@ -128,7 +127,13 @@ func TauProbe(archs []space.Arch, accuracies []float64) Probe {
 	for _, accuracy := range accuracies {
 		lines = append(lines, fmt.Sprint(accuracy))
 	}
-	return Probe{Key: "tau on " + rundir.Digest(lines), Measure: func(c Comparator) (map[string]float64, error) {
+	return rundir.Digest(lines)
+}
+
+// TauProbe returns a [Training.Probe] that measures "tau", Kendall's tau between the comparator's
+// ranking of archs and their accuracies. They should not be among the labelled ones.
+func TauProbe(archs []space.Arch, accuracies []float64) Probe {
+	return Probe{Key: "tau on " + DigestOf(archs, accuracies), Measure: func(c Comparator) (map[string]float64, error) {
 		utilities, err := Ranker(c).Utilities(archs)
 		if err != nil {
 			return nil, err

@@ -35,7 +35,10 @@ func Search(ctx context.Context, root string, p search.Problem, config Config) (
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	config = config.withSeed()
+	config, err := config.withSeed()
+	if err != nil {
+		return nil, err
+	}
 	labels, err := search.OpenLabels(root, p)
 	if err != nil {
 		return nil, err

@@ -40,8 +40,9 @@ type candidate struct {
 // topK returns the k candidates of the highest rank, or all if there are fewer.
 func topK(s []space.Arch, candidates []candidate, k int) []comparator.Pair {
 	slices.SortStableFunc(candidates, func(a, b candidate) int { return cmp.Compare(b.rank, a.rank) })
-	pairs := make([]comparator.Pair, 0, k)
-	for _, c := range candidates[:min(k, len(candidates))] {
+	chosen := candidates[:min(k, len(candidates))]
+	pairs := make([]comparator.Pair, 0, len(chosen))
+	for _, c := range chosen {
 		pairs = append(pairs, comparator.Pair{First: s[c.first], Second: s[c.second], Better: c.better})
 	}
 	return pairs

@@ -145,14 +145,28 @@ func (c Config) comparator() comparator.Design {
 	return c.NAC
 }
 
-// withSeed derives the seeds of the parts.
-func (c Config) withSeed() Config {
-	c.NAC.Seed, c.Controller.Seed = c.Seed, c.Seed
-	if c.Comparator != nil {
-		c.Comparator = c.Comparator.WithSeed(c.Seed)
+// pseudoOfBatch returns how many pseudo-labelled pairs a batch of the comparator's training gets.
+func (c Config) pseudoOfBatch() float64 {
+	nac := c.NAC
+	if own, ok := c.Comparator.(comparator.Config); ok {
+		nac = own
 	}
-	return c
+	return c.PseudoRatio / (1 - c.PseudoRatio) * float64(nac.BatchSize)
 }
+
+// withSeed derives the seeds of the parts.
+func (c Config) withSeed() (Config, error) {
+	c.NAC.Seed, c.Controller.Seed = c.Seed, c.Seed
+	if c.Comparator == nil {
+		return c, nil
+	}
+	var err error
+	c.Comparator, err = comparator.Seeded(c.Comparator, c.Seed)
+	return c, err
+}
+
+// mostPseudo is more pseudo-labelled pairs than a search needs in a batch, and as many as memory has room for.
+const mostPseudo = 1_000_000
 
 func (c Config) check() error {
 	for name, n := range map[string]int{
@@ -178,6 +192,8 @@ func (c Config) check() error {
 		return fmt.Errorf("ctnas: unknown schedule %q; use ctnas.AsPaper or ctnas.AsReleased", c.Schedule)
 	case !(c.PseudoRatio >= 0 && c.PseudoRatio < 1):
 		return fmt.Errorf("ctnas: PseudoRatio must be in [0, 1), not %g", c.PseudoRatio)
+	case c.pseudoOfBatch() > mostPseudo:
+		return fmt.Errorf("ctnas: with a PseudoRatio of %g a batch gets %.3g pseudo-labelled pairs, and can take %d; lower it, or the comparator's BatchSize", c.PseudoRatio, c.pseudoOfBatch(), mostPseudo)
 	}
 	if err := c.NAC.Check(); err != nil {
 		return err

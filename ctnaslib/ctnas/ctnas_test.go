@@ -101,7 +101,11 @@ func TestBaselineRules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := initialise(t.TempDir(), p, c.withSeed(), labelled)
+		c, err = c.withSeed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := initialise(t.TempDir(), p, c, labelled)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,8 +16,8 @@ func (a *algorithm1) released(ctx context.Context, t int, rng *rand.Rand, values
 	c := a.config
 	if c.PseudoRatio > 0 { // else NAC stays what its first training made it
 		samples, k := c.Samples, c.TopK
-		if t == 0 { // as many pairs as a batch of NAC's training gets
-			k = int(c.PseudoRatio / (1 - c.PseudoRatio) * float64(c.NAC.BatchSize))
+		if t == 0 && k > 0 { // as many pairs as a batch of NAC's training gets
+			k = int(c.pseudoOfBatch())
 			samples = 2 * k
 		}
 		if err := a.exploreReleased(rng, samples, k); err != nil {

@@ -101,9 +101,14 @@ func badPlugin(caught error) error {
 	return fmt.Errorf("a file in %s has the name of a PJRT plugin, but cannot be loaded; delete it and install the plugin again, or set $%s to go", where, compute.ConfigEnvVar)
 }
 
+// opening keeps two backends from being opened at the same time, where one would take the other's output for its own.
+var opening sync.Mutex
+
 // newQuietly keeps compute v0.1.2 from printing its parallelism setting into the
 // output of a notebook's cell.
 func newQuietly(config string) (compute.Backend, error) {
+	opening.Lock()
+	defer opening.Unlock()
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"errors"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -158,5 +160,19 @@ func TestStoreRoundTrip(t *testing.T) {
 	}
 	if err := RestoreStore(other, data); err == nil {
 		t.Error("weights of another shape were taken on")
+	}
+}
+
+// Backends that are opened at the same time leave the program its output.
+func TestOpenedAtTheSameTime(t *testing.T) {
+	before := os.Stdout
+	defer func() { os.Stdout = before }()
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() { OpenConfig("go") })
+	}
+	all.Wait()
+	if os.Stdout != before {
+		t.Error("the output is another file")
 	}
 }

@@ -84,7 +84,10 @@ func (c sharedComparator) task(root string, data Data, backend compute.Backend, 
 	if err != nil {
 		return task[outcome]{}, err
 	}
-	design := c.design.WithSeed(seed)
+	design, err := comparator.Seeded(c.design, seed)
+	if err != nil {
+		return task[outcome]{}, err
+	}
 	key := rundir.Key{
 		Step: "shared", Algorithms: search.Versions().With(c.design.Versions()), Backend: engine.Fingerprint(backend),
 		Config: map[string]any{"comparator": design, "labels": c.labels, "seed": seed},

@@ -142,6 +142,8 @@ func (e Experiment) runner(root string, data Data, backend compute.Backend, watc
 		return nil, fmt.Errorf("experiment: %s has no benchmark to be run on; its data needs one", e.ID)
 	case backend == nil:
 		return nil, fmt.Errorf("experiment: %s has no backend; open one with engine.Open", e.ID)
+	case data.Report != nil && data.ReportOf == "":
+		return nil, fmt.Errorf("experiment: the data of %s does not say what it reports, and results of other accuracies would be taken for these; set ReportOf", e.ID)
 	}
 	data.Metrics = append(slices.Clone(data.Metrics), e.Metrics...)
 	r := &runner[outcome]{id: e.ID, data: about(data.Benchmark.Space().Name(), data.Benchmark.Source()), root: root, backend: backend, parallel: runtime.GOMAXPROCS(0), watch: watch,
@@ -270,8 +272,10 @@ func (m Method) judge(found *search.Found, data Data, seed uint64) (outcome, err
 		return o, err
 	}
 	tau, err := metric.KendallTau(utilities, accuracies)
-	o.KTau = &tau
-	if err != nil {
+	switch {
+	case err == nil:
+		o.KTau = &tau
+	case !errors.Is(err, metric.ErrTied): // where all are tied there is no order to compare with
 		return o, err
 	}
 	return o, data.orderNearTop(o.Metrics, found, seed)

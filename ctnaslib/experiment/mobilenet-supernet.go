@@ -46,8 +46,10 @@ func uniformNet(depth, kernel, expansion int) string {
 	return n.String()
 }
 
+type subNetwork struct{ name, text string }
+
 // The sub-networks that are looked at one by one.
-var subNetworks = []struct{ name, text string }{
+var subNetworks = []subNetwork{
 	{"largest", uniformNet(4, 7, 6)}, {"middle", uniformNet(3, 5, 4)}, {"smallest", uniformNet(2, 3, 3)},
 }
 
@@ -104,6 +106,11 @@ func (s Shrinking) runner(root string, set *images.Set, backend compute.Backend,
 		return nil, errors.New("experiment: the MobileNetV3 supernet has no images to be trained on; open some with images.Open")
 	case backend == nil:
 		return nil, errors.New("experiment: the MobileNetV3 supernet has no backend; open one with engine.Open")
+	}
+	for _, text := range s.Alone {
+		if !slices.ContainsFunc(subNetworks, func(sub subNetwork) bool { return sub.text == text }) {
+			return nil, fmt.Errorf("experiment: the sub-network %q of Alone is none of those that are measured: %v", text, subNetworks)
+		}
 	}
 	data, err := someImages(set, s.Images, s.Validation)
 	if err != nil {

@@ -35,7 +35,7 @@ var mutants = map[string]mutant{
 	"Released's answer is β":                          {"ctnas/released.go", "a.baselines = append(a.baselines, kept)", "_ = kept\n\ta.baselines = append(a.baselines, best)", "ctnas ReleasedByHand"},
 	"Released derives later":                          {"ctnas/released.go", "a.improvePolicy(ctx, rng, 1, values)", "a.improvePolicy(ctx, rng, c.PolicySteps-1, values)", "ctnas TheAuthors"},
 	"Released derives in every iteration":             {"ctnas/released.go", "if t%c.BaselineEvery != 0 {", "if false {", "ctnas TheAuthors"},
-	"Released explores at first as it does later":     {"ctnas/released.go", "if t == 0 {", "if t < 0 {", "ctnas TheAuthors"},
+	"Released explores at first as it does later":     {"ctnas/released.go", "if t == 0 && k > 0 {", "if t < 0 {", "ctnas TheAuthors"},
 	"Released trains NAC on no pseudo-labels":         {"ctnas/released.go", "if c.PseudoRatio > 0 {", "if true {", "ctnas ReleasedByHand"},
 	"Released begins with a sample of the policy":     {"ctnas/algorithm1.go", "if a.config.Schedule == AsReleased {\n\t\tarch", "if false {\n\t\tarch", "ctnas TheAuthors"},
 	"Released keeps the least probable pairs":         {"ctnas/released.go", "candidate{i, j, p > 0.5, p}", "candidate{i, j, p > 0.5, -p}", "ctnas TheAuthors"},
@@ -67,6 +67,12 @@ var mutants = map[string]mutant{
 	"functions are not drawn to the labels":           {"gaussian/samples.go", "floats.Dot(row, s.correction[i]) + prior", "0*floats.Dot(row, s.correction[i]) + prior", "gaussian Samples"},
 	"functions go through noisy labels":               {"gaussian/samples.go", " - rng.NormFloat64()*math.Sqrt(c.Hyper.Noise)", "", "gaussian Samples"},
 	"Thompson buys what is lowest":                    {"search/rounds.go", "cmp.Compare(b.values[function], a.values[function])", "cmp.Compare(a.values[function], b.values[function])", "search Thompson"},
+	"networks are validated on the test images":       {"nn/accuracy.go", "l := m.plain(m.Data.Validation)", "l := m.plain(m.Data.Test)", "nn WhichImages"},
+	"networks are tested on the held-out images":      {"nn/accuracy.go", "l := m.plain(m.Data.Test)", "l := m.plain(m.Data.Validation)", "nn WhichImages"},
+	"networks are validated on one batch":             {"nn/accuracy.go", "m.held, err = batches(ctx, l, l.Len())", "m.held, err = batches(ctx, l, 1)", "nn WhichImages"},
+	"gradients always have the largest norm":          {"nn/optimize.go", "MaxScalar(norm, limit)", "norm", "nn ClipNorm"},
+	"batch norm takes off the mean without its scale": {"nn/layers.go", "shift = Sub(shift, Mul(mean, scale))", "shift = Sub(shift, mean)", "nn NormalizeByHand"},
+	"Bananas forgets what it could not buy":           {"search/bananas.go", "b.refuse(s.Refused)", "_ = s.Refused", "search OnAPart"},
 	"a benchmark's version is ignored":                {"space/benchmark.go", "version = v.Version()", `version = v.Version()[:0]`, "search KeptByVersion"},
 }
 

@@ -164,7 +164,7 @@ func (c Proposition1Config) measure(ctx context.Context, root string, table *dat
 	}
 	trained, err := comparator.Train(ctx, root, comparator.Training{
 		Backend: backend, Space: benchmark.Space(), Labelled: labelled, Config: c.NAC,
-		Probe: comparator.Probe{Key: "risks and order near the top", Measure: probe}, ProbeEvery: c.ProbeEvery, Watch: watch.Stage("epoch"),
+		Probe: comparator.Probe{Key: "risks and order near the top on " + comparator.DigestOf(others, accuracies), Measure: probe}, ProbeEvery: c.ProbeEvery, Watch: watch.Stage("epoch"),
 	})
 	if err != nil {
 		return nil, err

@@ -23,10 +23,15 @@ func (m *Model) Augmented() images.Loader {
 }
 
 // plain returns a loader of images as they are, in one random order that is always the same: batch norm by the moments
-// of a batch needs all classes in it. Images that do not fill a last batch are left out.
+// of a batch needs all classes in it. Images that do not fill a last batch are left out. The devices can share each
+// batch.
 func (m *Model) plain(part images.Images) images.Loader {
+	size := min(m.Input.BatchSize, part.Len())
+	if m.mesh != nil && size > m.Input.Devices {
+		size -= size % m.Input.Devices
+	}
 	l := images.Loader{
-		Images: part, BatchSize: min(m.Input.BatchSize, part.Len()), Size: m.Input.Side, Normalization: m.Data.Normalization,
+		Images: part, BatchSize: size, Size: m.Input.Side, Normalization: m.Data.Normalization,
 		Shuffle: true,
 	}
 	if m.Input.Crops {

@@ -133,12 +133,21 @@ func (c Config) check() error {
 	case !nn.IsFraction(c.Momentum) || !nn.IsDecay(c.WeightDecay) || !nn.IsFraction(c.LabelSmoothing):
 		return fmt.Errorf("onceforall: momentum and smoothing must be in [0, 1) and the weight decay not negative; not %g, %g and %g", c.Momentum, c.LabelSmoothing, c.WeightDecay)
 	}
-	for _, s := range c.Stages {
+	largest := slices.Max(mobilenetv3.Expansions[:])
+	for i, s := range c.Stages {
 		if err := s.check(); err != nil {
 			return fmt.Errorf("onceforall: stage %q: %w", s.Name, err)
 		}
+		if i > 0 && c.Stages[i-1].narrowedBy(s) && (c.Stages[i-1].Only != "" || !slices.Contains(c.Stages[i-1].Expansions, largest)) {
+			return fmt.Errorf("onceforall: stage %q narrows blocks to %v, whose channels have to be trained before: let %q have the expansion %d", s.Name, s.Expansions, c.Stages[i-1].Name, largest)
+		}
 	}
 	return nil
+}
+
+// narrowedBy says whether the stage after this one has more expansions, so that channels are sorted before it.
+func (s Stage) narrowedBy(next Stage) bool {
+	return next.Only == "" && len(next.Expansions) > len(s.Expansions)
 }
 
 func (s Stage) check() error {

@@ -419,6 +419,14 @@ func TestErrors(t *testing.T) {
 		"cannot be shared by 3":    func(c *Config) { c.Devices = 3 },
 		"training needs stages":    func(c *Config) { c.Stages = nil },
 		"more steps than the warm": func(c *Config) { c.Stages[1].Warmup = 1000 },
+		"narrows blocks to [3 4], whose channels have to be trained before: let \"first\" have the expansion 6": func(c *Config) {
+			c.Stages = c.Stages[:2]
+			c.Stages[0].Name, c.Stages[0].Expansions, c.Stages[1].Expansions = "first", []int{4}, []int{3, 4}
+		},
+		"narrows blocks to [3 6]": func(c *Config) {
+			c.Stages = c.Stages[:2]
+			c.Stages[0].Only, c.Stages[0].Expansions, c.Stages[1].Expansions = "3x3,3x3|3x3,3x3|3x3,3x3|3x3,3x3|3x3,3x3", nil, []int{3, 6}
+		},
 	} {
 		c := Small(data.Classes)
 		change(&c)

@@ -124,7 +124,7 @@ func (s *Supernet) begin(stage int) error {
 		}
 	}
 	before, now := s.config.Stages[stage-1], s.config.Stages[stage]
-	if now.Only == "" && len(now.Expansions) > len(before.Expansions) {
+	if before.narrowedBy(now) {
 		return s.sortChannels(before.Expansions)
 	}
 	return nil

@@ -75,10 +75,6 @@ func TestKeysThatAreNotWhole(t *testing.T) {
 			*Base
 			Other
 		}{}),
-		"Config.A and Config.B have the same name": keyOf(struct {
-			A int `json:"seed"`
-			B int `json:"seed"`
-		}{}),
 		"Config is written as its Time alone": keyOf(struct {
 			time.Time
 			Seed int

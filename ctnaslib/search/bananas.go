@@ -162,15 +162,16 @@ func sampled(rng *rand.Rand, archs []space.Arch, predictions [][]float64, functi
 	return pool
 }
 
-// savedBananas is the search in a checkpoint: what it bought in its rounds.
+// savedBananas is the search in a checkpoint: what it bought in its rounds, and could not buy.
 type savedBananas struct {
 	Archs      []string
 	Accuracies []float64
+	Refused    []string // IDs
 }
 
 func (b *bananas) Encode() ([]byte, error) {
 	archs, accuracies := b.bought()
-	return train.EncodeState(savedBananas{archs, accuracies})
+	return train.EncodeState(savedBananas{archs, accuracies, b.refused})
 }
 
 func (b *bananas) Restore(state []byte) error {
@@ -178,5 +179,6 @@ func (b *bananas) Restore(state []byte) error {
 	if err := train.DecodeState(state, &s); err != nil {
 		return err
 	}
+	b.refuse(s.Refused)
 	return b.restore(s.Archs, s.Accuracies)
 }

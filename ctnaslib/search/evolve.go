@@ -108,13 +108,13 @@ func (e *evolution) cycle(ctx context.Context, rng *rand.Rand) error {
 	return nil
 }
 
+// patience is how many children in a row may have no accuracy.
+const patience = 10_000
+
 // mutant returns a mutant of parent with its utility. Where the ranker is a benchmark that has none of it, it is
 // mutated again, so that also a table of a part of the space can be walked through.
 func mutant(ctx context.Context, rng *rand.Rand, s space.Space, ranker space.Ranker, parent space.Arch) (individual, error) {
-	const (
-		patience = 10_000 // mutants without accuracy
-		brothers = 50     // of the same parent, until one of them is the parent
-	)
+	const brothers = 50 // of the same parent, until one of them is the parent
 	var refused error
 	for try := range patience {
 		if err := ctx.Err(); err != nil {

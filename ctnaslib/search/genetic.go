@@ -3,6 +3,7 @@ package search
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -51,7 +52,7 @@ func Genetic(ctx context.Context, root string, p Problem, config GeneticConfig) 
 			slices.SortStableFunc(alive, func(a, b individual) int { return cmp.Compare(b.utility, a.utility) })
 			alive = alive[:config.Parents]
 			parent := func() space.Arch { return alive[rng.IntN(config.Parents)].arch }
-			for k := range config.Population {
+			for k, refused := 0, 0; k < config.Population; {
 				if !q.more() {
 					return nil
 				}
@@ -66,10 +67,15 @@ func Genetic(ctx context.Context, root string, p Problem, config GeneticConfig) 
 					return err
 				}
 				accuracies, err := q.Utilities([]space.Arch{child})
+				if errors.Is(err, space.ErrNotQueryable) && refused < patience {
+					refused++
+					continue // with another child
+				}
 				if err != nil {
 					return err
 				}
 				alive = append(alive, individual{child, accuracies[0]})
+				k, refused = k+1, 0
 			}
 		}
 		return nil

@@ -20,7 +20,8 @@ type rounds struct {
 	labels    *Labels
 	first     int              // labels at random
 	labelled  []space.Labelled // so far
-	known     map[string]bool  // their IDs, and those of architectures that the benchmark has no accuracy of
+	known     map[string]bool  // their IDs, and those refused
+	refused   []string         // the IDs of architectures that the benchmark has no accuracy of, as far as it was asked
 }
 
 // newRounds returns a search that begins with some labels.
@@ -105,7 +106,7 @@ func (r *rounds) buyHighest(ctx context.Context, rng *rand.Rand, pool []candidat
 		}
 		accuracy, err := r.labels.label(ctx, a)
 		if errors.Is(err, space.ErrNotQueryable) {
-			r.known[id] = true
+			r.refuse([]string{id})
 			return false, nil
 		}
 		if err == nil {
@@ -118,7 +119,6 @@ func (r *rounds) buyHighest(ctx context.Context, rng *rand.Rand, pool []candidat
 			return err
 		}
 	}
-	const patience = 10_000 // random architectures in a row that are known
 	for range patience {
 		archs, err := r.benchmark.Sample(rng, 1)
 		if err != nil {
@@ -129,6 +129,14 @@ func (r *rounds) buyHighest(ctx context.Context, rng *rand.Rand, pool []candidat
 		}
 	}
 	return fmt.Errorf("search: after %d labels no other architecture was met that has an accuracy; ask for fewer Labels", len(r.labelled))
+}
+
+// refuse takes note of architectures that the benchmark has no accuracy of.
+func (r *rounds) refuse(ids []string) {
+	r.refused = append(r.refused, ids...)
+	for _, id := range ids {
+		r.known[id] = true
+	}
 }
 
 // bought returns for a checkpoint what was bought in rounds, from which restore has it again.

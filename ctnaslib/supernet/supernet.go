@@ -229,7 +229,7 @@ func (s *Supernet) Best(ctx context.Context) (best nasbench101.Cell, accuracy fl
 		return best, accuracy, err
 	}
 	rng := engine.Stream(s.config.Seed, "supernet: candidates", 0)
-	for range s.config.Candidates {
+	for i := range s.config.Candidates {
 		c, err := s.draw(rng)
 		if err != nil {
 			return best, 0, err
@@ -238,7 +238,7 @@ func (s *Supernet) Best(ctx context.Context) (best nasbench101.Cell, accuracy fl
 		if err != nil {
 			return best, 0, err
 		}
-		if a > accuracy {
+		if i == 0 || a > accuracy {
 			best, accuracy = c, a
 		}
 	}
