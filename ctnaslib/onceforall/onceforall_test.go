@@ -292,6 +292,40 @@ func TestSortChannels(t *testing.T) {
 
 // A step of a stage changes the weights of the sub-networks that it drew, and what only larger ones use gets no
 // gradient.
+// After the first stage a step learns from the teacher, too.
+func TestTeacher(t *testing.T) {
+	var losses []float64
+	for _, scale := range []float32{1, 2} { // of the weights that the teacher ends in
+		s, _ := tiny(t)
+		shuffleWeights(t, s)
+		if err := s.begin(1); err != nil {
+			t.Fatal(err)
+		}
+		last := s.model.Parameters[len(s.model.Parameters)-2]
+		values, err := s.get(scopeTeacher + "/" + last.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range values {
+			values[i] *= scale
+		}
+		if err := s.set(scopeTeacher+"/"+last.Name, values, last.Dims); err != nil {
+			t.Fatal(err)
+		}
+		err = nn.Stream(t.Context(), s.model.Augmented(), 0, 1, func(_ int, b nn.Batch) error {
+			loss, _, err := s.trainStep(1, 0, 0, b)
+			losses = append(losses, loss)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if losses[0] == losses[1] {
+		t.Errorf("the loss is %g whatever the teacher says", losses[0])
+	}
+}
+
 func TestGradients(t *testing.T) {
 	s, _ := tiny(t)
 	shuffleWeights(t, s)

@@ -3,6 +3,7 @@ package relaxation
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,39 @@ func TestArchitectureGradient(t *testing.T) {
 }
 
 // Ones at a genotype's operations lead back to that genotype.
+// The architecture weights move by held-out images alone, and the network's by training images.
+func TestWhichImagesMoveWhat(t *testing.T) {
+	data := nntest.Data(t)
+	var batches []nn.Batch
+	moved := func(training, held int) (architecture, weights []float32) {
+		n, err := New(nntest.Backend(t), data, Small(data.Classes))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if batches == nil {
+			if batches, err = n.model.Held(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b, h := batches[training], batches[held]
+		if _, err := n.step.Call(b.Images, b.Labels, h.Images, h.Labels, tensors.FromScalar(float32(0.1)), tensors.FromScalar(float32(1))); err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range n.model.Variables(nn.Weights) {
+			weights = append(weights, tensors.MustCopyFlatData[float32](v.MustValue())...)
+		}
+		return tensors.MustCopyFlatData[float32](n.architecture().MustValue()), weights
+	}
+	architecture, weights := moved(0, 1)
+	otherTraining, otherWeights := moved(2, 1)
+	if !slices.Equal(architecture, otherTraining) || slices.Equal(weights, otherWeights) {
+		t.Error("other training images move the architecture weights, or do not move the network's")
+	}
+	if otherHeld, _ := moved(0, 2); slices.Equal(architecture, otherHeld) {
+		t.Error("other held-out images move the architecture weights alike")
+	}
+}
+
 func TestStrongestGenotype(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 2))
 	for _, a := range append([]space.Arch{darts.DARTSV2, darts.PDARTS}, darts.Space{}.Sample(rng), darts.Space{}.Sample(rng)) {

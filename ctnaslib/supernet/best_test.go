@@ -12,13 +12,10 @@ func TestBestOfTheWrong(t *testing.T) {
 	data := *nntest.Data(t)
 	c := Small(SPOS, data.Classes)
 	c.Channels, c.Side, c.BatchSize, c.Candidates, c.Seed = 7, 4, 8, 1, 1
-	s, err := New(nntest.Backend(t), &data, c)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for class := range int32(data.Classes) {
 		data.Validation.Labels = []int32{class, class}
-		if s, err = New(nntest.Backend(t), &data, c); err != nil {
+		s, err := New(nntest.Backend(t), &data, c)
+		if err != nil {
 			t.Fatal(err)
 		}
 		best, accuracy, err := s.Best(t.Context())
