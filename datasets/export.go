@@ -15,8 +15,9 @@ import (
 )
 
 // ExportJSON writes a real table as nasbench101/nas_bench.json, in the form of [NASBench101.WriteJSON], into a folder that
-// CTNAS_DATA may name, "" for this one, and returns the file's path. The file is written whole or not at all. The error says that the table
-// is not the real one, which no file may be taken for, that the folder has a NAS-Bench-101 table already, or that ctx ended.
+// CTNAS_DATA may name, "" for this one, and returns the file's path. The file is written whole or not at all. The error
+// says that the table is not the real one, which no file may be taken for, that the folder has a NAS-Bench-101 table
+// already, or that ctx ended.
 func (t *NASBench101) ExportJSON(ctx context.Context, folder string, all ...Option) (path string, err error) {
 	o, err := collect(all)
 	if err != nil {

@@ -108,7 +108,7 @@ func shown(args []string) string {
 	quoted := make([]string, len(args))
 	for i, arg := range args {
 		if quoted[i] = arg; !plainArgument.MatchString(arg) {
-			quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+			quoted[i] = cluster.Quote(arg)
 		}
 	}
 	return strings.Join(quoted, " ")
@@ -132,7 +132,7 @@ func (c choice) showStatus(ctx context.Context, id string, plan *experiment.Plan
 		return err
 	}
 	// In the plan of other arguments, the numbers are those of other units.
-	if asked := c.again(id); !slices.Equal(units(s.Args), units(asked)) {
+	if !slices.Equal(units(s.Args), units(c.again(id))) {
 		return fmt.Errorf("figures: the jobs of %s were submitted with other arguments; ask for those: go run ./figures -status %s", id, shown(s.Args))
 	}
 	status, err := s.Status(ctx, plan)

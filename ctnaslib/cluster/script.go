@@ -32,7 +32,7 @@ const (
 //go:embed script.sh
 var scriptText string
 
-var scripts = template.Must(template.New("script").Funcs(template.FuncMap{"quote": quote}).Parse(scriptText))
+var scripts = template.Must(template.New("script").Funcs(template.FuncMap{"quote": Quote}).Parse(scriptText))
 
 // arrayScript returns the script of an array job.
 func (o Options) arrayScript(name string, tasks [][]int, limit time.Duration) script {
@@ -69,12 +69,12 @@ func (s script) Array() string {
 
 // Command returns the program with what it shall do and its further arguments, for a shell.
 func (s script) Command(verb string) string {
-	words := []string{quote(s.Program), verb}
+	words := []string{Quote(s.Program), verb}
 	for _, arg := range s.Args {
-		words = append(words, quote(arg))
+		words = append(words, Quote(arg))
 	}
 	return strings.Join(words, " ")
 }
 
-// quote returns a word for a shell.
-func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
+// Quote returns a word as it is typed into a shell, in quotes.
+func Quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }

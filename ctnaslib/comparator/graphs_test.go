@@ -1,32 +1,27 @@
 package comparator_test
 
 import (
-	"math/rand/v2"
 	"testing"
 
 	"github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/ctnas/ctnas/ctnaslib/comparator"
 	"github.com/ctnas/ctnas/ctnaslib/encoder"
 	"github.com/ctnas/ctnas/ctnaslib/engine"
-	"github.com/ctnas/ctnas/ctnaslib/space"
 	"github.com/ctnas/ctnas/ctnaslib/space/nasbench101"
 )
 
 // scaled are the counts of operations times a factor, and print alike whatever that is.
-type scaled struct{ Factor float64 }
+type scaled struct {
+	counts
+	Factor float64
+}
 
-func (scaled) String() string                                       { return "scaled counts" }
-func (scaled) Check() error                                         { return nil }
-func (scaled) Dim(s encoder.Sizes) int                              { return s.Ops }
-func (scaled) Create(*model.Scope, encoder.Sizes, *rand.Rand) error { return nil }
+func (scaled) String() string { return "scaled counts" }
+
 func (e scaled) Encode(_ *model.Scope, _ encoder.Sizes, in []*graph.Node) *graph.Node {
 	return graph.MulScalar(in[0], e.Factor)
-}
-func (scaled) Inputs(archs []space.Arch, s encoder.Sizes, batch int) ([]*tensors.Tensor, error) {
-	return counts{}.Inputs(archs, s, batch)
 }
 
 // A comparator takes over the graphs of one that was released only if they are its own.
@@ -38,7 +33,7 @@ func TestGraphsOfAnotherEncoder(t *testing.T) {
 	archs := nasbench101.Space{}.All()[1000:1001]
 	score := func(factor float64) (*comparator.NAC, float64) {
 		c := comparator.Quick()
-		c.Encoder = scaled{factor}
+		c.Encoder = scaled{Factor: factor}
 		n, err := comparator.New(backend, nasbench101.Space{}, c)
 		if err != nil {
 			t.Fatal(err)

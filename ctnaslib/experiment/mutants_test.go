@@ -74,7 +74,7 @@ var mutants = map[string]mutant{
 	"batch norm takes off the mean without its scale":  {"nn/layers.go", "shift = Sub(shift, Mul(mean, scale))", "shift = Sub(shift, mean)", "nn NormalizeByHand"},
 	"DARTS's architecture learns from training images": {"relaxation/relaxation.go", "inputs[2]), inputs[3])", "inputs[0]), inputs[1])", "relaxation WhichImages"},
 	"sub-networks have no teacher":                     {"onceforall/train.go", "learn = s.distil", "learn = s.accumulate", "onceforall Teacher"},
-	"Bananas forgets what it could not buy":            {"search/bananas.go", "b.refuse(s.Refused)", "_ = s.Refused", "search OnAPart"},
+	"Bananas forgets what it could not buy":            {"search/bananas.go", "b.refuse(s.Refused...)", "_ = s.Refused", "search OnAPart"},
 	"a benchmark's version is ignored":                 {"space/benchmark.go", "version = v.Version()", `version = v.Version()[:0]`, "search KeptByVersion"},
 }
 

@@ -179,6 +179,6 @@ func (b *bananas) Restore(state []byte) error {
 	if err := train.DecodeState(state, &s); err != nil {
 		return err
 	}
-	b.refuse(s.Refused)
+	b.refuse(s.Refused...)
 	return b.restore(s.Archs, s.Accuracies)
 }

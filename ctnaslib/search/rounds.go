@@ -106,7 +106,7 @@ func (r *rounds) buyHighest(ctx context.Context, rng *rand.Rand, pool []candidat
 		}
 		accuracy, err := r.labels.label(ctx, a)
 		if errors.Is(err, space.ErrNotQueryable) {
-			r.refuse([]string{id})
+			r.refuse(id)
 			return false, nil
 		}
 		if err == nil {
@@ -132,7 +132,7 @@ func (r *rounds) buyHighest(ctx context.Context, rng *rand.Rand, pool []candidat
 }
 
 // refuse takes note of architectures that the benchmark has no accuracy of.
-func (r *rounds) refuse(ids []string) {
+func (r *rounds) refuse(ids ...string) {
 	r.refused = append(r.refused, ids...)
 	for _, id := range ids {
 		r.known[id] = true

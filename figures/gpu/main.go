@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string) error {
 		return errors.New("say with -o where result.json is to be written")
 	}
 	for word := range strings.SplitSeq(o.only, ",") {
-		if !slices.ContainsFunc(parts(o.rehearse), func(p plan) bool { return strings.Contains(p.name, word) }) {
+		if !slices.ContainsFunc(parts(o.rehearse), func(p plan) bool { return options{only: word}.wanted(p.name) }) {
 			return fmt.Errorf("-only: no part has %q in its name; there are %s", word, names(parts(o.rehearse)))
 		}
 	}

@@ -111,8 +111,8 @@ const nameEnds = `(?![-\w]|\.\w)`
 // folders are the variables that name the user's folders, and what an executed copy has in their place.
 var folders = [][2]string{{"CTNAS_RUNS", "runs"}, {"CTNAS_DATA", "$CTNAS_DATA"}, {"CTNAS_CACHE", "$CTNAS_CACHE"}}
 
-// machinePaths returns the patterns, of Python, that make an executed copy the same on every machine, and what takes their place.
-// Environ is the environment of the kernel.
+// machinePaths returns the patterns, of Python, that make an executed copy the same on every machine, and what takes
+// their place. Environ is the environment of the kernel.
 func machinePaths(r install.Repo, environ []string) (hide [][2]string) {
 	for _, folder := range folders {
 		for _, v := range slices.Backward(environ) { // The last one counts.
