@@ -132,7 +132,7 @@ func (c choice) showStatus(ctx context.Context, id string, plan *experiment.Plan
 		return err
 	}
 	// In the plan of other arguments, the numbers are those of other units.
-	if !slices.Equal(units(s.Args), units(c.again(id))) {
+	if s.Args != nil && !slices.Equal(units(s.Args), units(c.again(id))) { // nil of versions that kept none
 		return fmt.Errorf("figures: the jobs of %s were submitted with other arguments; ask for those: go run ./figures -status %s", id, shown(s.Args))
 	}
 	status, err := s.Status(ctx, plan)

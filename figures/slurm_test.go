@@ -146,6 +146,23 @@ func TestSubmission(t *testing.T) {
 		if out, err := program(t, "-status", "-preset", "small", "-runs", runs, id); err == nil || !strings.Contains(out, "with other arguments; ask for those: go run ./figures -status "+told) {
 			t.Errorf("the state by other arguments: %v\n%s", err, out)
 		}
+		// Jobs of a version that kept no arguments can still be asked for.
+		jobs := filepath.Join(runs, "slurm", "small-"+id, "jobs.json")
+		var kept map[string]any
+		if text, err = os.ReadFile(jobs); err == nil {
+			err = json.Unmarshal(text, &kept)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		delete(kept, "args")
+		if text, err = json.Marshal(kept); err == nil {
+			err = os.WriteFile(jobs, text, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustProgram(t, "-status", "-preset", "small", "-runs", runs, id)
 	}
 }
 
